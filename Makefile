@@ -1,0 +1,48 @@
+# Everything that a developer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON3 ?= python3
+PYTHON  := .venv/bin/python
+STAMP   := .venv/.installed
+PYTEST  := $(PYTHON) -m pytest
+
+.PHONY: help demo test check test-fast test-kafka bench-quick format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+$(STAMP): pyproject.toml
+	test -x $(PYTHON) || $(PYTHON3) -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[dev,snappy]'
+	touch $@
+
+demo: $(STAMP) ## produce ten records: to the embedded cluster, or to BOOTSTRAP=host:port
+	$(PYTHON) -m aioproducer demo $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
+
+test: $(STAMP) ## check, test-fast and test-kafka, timed; REQUIRE_KAFKA=1 fails where Java is missing
+	@$(PYTHON) scripts/run_tests.py
+
+check: $(STAMP) ## style, types and layers
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pyright
+	.venv/bin/lint-imports
+
+test-fast: $(STAMP) ## every test that needs no Java
+	$(PYTEST) -m 'not kafka' -n auto --dist loadfile
+
+test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
+	$(PYTEST) -m kafka
+
+bench-quick: $(STAMP) ## the benchmarks, a few seconds each
+	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) "$$file"; done
+
+format: $(STAMP) ## put the code into shape
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean: ## remove what the tools left behind, the virtual environment excepted
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
