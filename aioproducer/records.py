@@ -47,8 +47,8 @@ def _refusing_writes(cls: _Class) -> _Class:
     # With frozen and slots, CPython 3.11's dataclass makes a __setattr__ that raises TypeError for a name that is no field
     # (its super() means the class before the slots were added). Generic sets __orig_class__ on new objects and expects an
     # AttributeError, so ProducerRecord[bytes, bytes](...) would fail.
-    cls.__setattr__ = _refuse_write  # type: ignore[assignment]
-    cls.__delattr__ = _refuse_write  # type: ignore[assignment]
+    cls.__setattr__ = _refuse_write  # type: ignore[method-assign]
+    cls.__delattr__ = _refuse_write  # type: ignore[method-assign]
     return cls
 
 
