@@ -1,6 +1,7 @@
 """Which exceptions exist, and which one a Kafka error code becomes.
 
-Everything that this package raises on purpose, apart from TypeError and ValueError for wrong arguments, is a KafkaError::
+Everything that this package raises on purpose, apart from TypeError and ValueError for wrong arguments, is a
+KafkaError::
 
     KafkaError
     ├── BrokerError                     the broker answered with an error code that has no class of its own
@@ -41,6 +42,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from aioproducer.records import RecordMetadata
 
 
 class ErrorCode(IntEnum):
@@ -207,7 +210,8 @@ class KafkaError(Exception):
         retriable: the same call may succeed later. The producer has already retried what it may.
         fatal: this producer is of no further use; close it and make a new one.
         abortable: inside a transaction: it can only be aborted now.
-        possibly_written: the record (or the commit) may have taken effect all the same; sending it again may duplicate it.
+        possibly_written: the record (or the commit) may have taken effect all the same; sending it again may duplicate
+            it.
         code: the error code of the broker, or None.
         name: the name of that code in Kafka's protocol, or None.
     """
@@ -243,8 +247,9 @@ class KafkaError(Exception):
             self.possibly_written = possibly_written
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own way calls the class with args alone, which loses keyword arguments (or fails for want of them).
-        # The cause travels along when it surely can: our own errors and the system's. Others may not be picklable.
+        # Exception's own way calls the class with args alone, which loses keyword arguments (or fails for want of
+        # them). The cause travels along when it surely can: our own errors and the system's. Others may not be
+        # picklable.
         cause = self.__cause__ if isinstance(self.__cause__, KafkaError | OSError) else None
         return _restore, (type(self), self.args, dict(self.__dict__), cause)
 
@@ -442,7 +447,7 @@ class RequestTimeoutError(KafkaTimeoutError):
 
 
 class MetadataTimeoutError(KafkaTimeoutError):
-    """The topic, or the partition asked for, was not known within max_block_ms; its cause says what the cluster said."""
+    """The topic, or the partition asked for, was not known within max_block_ms; the cause has the broker's reason."""
 
     abortable = True
 
@@ -568,7 +573,7 @@ class SendAllError(KafkaError):
         self,
         message: str = "",
         *,
-        results: Sequence[Any] = (),  # RecordMetadata | None: records.py stands above this module
+        results: Sequence[RecordMetadata | None] = (),
         failures: Mapping[int, BaseException] | None = None,
     ) -> None:
         super().__init__(message)
@@ -602,7 +607,7 @@ CLASSES: Final[dict[ErrorCode, type[BrokerError]]] = {
 TEXTS: Final[dict[ErrorCode, str]] = {
     ErrorCode.UNKNOWN_SERVER_ERROR: "the broker failed in a way that has no code; its log tells more",
     ErrorCode.CORRUPT_MESSAGE: "the batch arrived damaged, or has a null key and the topic is compacted",
-    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "this broker has no such topic or partition; create it, or allow Describe on it",
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "no such topic or partition on this broker; create it, or grant Describe",
     ErrorCode.LEADER_NOT_AVAILABLE: "the partition has no leader at the moment",
     ErrorCode.NOT_LEADER_OR_FOLLOWER: "the partition has moved to another broker",
     ErrorCode.REQUEST_TIMED_OUT: "the replicas did not confirm in time; the records may be written",
@@ -620,7 +625,7 @@ TEXTS: Final[dict[ErrorCode, str]] = {
     ErrorCode.TOPIC_AUTHORIZATION_FAILED: "the principal may not write to the topic; grant Write on it",
     ErrorCode.GROUP_AUTHORIZATION_FAILED: "the principal may not use the consumer group; grant Read on it",
     ErrorCode.CLUSTER_AUTHORIZATION_FAILED: "the principal may not do this; grant IdempotentWrite on the cluster",
-    ErrorCode.INVALID_TIMESTAMP: "a timestamp is too far from the broker's clock (message.timestamp.before/after.max.ms)",
+    ErrorCode.INVALID_TIMESTAMP: "a timestamp is too far from the broker's clock (topic: message.timestamp.*.max.ms)",
     ErrorCode.UNSUPPORTED_SASL_MECHANISM: "the broker does not offer this SASL mechanism",
     ErrorCode.UNSUPPORTED_VERSION: "the broker does not speak the version of the request",
     ErrorCode.INVALID_REQUEST: "the broker finds the request malformed",
@@ -633,7 +638,7 @@ TEXTS: Final[dict[ErrorCode, str]] = {
     ErrorCode.INVALID_PRODUCER_ID_MAPPING: "the producer id does not belong to the transactional id any more",
     ErrorCode.INVALID_TRANSACTION_TIMEOUT: "transaction_timeout_ms is above the broker's transaction.max.timeout.ms",
     ErrorCode.CONCURRENT_TRANSACTIONS: "the previous transaction is still being completed",
-    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the principal may not use the transactional id; grant Write on it",
+    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the principal may not use the transactional id; grant Write",
     ErrorCode.KAFKA_STORAGE_ERROR: "the broker's disk failed",
     ErrorCode.SASL_AUTHENTICATION_FAILED: "the credentials were refused",
     ErrorCode.UNKNOWN_PRODUCER_ID: "the broker has no state of this producer any more",
@@ -673,7 +678,8 @@ def error_for(
     The flags are the code's own; whoever knows the request better may set them on the error afterwards.
 
     Args:
-        code: any int16; codes that this version does not know count as UNKNOWN_SERVER_ERROR does, but keep their number.
+        code: any int16; codes that this version does not know count as UNKNOWN_SERVER_ERROR does, but keep their
+            number.
         message: the broker's own text, if it sent one.
         api: the request that was answered, by its name in the protocol.
         node: the id of the broker.

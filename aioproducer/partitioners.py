@@ -1,0 +1,231 @@
+"""Which partition does a record go to, when its sender does not say?
+
+The built-in partitioner is Kafka's: records with a key go by murmur2 of the key, records without one stick to a
+partition until a batch is full (KIP-480, KIP-794). Here are the hashes, and the partitioners that can be chosen
+instead: a name of `PARTITIONERS`, or any callable that fits `Partitioner`.
+
+All hashes count all partitions, with a leader or without, so that a key stays where it is when a broker is away.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from struct import Struct
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from aioproducer.records import TopicView
+
+PartitionerName = Literal[
+    "round_robin",
+    "random",
+    "consistent",
+    "consistent_random",
+    "murmur2",
+    "murmur2_random",
+    "fnv1a",
+    "fnv1a_random",
+]
+"""Partitioners that ship: round_robin is Java's RoundRobinPartitioner, the others are librdkafka's of the same name."""
+
+PARTITIONERS: Final[tuple[PartitionerName, ...]] = get_args(PartitionerName)
+"""The names that the setting `partitioner` takes."""
+
+MEMO_SIZE: Final = 8192
+MEMO_KEY_BYTES: Final = 128
+
+
+class Partitioner(Protocol):
+    """Chooses partitions. Called once per record without a partition of its own, in the order of the calls.
+
+    It must be fast, may keep state, and is used by one producer only. What it raises is raised from the call.
+    """
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int | None:
+        """Return a partition from 0 to `topic.partition_count` - 1, or None to let the sticky partitioner decide.
+
+        Args:
+            topic: the topic as far as it is known now.
+            key: the serialized key, or None. An empty key is a key.
+            value: the serialized value, or None for a tombstone.
+        """
+        ...
+
+
+class KeyHasher:
+    """Hashes keys with murmur2 as Java's built-in partitioner does, and remembers the hashes of short keys.
+
+    Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2.9 (CPython 3.11). At most 8,192 keys of at
+    most 128 bytes are kept; then all are forgotten, which costs less than keeping an order.
+    """
+
+    __slots__ = ("_memo",)
+
+    def __init__(self) -> None:
+        self._memo: dict[bytes, int] = {}
+
+    def partition(self, key: bytes, partition_count: int) -> int:
+        """Return the partition of a key, from 0 to `partition_count` - 1."""
+        memo = self._memo
+        number = memo.get(key)
+        if number is None:
+            number = murmur2(key) & 0x7FFFFFFF
+            if len(key) <= MEMO_KEY_BYTES:
+                if len(memo) >= MEMO_SIZE:
+                    memo.clear()
+                memo[key] = number
+        return number % partition_count
+
+
+class RoundRobinPartitioner:
+    """Takes the partitions that have a leader in turn, all if none has one, whatever the key (Java: the same name)."""
+
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int:
+        turn = self._next.get(topic.topic, 0)
+        self._next[topic.topic] = turn + 1
+        available = topic.available
+        return available[turn % len(available)] if available else turn % topic.partition_count
+
+
+class RandomPartitioner:
+    """Draws a partition for each record; draws once more when the first has no leader (librdkafka's random)."""
+
+    __slots__ = ("_rng",)
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int:
+        partition = self._rng.randrange(topic.partition_count)
+        if _contains(topic.available, partition):
+            return partition
+        return self._rng.randrange(topic.partition_count)
+
+
+class HashPartitioner:
+    """Hashes each key, and a missing one as if it were empty: all records without a key go to one partition."""
+
+    __slots__ = ("_partition_of",)
+
+    def __init__(self, partition_of: Callable[[bytes, int], int]) -> None:
+        self._partition_of = partition_of
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int:
+        return self._partition_of(b"" if key is None else key, topic.partition_count)
+
+
+class HashOrStickyPartitioner:
+    """Hashes each key; records without one are left to the sticky partitioner."""
+
+    __slots__ = ("_partition_of",)
+
+    def __init__(self, partition_of: Callable[[bytes, int], int]) -> None:
+        self._partition_of = partition_of
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int | None:
+        return None if key is None else self._partition_of(key, topic.partition_count)
+
+
+class ConsistentRandomPartitioner:
+    """CRC-32 of each key; records with none, or with an empty one, are left to the sticky partitioner."""
+
+    __slots__ = ()
+
+    def __call__(self, topic: TopicView, key: bytes | None, value: bytes | None, /) -> int | None:
+        return crc32_partition(key, topic.partition_count) if key else None
+
+
+def make_partitioner(choice: PartitionerName | Partitioner, rng: Random) -> Partitioner:
+    """Return the partitioner of a name, new, or the given one itself.
+
+    Args:
+        choice: a name of `PARTITIONERS`, or a partitioner.
+        rng: where random gets its numbers from.
+
+    Raises:
+        ValueError: there is no partitioner of that name.
+    """
+    match choice:
+        case "round_robin":
+            return RoundRobinPartitioner()
+        case "random":
+            return RandomPartitioner(rng)
+        case "consistent":
+            return HashPartitioner(crc32_partition)
+        case "consistent_random":
+            return ConsistentRandomPartitioner()
+        case "murmur2":
+            return HashPartitioner(KeyHasher().partition)
+        case "murmur2_random":
+            return HashOrStickyPartitioner(KeyHasher().partition)
+        case "fnv1a":
+            return HashPartitioner(fnv1a_partition)
+        case "fnv1a_random":
+            return HashOrStickyPartitioner(fnv1a_partition)
+        case _ if isinstance(choice, str):
+            raise ValueError(f"there is no partitioner {choice!r}; there are {', '.join(PARTITIONERS)}")
+        case _:
+            return choice
+
+
+def murmur2(key: bytes) -> int:
+    """Return the 32-bit murmur2 hash of a key with Kafka's seed, unsigned (Java's Utils.murmur2).
+
+    Example:
+        >>> murmur2(b"abc")
+        479470107
+    """
+    # All words in one unpack, and masks only where the next step would see the upper bits: 2.9 µs for 36 bytes and 0.7
+    # for 4, against 5.0 and 0.9 for the textbook loop (CPython 3.11). The products of several words at once, as one
+    # long integer, are faster from 36 bytes on (2.7) but slower below (1.2 for 4 bytes).
+    length = len(key)
+    word_count = length >> 2
+    words = _WORDS[word_count] if word_count < len(_WORDS) else Struct(f"<{word_count}I")
+    h = 0x9747B28C ^ length
+    for k in words.unpack_from(key):
+        k = k * 0x5BD1E995 & 0xFFFFFFFF
+        h = (h * 0x5BD1E995 & 0xFFFFFFFF) ^ ((k ^ k >> 24) * 0x5BD1E995)
+    tail = length & 3
+    if tail:
+        h = (h ^ int.from_bytes(key[-tail:], "little")) * 0x5BD1E995
+    h &= 0xFFFFFFFF
+    h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return h ^ h >> 15
+
+
+_WORDS: Final = tuple(Struct(f"<{count}I") for count in range(65))
+
+
+def murmur2_partition(key: bytes, partition_count: int) -> int:
+    """Return the partition of a key as Java's built-in partitioner and librdkafka's murmur2 choose it."""
+    return (murmur2(key) & 0x7FFFFFFF) % partition_count
+
+
+def crc32_partition(key: bytes, partition_count: int) -> int:
+    """Return the partition of a key as librdkafka's consistent chooses it: CRC-32, unsigned."""
+    return crc32(key) % partition_count
+
+
+def fnv1a_partition(key: bytes, partition_count: int) -> int:
+    """Return the partition of a key as librdkafka's fnv1a and Sarama's hash partitioner choose it.
+
+    The 32-bit FNV-1a hash is taken as a signed number, and that without its sign.
+    """
+    h = 0x811C9DC5
+    for byte in key:
+        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return (h if h < 0x80000000 else 0x100000000 - h) % partition_count
+
+
+def _contains(ascending: tuple[int, ...], number: int) -> bool:
+    index = bisect_left(ascending, number)
+    return index < len(ascending) and ascending[index] == number
