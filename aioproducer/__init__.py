@@ -1,0 +1,138 @@
+"""A Kafka producer in pure Python, for asyncio, uvloop and trio.
+
+The public names, and nothing else. Each is imported when it is first used (PEP 562), so that `import aioproducer` loads
+no event loop, no TLS and no codec.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from aioproducer._version import __version__
+
+if TYPE_CHECKING:
+    from aioproducer.config import ProducerConfig
+    from aioproducer.delivery import Delivery
+    from aioproducer.errors import (
+        AuthenticationError,
+        AuthorizationError,
+        BootstrapError,
+        BrokerError,
+        BufferFullError,
+        BufferTimeoutError,
+        CommitOutcomeUnknownError,
+        ConfigurationError,
+        ConnectionTimeoutError,
+        CorruptRecordError,
+        DeliveryTimeoutError,
+        ErrorCode,
+        FatalProducerError,
+        IllegalStateError,
+        InvalidRecordError,
+        InvalidTopicError,
+        KafkaConnectionError,
+        KafkaError,
+        KafkaTimeoutError,
+        MetadataTimeoutError,
+        ProducerClosedError,
+        ProducerFencedError,
+        ProtocolError,
+        RecordTooLargeError,
+        RequestTimeoutError,
+        SendAllError,
+        SerializationError,
+        TransactionAbortableError,
+        TransactionAbortedError,
+        UndeliveredError,
+        UnsupportedVersionError,
+    )
+    from aioproducer.interceptors import ProducerInterceptor
+    from aioproducer.partitioners import Partitioner
+    from aioproducer.producer import Producer, ProducerProtocol
+    from aioproducer.records import (
+        ConsumerGroupMetadata,
+        OffsetAndMetadata,
+        ProducerRecord,
+        RecordMetadata,
+        TopicPartition,
+        TopicView,
+    )
+    from aioproducer.serializers import Serializer
+
+__all__ = [
+    "AuthenticationError",
+    "AuthorizationError",
+    "BootstrapError",
+    "BrokerError",
+    "BufferFullError",
+    "BufferTimeoutError",
+    "CommitOutcomeUnknownError",
+    "ConfigurationError",
+    "ConnectionTimeoutError",
+    "ConsumerGroupMetadata",
+    "CorruptRecordError",
+    "Delivery",
+    "DeliveryTimeoutError",
+    "ErrorCode",
+    "FatalProducerError",
+    "IllegalStateError",
+    "InvalidRecordError",
+    "InvalidTopicError",
+    "KafkaConnectionError",
+    "KafkaError",
+    "KafkaTimeoutError",
+    "MetadataTimeoutError",
+    "OffsetAndMetadata",
+    "Partitioner",
+    "Producer",
+    "ProducerClosedError",
+    "ProducerConfig",
+    "ProducerFencedError",
+    "ProducerInterceptor",
+    "ProducerProtocol",
+    "ProducerRecord",
+    "ProtocolError",
+    "RecordMetadata",
+    "RecordTooLargeError",
+    "RequestTimeoutError",
+    "SendAllError",
+    "SerializationError",
+    "Serializer",
+    "TopicPartition",
+    "TopicView",
+    "TransactionAbortableError",
+    "TransactionAbortedError",
+    "UndeliveredError",
+    "UnsupportedVersionError",
+    "__version__",
+]
+
+_ELSEWHERE = {
+    "ConsumerGroupMetadata": "records",
+    "Delivery": "delivery",
+    "OffsetAndMetadata": "records",
+    "Partitioner": "partitioners",
+    "Producer": "producer",
+    "ProducerConfig": "config",
+    "ProducerInterceptor": "interceptors",
+    "ProducerProtocol": "producer",
+    "ProducerRecord": "records",
+    "RecordMetadata": "records",
+    "Serializer": "serializers",
+    "TopicPartition": "records",
+    "TopicView": "records",
+}
+"""The module of each public name that is not in errors."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

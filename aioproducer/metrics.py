@@ -1,0 +1,77 @@
+"""Which figures does a producer keep, and what does one reading of them look like?
+
+The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges say
+how things are now. Averages over a window are left to whoever reads the totals twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+TOTALS: Final[dict[str, str]] = {
+    "record-send-total": "records put into a Produce request; a record that is sent again counts again",
+    "record-retry-total": "records put back to be sent again",
+    "record-error-total": "records that failed, those refused by the call that sent them included",
+    "batch-split-total": "batches split because the broker found them too large",
+    "buffer-exhausted-total": "calls that found no room in buffer_memory within max_block_ms",
+    "request-total": "requests written to any broker",
+    "response-total": "answers read from any broker",
+    "outgoing-byte-total": "bytes written to any broker",
+    "incoming-byte-total": "bytes read from any broker",
+    "connection-creation-total": "connections made",
+    "connection-close-total": "connections closed, by either side",
+    "successful-authentication-total": "connections authenticated",
+    "failed-authentication-total": "connections refused by authentication",
+}
+"""Names of the totals, and what each counts."""
+
+GAUGES: Final[dict[str, str]] = {
+    "requests-in-flight": "requests written and not answered",
+    "connection-count": "connections open",
+    "buffer-total-bytes": "the setting buffer_memory",
+    "buffer-available-bytes": "bytes of buffer_memory not taken by records without an outcome",
+    "waiting-threads": "calls that wait for room in buffer_memory (tasks; the name is Java's)",
+    "metadata-age": "seconds since the metadata of the cluster was last fetched; -1 before the first time",
+}
+"""Names of the gauges, and what each says."""
+
+
+class MetricsSnapshot(Mapping[str, float]):
+    """One reading of a producer's figures: an immutable mapping from name to number. Reading it costs nothing later.
+
+    Example:
+        >>> MetricsSnapshot({"record-send-total": 3})["record-send-total"]
+        3
+    """
+
+    __slots__ = ("_figures",)
+
+    def __init__(self, figures: Mapping[str, float]) -> None:
+        """Copy the figures.
+
+        Raises:
+            ValueError: a name is in neither `TOTALS` nor `GAUGES`.
+        """
+        unknown = [name for name in figures if name not in TOTALS and name not in GAUGES]
+        if unknown:
+            raise ValueError(f"there is no metric {', '.join(sorted(unknown))}")
+        self._figures = dict(figures)
+
+    def __getitem__(self, name: str) -> float:
+        return self._figures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._figures)
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def __repr__(self) -> str:
+        return f"MetricsSnapshot({self._figures!r})"
+
+    def since(self, earlier: MetricsSnapshot) -> MetricsSnapshot:
+        """Return the growth of each total since an earlier reading, and the gauges as they are in this one."""
+        return MetricsSnapshot(
+            {name: number - earlier.get(name, 0) if name in TOTALS else number for name, number in self.items()}
+        )
