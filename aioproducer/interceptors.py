@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers, ProducerRecord, RecordMetadata
+    from aioproducer.records import ProducerRecord, RecordMetadata
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-class ProducerInterceptor(Protocol):
+class ProducerInterceptor(Protocol[K, V]):
     """What an interceptor has. A subclass overrides what it needs (each method here does nothing); others have all.
 
     Interceptors are called in the order in which the setting `interceptors` lists them, on the producer's event loop,
@@ -21,7 +24,7 @@ class ProducerInterceptor(Protocol):
         ...         return replace(record, headers=[("trace", b"1")])
     """
 
-    def on_send(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
+    def on_send(self, record: ProducerRecord[K, V]) -> ProducerRecord[K, V]:
         """Return the record to send: the given one, or another.
 
         Called before anything else is done with the record: key and value are not serialized yet. Each interceptor
@@ -29,14 +32,12 @@ class ProducerInterceptor(Protocol):
         """
         return record
 
-    def on_acknowledgement(self, metadata: RecordMetadata, error: BaseException | None, headers: Headers) -> None:
-        """Learn the outcome of a record; called once for each that on_send saw, before callbacks and waiters (KIP-512).
+    def on_acknowledgement(self, metadata: RecordMetadata | None, error: BaseException | None) -> None:
+        """Learn the outcome of a record; called once for each that on_send saw, before callbacks and waiters.
 
         Args:
-            metadata: where the record is. After a failure its offset and timestamp are -1, and its partition too if
-                none was chosen yet.
+            metadata: where the record is, or None after a failure.
             error: None, or why it failed. It may be the error of the very call that sent the record.
-            headers: the record's headers.
         """
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Which figures does a producer keep, and what does one reading of them look like?
 
-The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges say
-how things are now. Averages over a window are left to whoever reads the totals twice.
+The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges
+say how things are now. Averages over a window are left to whoever reads the totals twice.
 """
 
 from __future__ import annotations

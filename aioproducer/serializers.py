@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aioproducer.records import Headers
+
 T_contra = TypeVar("T_contra", contravariant=True)
 T = TypeVar("T")
 
 
 class TopicSerializer(Protocol[T_contra]):
-    """A serializer that wants to know the topic, or to add headers."""
+    """A serializer that wants to know the topic or the headers."""
 
-    def serialize(self, topic: str, value: T_contra, headers: list[tuple[str, bytes | None]]) -> bytes | None:
+    def serialize(self, topic: str, value: T_contra, headers: Headers) -> bytes | None:
         """Return the bytes of a key or value.
 
         Args:
             topic: the topic that the record goes to.
             value: what to serialize; never None.
-            headers: the record's headers; the serializer may add some.
+            headers: the record's headers.
         """
         ...
 
