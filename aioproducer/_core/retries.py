@@ -128,7 +128,9 @@ UNLISTED_INIT_PRODUCER_ID_RULE: Final = Rule(Verdict.FATAL)
 def exponential_backoff(attempts: int, base: float, maximum: float, rng: random.Random) -> float:
     """Return seconds to wait after the given number of attempts: base, doubled each time, ±20 %, at most maximum.
 
-    The limit applies after the jitter too (KIP-580), and equals base when base is larger.
+    The limit applies after the jitter too (KIP-580). Without room to grow (base >= maximum) it is base, without jitter.
     """
+    if base >= maximum:
+        return base
     doublings = min(max(attempts, 1) - 1, 30)
-    return min(max(base, maximum), base * 2.0**doublings * rng.uniform(0.8, 1.2)) if base <= maximum else base
+    return min(maximum, base * 2.0**doublings * rng.uniform(0.8, 1.2))

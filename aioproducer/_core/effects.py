@@ -1,0 +1,84 @@
+"""What the core asks the shell to do: the answers of `Sender.poll`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._wire.schema import Message
+    from aioproducer.errors import KafkaError
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open a connection to host:port; report on_connected or on_connect_failed.
+
+    Attributes:
+        node_id: names the connection in all reports; a bootstrap server has a negative one.
+        host: a name or address; names are resolved at each attempt.
+        port: the port.
+        timeout: seconds from the attempt to the end of the ApiVersions exchange.
+    """
+
+    node_id: int
+    host: str
+    port: int
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProducePlan:
+    """A Produce request whose bytes the shell makes.
+
+    Attributes:
+        batches: at most one per partition, in the order to encode them; they stay as they are until the outcome is reported.
+        acks: -1, 0 or 1.
+        timeout_ms: how long the broker may wait for replicas.
+        transactional_id: of the open transaction, or None.
+        topic_ids: for versions that name topics by id (13 and later), the id of each topic; else empty.
+    """
+
+    batches: list[ProducerBatch]
+    acks: int
+    timeout_ms: int
+    transactional_id: str | None
+    topic_ids: Mapping[str, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write one request; exactly one of `message` and `produce` is given.
+
+    Requests of one connection are written in the order of their effects. Report on_written when all bytes are with the
+    socket, and on_response if one is expected.
+    """
+
+    node_id: int
+    correlation_id: int
+    version: int
+    message: Message | None
+    produce: ProducePlan | None
+    expects_response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Close the connection at once; then report on_disconnected (or on_connect_failed). The error says why, None: idle."""
+
+    node_id: int
+    error: KafkaError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The outcome of these batches is final, in the order in which it became so."""
+
+    batches: list[ProducerBatch]
+
+
+Effect: TypeAlias = Connect | Send | Disconnect | Completed
