@@ -1,0 +1,95 @@
+"""How a batch's columns become bytes: once, kept until its outcome."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from aioproducer._records.compression import Codec, compressor, load
+from aioproducer._records.encode import encode_records, restamp, seal_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer.config import ProducerConfig
+
+_THREAD_BYTES: Final = {Codec.GZIP: 16_384}
+_THREAD_BYTES_OTHERS: Final = 32_768
+_STAMP: Final = struct.Struct(">qhi")
+_STAMP_OFFSET: Final = 43  # producer id, epoch and base sequence in a RecordBatch v2
+
+
+class Encoder:
+    """Makes the bytes of batches. One for each producer, used from its loop.
+
+    The records are written by the loop itself, where they take 0.4 µs each; compressing more than 32 KiB (gzip: 16
+    KiB) goes to a worker
+    thread, which a smaller batch is not worth: the hop costs 50 to 100 µs.
+    """
+
+    def __init__(self, config: ProducerConfig) -> None:
+        self._codec = Codec[config.compression_type.upper()]
+        self._level = {
+            Codec.GZIP: config.compression_gzip_level,
+            Codec.LZ4: config.compression_lz4_level,
+            Codec.ZSTD: config.compression_zstd_level,
+        }.get(self._codec)
+        load(self._codec)
+        self._compress = compressor(self._codec, self._level)  # the loop's own; worker threads make theirs
+        self._thread_bytes = _THREAD_BYTES.get(self._codec, _THREAD_BYTES_OTHERS)
+        self._limiter = anyio.CapacityLimiter(2)
+
+    async def encode(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> bytes | None:
+        """Return the batch's bytes with its present producer state, or None when its outcome came meanwhile.
+
+        Suspends only for a large compression. Cancelled there, the batch stays without bytes and can be encoded again.
+        """
+        if batch.encoded is None:
+            records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
+            encoded = await self._seal(batch, records)
+            if batch.values is None:  # expired or aborted while the worker thread was busy
+                return None
+            batch.encoded = encoded
+            on_encoded(batch, len(records), len(encoded) - 61)
+        elif _STAMP.unpack_from(batch.encoded, _STAMP_OFFSET) != _stamp(batch):
+            batch.encoded = restamp(batch.encoded, *_stamp(batch), False)
+        return batch.encoded
+
+    async def _seal(self, batch: ProducerBatch, records: bytes) -> bytes:
+        job = self._job(batch, records)
+        if self._codec is Codec.NONE or len(records) <= self._thread_bytes:
+            return job(self._compress)
+        # A zstd compressor used by two threads at once crashes the interpreter: each job has its own (14 µs).
+        return await anyio.to_thread.run_sync(
+            lambda: job(compressor(self._codec, self._level)), limiter=self._limiter, abandon_on_cancel=True
+        )
+
+    def _job(self, batch: ProducerBatch, records: bytes) -> Callable[[Callable[[bytes], bytes]], bytes]:
+        """Take what is needed from the batch now: it may change while a worker thread is busy with it."""
+        count = len(batch.timestamps)
+        base_timestamp = batch.timestamps[0]
+        max_timestamp = max(batch.timestamps)
+        producer_id, producer_epoch, base_sequence = _stamp(batch)
+
+        def seal(compress: Callable[[bytes], bytes]) -> bytes:
+            return seal_batch(
+                records,
+                count=count,
+                base_timestamp=base_timestamp,
+                max_timestamp=max_timestamp,
+                codec=self._codec,
+                compressor=compress,
+                producer_id=producer_id,
+                producer_epoch=producer_epoch,
+                base_sequence=base_sequence,
+            )
+
+        return seal
+
+
+def _stamp(batch: ProducerBatch) -> tuple[int, int, int]:
+    return batch.producer_id, batch.producer_epoch, batch.base_sequence

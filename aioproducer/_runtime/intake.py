@@ -1,0 +1,130 @@
+"""What happens to a record before it is appended: interceptors, serializers, argument checks. Nothing here suspends or
+queues.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aioproducer.errors import SerializationError
+from aioproducer.records import (
+    Headers,
+    ProducerRecord,
+    check_partition,
+    check_timestamp_ms,
+    check_topic,
+    copy_bytes,
+    normalize_headers,
+)
+
+if TYPE_CHECKING:
+    from aioproducer.config import ProducerConfig
+    from aioproducer.interceptors import ProducerInterceptor
+
+_log = logging.getLogger("aioproducer.producer")
+
+Serialize = Callable[[Any, str, Headers], Any]
+
+
+class Prepared(NamedTuple):
+    """A record that passed all checks: bytes only."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+    timestamp_ms: int | None
+
+
+class Intake:
+    """Checks and serializes the records of one producer.
+
+    Attributes:
+        is_plain: neither serializers nor interceptors are set, so that a record of bytes needs nothing from here.
+    """
+
+    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor[Any, Any]]) -> None:
+        self._key = as_function(config.key_serializer)
+        self._value = as_function(config.value_serializer)
+        self._interceptors = interceptors
+        self.is_plain = self._key is None and self._value is None and not interceptors
+
+    def prepare(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
+        """Run interceptors and serializers and check everything that can be checked without the cluster.
+
+        Raises:
+            TypeError, ValueError, InvalidTopicError: an argument is wrong.
+            SerializationError: a serializer raised.
+        """
+        if self._interceptors:
+            record = self._intercept(
+                ProducerRecord(topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers)
+            )
+            topic, value, key = record.topic, record.value, record.key
+            partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
+        check_topic(topic)
+        if partition is not None:
+            check_partition(partition)
+        if timestamp_ms is not None:
+            check_timestamp_ms(timestamp_ms)
+        names = normalize_headers(headers) if headers is not None else ()
+        return Prepared(
+            topic,
+            partition,
+            key if key is None else _to_bytes("key", key, self._key, topic, names),
+            value if value is None else _to_bytes("value", value, self._value, topic, names),
+            names or None,
+            timestamp_ms,
+        )
+
+    def _intercept(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
+        for interceptor in self._interceptors:
+            try:
+                changed: Any = interceptor.on_send(record)
+            except Exception:
+                _log.warning(
+                    "an interceptor's on_send raised; the record goes on without it (%s)",
+                    type(interceptor).__name__,
+                    exc_info=True,
+                )
+                continue
+            if not isinstance(changed, ProducerRecord):
+                raise TypeError(
+                    f"on_send of {type(interceptor).__name__} returned {type(changed).__name__};"
+                    " it must return a ProducerRecord"
+                )
+            record = changed
+        return record
+
+
+def as_function(serializer: Any) -> Serialize | None:
+    """Bring both forms of a serializer, a callable of the value and an object with `serialize`, into one."""
+    if serializer is None:
+        return None
+    method = getattr(serializer, "serialize", None)
+    if callable(method):
+        return lambda value, topic, headers: method(topic, value, headers)
+    return lambda value, topic, headers: serializer(value)
+
+
+def _to_bytes(part: str, value: Any, serialize: Serialize | None, topic: str, headers: Headers) -> bytes | None:
+    if serialize is not None:
+        try:
+            value = serialize(value, topic, headers)
+        except Exception as error:
+            # Only the class: the text of a serializer's error often quotes the value.
+            raise SerializationError(
+                f"the {part} serializer raised {type(error).__name__} (topic {topic!r}); see __cause__ for its words",
+                topic=topic,
+                part=part,
+            ) from error
+        if value is not None and not isinstance(value, bytes | bytearray | memoryview):
+            raise SerializationError(
+                f"the {part} serializer returned {type(value).__name__} (topic {topic!r}); it must return bytes",
+                topic=topic,
+                part=part,
+            )
+    return value if value is None or type(value) is bytes else copy_bytes(part, value)

@@ -1,0 +1,197 @@
+"""The one loop of a producer: ask the core what is due, do it, sleep until something changes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, assert_never
+
+import anyio
+
+from aioproducer._core.accumulator import Accumulator, PendingAppend
+from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
+from aioproducer._core.sender import Sender
+from aioproducer._runtime.completion import Completion
+from aioproducer._runtime.encoding import Encoder
+from aioproducer._runtime.link import Link
+from aioproducer._runtime.undelivered import Undelivered
+from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from random import Random
+
+    from aioproducer._backend import Backend
+    from aioproducer._core.accumulator import Waiting
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._net.connection import Connector
+    from aioproducer._wire.negotiation import BrokerVersions
+    from aioproducer._wire.schema import Message
+    from aioproducer.config import ProducerConfig
+    from aioproducer.interceptors import ProducerInterceptor
+
+_log = logging.getLogger("aioproducer.producer")
+
+
+class Runtime:
+    """Everything of a producer that exists between start() and the end of close().
+
+    All of it runs in one event loop. The core's methods are called only between suspensions, so they need no lock.
+    """
+
+    def __init__(
+        self,
+        config: ProducerConfig,
+        client_id: str,
+        backend: Backend,
+        connect: Connector,
+        interceptors: Sequence[ProducerInterceptor[Any, Any]],
+        rng: Random,
+    ) -> None:
+        self.client_id = client_id
+        self.backend = backend
+        self.clock = backend.clock
+        self.accumulator = Accumulator(config, rng)
+        self.sender = Sender(config, self.accumulator, rng)
+        self.encoder = Encoder(config)
+        self.undelivered = Undelivered()
+        self.connected = anyio.Event()
+        self.finished = anyio.Event()
+        self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
+        self._completion = Completion(backend, self.undelivered, interceptors, self.clock)
+        self._connect = connect
+        self._wake_up = backend.new_wake_up()
+        self._links: dict[int, Link] = {}
+        self._is_closing = False
+
+    # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        """Have the core polled in the next pass of the loop: something was appended, asked for or given up."""
+        self.accumulator.needs_wake = False
+        self._wake_up.set()
+
+    def begin_close(self) -> None:
+        """Deliver what was accepted, then end. Bounded by delivery_timeout_ms."""
+        self._is_closing = True
+        self.sender.begin_close(self.clock())
+        self._wake_up.set()
+
+    def abort(self, error: KafkaError) -> None:
+        """Fail everything that is not delivered with `error`, then end."""
+        self._is_closing = True
+        self.sender.abort(error, self.clock())
+        self._wake_up.set()
+
+    async def run(self) -> None:
+        """The host task. Lets no Exception out: a bug in here makes the producer fatal, and hurts nobody else's
+        task.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                await self._poll_until_closed(tasks)
+                tasks.cancel_scope.cancel()
+        except Exception as error:
+            _log.critical("the producer stopped because of a bug in it; records are failed, close it", exc_info=True)
+            self._die(FatalProducerError(f"the producer's background task failed: {error!r}"), error)
+        except BaseException as error:
+            self._die(ProducerClosedError("the event loop ended before the producer was closed"), error)
+            raise
+        finally:
+            self.undelivered.write_rest(self.clock())
+            self.finished.set()
+
+    # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _poll_until_closed(self, tasks: anyio.abc.TaskGroup) -> None:
+        while True:
+            now = self.clock()
+            self._act(self.sender.poll(now), tasks)
+            self._wake(self.accumulator.take_woken())
+            if self.sender.is_connected and not self.connected.is_set():
+                self.connected.set()
+                self.failures.clear()
+            if self._is_closing and self.sender.is_drained:
+                return
+            await self._wake_up.wait_until(self.sender.deadline(now))
+
+    def _act(self, effects: Iterable[Effect], tasks: anyio.abc.TaskGroup) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    link = self._links.get(effect.node_id)
+                    if link is not None:  # otherwise it broke a moment ago, and the core is about to hear of it
+                        link.send(effect)
+                case Completed():
+                    self._completion.schedule(effect.batches)
+                case Connect():
+                    link = self._links[effect.node_id] = Link(self, effect, self._connect)
+                    tasks.start_soon(link.run)
+                case Disconnect():
+                    link = self._links.get(effect.node_id)
+                    if link is not None:
+                        link.close()
+                case _:
+                    assert_never(effect)
+
+    def _wake(self, woken: Sequence[Waiting]) -> None:
+        if not woken:
+            return
+        self._completion.schedule([entry for entry in woken if isinstance(entry, PendingAppend) and entry.accepted])
+        waiters = [entry.waiter for entry in woken if entry.waiter is not None]
+        self.backend.call_soon(self.backend.wake, waiters)
+
+    def _die(self, outcome: KafkaError, cause: BaseException) -> None:
+        """Fail whatever is open; nothing runs in the background any more."""
+        outcome.__cause__ = cause if isinstance(cause, Exception) else None
+        now = self.clock()
+        batches: list[ProducerBatch] = []
+        try:
+            self.sender.abort(outcome, now)
+            for effect in self.sender.poll(now):
+                if isinstance(effect, Completed):
+                    batches.extend(effect.batches)
+        except Exception:
+            _log.critical("the producer's core failed too; its records are failed without it", exc_info=True)
+            batches.extend(self.accumulator.fail_all(outcome))
+        lost: dict[str, int] = {}
+        for batch in batches:
+            lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
+        if lost:
+            _log.error("%s: %d records were not delivered: %s", outcome, sum(lost.values()), lost, extra={"lost": lost})
+        self._completion.schedule(batches)
+        self._wake(self.accumulator.take_woken())
+
+    # ── told by the links ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_link_open(self, link: Link, node_id: int, versions: BrokerVersions) -> None:
+        """The connection can be used."""
+        if self._links.get(node_id) is link:
+            self.sender.on_connected(node_id, versions, self.clock())
+            self._wake_up.set()
+
+    def on_link_failed(self, link: Link, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
+        """It could not be opened, or was closed before it was."""
+        self.failures[address] = str(error)
+        if self._links.get(node_id) is link:
+            del self._links[node_id]
+            self.sender.on_connect_failed(node_id, error, self.clock())
+            self._wake_up.set()
+
+    def on_link_closed(self, link: Link, node_id: int, error: KafkaError | None) -> None:
+        """It was open and is closed; nothing more comes from it."""
+        if self._links.get(node_id) is link:
+            del self._links[node_id]
+            self.sender.on_disconnected(node_id, error, self.clock())
+            self._wake_up.set()
+
+    def on_link_written(self, link: Link, node_id: int, correlation_id: int) -> None:
+        """All bytes of a request are with the socket."""
+        if self._links.get(node_id) is link:
+            self.sender.on_written(node_id, correlation_id, self.clock())
+            self._wake_up.set()
+
+    def on_link_response(self, link: Link, node_id: int, correlation_id: int, message: Message) -> None:
+        """The answer to a request."""
+        if self._links.get(node_id) is link:
+            self.sender.on_response(node_id, correlation_id, message, self.clock())
+            self._wake_up.set()

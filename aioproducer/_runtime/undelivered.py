@@ -1,0 +1,67 @@
+"""Failures that nobody watches: counted, logged at a bounded rate, and told by the next flush()."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from aioproducer.errors import KafkaError, UndeliveredError
+
+_log = logging.getLogger("aioproducer.delivery")
+
+LOG_INTERVAL: Final = 30.0
+"""Seconds between two lines about the same topic and reason."""
+
+
+class Undelivered:
+    """Records that failed while no task waited for them and no callback was registered."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._counts: dict[str, int] = {}
+        self._first: KafkaError | None = None
+        self._unlogged: dict[tuple[str, str], int] = {}
+        self._last_logged: dict[tuple[str, str], float] = {}
+
+    def add(self, topic: str, count: int, error: KafkaError, now: float) -> None:
+        """Count failures of one batch; log them, or keep them for the next line within LOG_INTERVAL."""
+        self.total += count
+        self._counts[topic] = self._counts.get(topic, 0) + count
+        self._first = self._first or error
+        key = (topic, error.name or type(error).__name__)
+        self._unlogged[key] = self._unlogged.get(key, 0) + count
+        last = self._last_logged.get(key)
+        if last is None or now - last >= LOG_INTERVAL:
+            self._write(key, error, now)
+
+    def _write(self, key: tuple[str, str], error: KafkaError | None, now: float) -> None:
+        topic, reason = key
+        count = self._unlogged.pop(key, 0)
+        self._last_logged[key] = now
+        fields = {"topic": topic, "reason": reason, "count": count}
+        _log.error(
+            "%d records of topic %r were not delivered and nobody waited for them (%s): %s",
+            count,
+            topic,
+            reason,
+            error if error is not None else "see the lines before",
+            extra=fields,
+        )
+
+    def write_rest(self, now: float) -> None:
+        """Log what the rate limit has held back; called when the producer closes."""
+        for key in list(self._unlogged):
+            self._write(key, None, now)
+
+    def take(self) -> UndeliveredError | None:
+        """Return an error for the failures since the last call, or None."""
+        if self._first is None:
+            return None
+        counts, first = self._counts, self._first
+        self._counts, self._first = {}, None
+        told = ", ".join(f"{topic!r}: {count}" for topic, count in counts.items())
+        return UndeliveredError(
+            f"{sum(counts.values())} records that nobody waited for were not delivered ({told}); first: {first}",
+            counts=counts,
+            first=first,
+        )
