@@ -11,11 +11,10 @@ Functions of other packages that have that form need nothing from here: `msgspec
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aioproducer.records import Headers
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -36,7 +35,7 @@ class TopicSerializer(Protocol[T_contra]):
         ...
 
 
-Serializer: TypeAlias = "Callable[[T], bytes | None] | TopicSerializer[T]"
+Serializer: TypeAlias = Callable[[T], bytes | None] | TopicSerializer[T]
 """What the settings key_serializer and value_serializer take."""
 
 
