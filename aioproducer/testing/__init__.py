@@ -1,0 +1,30 @@
+"""What tests need: an embedded Kafka cluster, a real one, and a proxy that breaks connections.
+
+Names are imported when they are asked for, so that a program that uses one does not pay for the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from aioproducer.testing.proxy import FaultProxy
+    from aioproducer.testing.real_kafka import RealCluster
+
+__all__ = ["FaultProxy", "RealCluster"]
+
+_HOMES: Final = {
+    "FaultProxy": "aioproducer.testing.proxy",
+    "RealCluster": "aioproducer.testing.real_kafka",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
