@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 from aioproducer.errors import ConfigurationError
 
@@ -45,7 +45,7 @@ def parse_bootstrap_servers(servers: str | Sequence[str]) -> tuple[tuple[str, in
 
 def _parse_address(entry: object) -> tuple[str, int]:
     if not isinstance(entry, str):
-        raise ValueError(f"has a {type(cast('object', entry)).__name__}; each must be a str of the form host:port")
+        raise ValueError(f"has a {type(entry).__name__}; each must be a str of the form host:port")
     text = entry.strip()
     if not text:
         raise ValueError("has an empty element; take out the comma too many")

@@ -4,6 +4,8 @@ From these declarations come the validation, the names in files (dots instead of
 `typed.ProducerSettings`, which editors complete from, is compared with them by a test.
 """
 
+# ruff: noqa: RUF009 - setting() makes a dataclass field of each
+
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
@@ -62,7 +64,7 @@ class Setting:
 
 
 def setting(kind: Kind, text: str, *, default: Any = MISSING, java: str | None = "", secret: bool = False) -> Any:
-    """Declare a setting as a dataclass field; `java` only where Kafka's name is not the same with dots, None for ours."""
+    """Declare a setting as a dataclass field; `java` where Kafka's name is not the same with dots, None for ours."""
     metadata = {"kind": kind, "text": text, "java": java, "secret": secret}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
@@ -87,8 +89,8 @@ class DeclaredSettings:
     )
     acks: int = setting(
         Acks(),
-        "Who must have a record before it counts as written: all in-sync replicas, the leader (1), nobody (0; then there are"
-        " no offsets). Anything but all switches idempotence off.",
+        "Who must have a record before it counts: all in-sync replicas, the leader (1), nobody (0; then there"
+        " are no offsets). Anything but all switches idempotence off.",
         default=-1,
     )
     enable_idempotence: bool = setting(
@@ -182,8 +184,8 @@ class DeclaredSettings:
     )
     allow_auto_create_topics: bool = setting(
         Boolean(),
-        "Let the broker create a topic that is not there, if it is set up so. Java has this for consumers only and always"
-        " creates; with False a mistyped name fails instead of making a topic.",
+        "Let the broker create a topic that is not there, if it is set up so. Java has this for consumers only and"
+        " always creates; with False a mistyped name fails instead of making a topic.",
         default=True,
         java=None,
     )
@@ -218,8 +220,8 @@ class DeclaredSettings:
     )
     close_timeout_ms: int = setting(
         _INT_MS,
-        "How long `async with`, left by an exception or cancelled, still delivers accepted records before it drops them. Java"
-        " has no such block: there close() waits for ever, which would hold up the exception.",
+        "How long a left `async with` (exception, cancellation) still delivers accepted records before it drops them."
+        " Java has no such block: there close() waits for ever, which would hold up the exception.",
         default=5_000,
         java=None,
     )

@@ -79,22 +79,49 @@ NO_COUNTERPART: Final[dict[str, str]] = {
 """Names of other clients' settings that make no sense here, and why."""
 
 CONSUMER: Final = frozenset(
-    (
-        "auto_commit_interval_ms auto_offset_reset check_crcs consumer_timeout_ms"
-        " default_api_timeout_ms enable_auto_commit enable_auto_offset_store enable_partition_eof exclude_internal_topics"
-        " fetch_max_bytes fetch_max_wait_ms fetch_min_bytes fetch_wait_max_ms group_id group_instance_id group_protocol"
-        " group_remote_assignor heartbeat_interval_ms isolation_level key_deserializer max_partition_fetch_bytes"
-        " max_poll_interval_ms max_poll_records partition_assignment_strategy queued_min_messages rebalance_timeout_ms"
-        " session_timeout_ms value_deserializer"
-    ).split()
+    [
+        "auto_commit_interval_ms",
+        "auto_offset_reset",
+        "check_crcs",
+        "consumer_timeout_ms",
+        "default_api_timeout_ms",
+        "enable_auto_commit",
+        "enable_auto_offset_store",
+        "enable_partition_eof",
+        "exclude_internal_topics",
+        "fetch_max_bytes",
+        "fetch_max_wait_ms",
+        "fetch_min_bytes",
+        "fetch_wait_max_ms",
+        "group_id",
+        "group_instance_id",
+        "group_protocol",
+        "group_remote_assignor",
+        "heartbeat_interval_ms",
+        "isolation_level",
+        "key_deserializer",
+        "max_partition_fetch_bytes",
+        "max_poll_interval_ms",
+        "max_poll_records",
+        "partition_assignment_strategy",
+        "queued_min_messages",
+        "rebalance_timeout_ms",
+        "session_timeout_ms",
+        "value_deserializer",
+    ]
 )
 """Names of consumers' settings."""
 
 JVM: Final = frozenset(
-    (
-        "auto_include_jmx_reporter security_providers ssl_engine_factory_class ssl_keymanager_algorithm ssl_provider"
-        " ssl_secure_random_implementation ssl_trustmanager_algorithm"
-    ).split()
+    [
+        "auto_include_jmx_reporter",
+        "security_providers",
+        "ssl_engine_factory_class",
+        "ssl_keymanager_algorithm",
+        "ssl_provider",
+        "ssl_secure_random_implementation",
+        "ssl_trustmanager_algorithm",
+    ]
 )
 """Names of settings that configure the Java virtual machine or plug Java classes in."""
 

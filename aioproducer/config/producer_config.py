@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer.config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer.config.names import explain_unknown
@@ -30,8 +30,8 @@ class ProducerConfig(DeclaredSettings):
         20
     """
 
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __init__(self, **settings: Unpack[ProducerSettings]) -> None:
         """Check the settings and add the defaults.
@@ -93,7 +93,7 @@ class ProducerConfig(DeclaredSettings):
         return cls.from_config(read_environment(prefix, environment), **settings)
 
     def describe(self) -> dict[str, str]:
-        """Return the settings in force, by name, as texts fit for a log: secrets are hidden, objects shown by their type."""
+        """Return the settings in force, by name, as texts fit for a log: no secrets, objects by their type."""
         return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
 
     def __repr__(self) -> str:
@@ -139,12 +139,13 @@ def shown(declaration: Setting, value: object) -> str:
     """Return the value of a setting as a text for logs."""
     if declaration.secret:
         return "[hidden]"
-    if declaration.name == "bootstrap_servers" and isinstance(value, tuple):
-        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in value)
+    if declaration.name == "bootstrap_servers" and value:
+        servers = cast("tuple[tuple[str, int], ...]", value)
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in servers)
     if declaration.name == "acks" and value == -1:
         return "all"
     if isinstance(value, tuple):
-        return f"[{', '.join(type(item).__name__ for item in value)}]"
+        return f"[{', '.join(type(item).__name__ for item in cast('tuple[object, ...]', value))}]"
     if value is None or isinstance(value, str | int):
         return str(value)
     return getattr(value, "__qualname__", None) or type(value).__name__

@@ -1,4 +1,4 @@
-"""What does docs/settings.md say? It is made from the declarations: `python -m aioproducer.config > docs/settings.md`."""
+"""What does docs/settings.md say? It is made by `python -m aioproducer.config > docs/settings.md`."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ def _idempotence(found: Findings) -> None:
         return
     if values["max_in_flight_requests_per_connection"] > 5:
         found.problems.append(
-            f"max_in_flight_requests_per_connection={values['max_in_flight_requests_per_connection']} is above 5, the most"
-            " that idempotence keeps in order; lower it, or give enable_idempotence=False"
+            f"max_in_flight_requests_per_connection={values['max_in_flight_requests_per_connection']} is above 5,"
+            " the most that idempotence keeps in order; lower it, or give enable_idempotence=False"
         )
     conflicts: list[str] = []
     if values["retries"] == 0:
@@ -113,13 +113,13 @@ def _delivery_timeout(found: Findings) -> None:
         return
     if "delivery_timeout_ms" in found.given:
         found.problems.append(
-            f"delivery_timeout_ms={timeout} is below linger_ms + request_timeout_ms = {least}, so that a batch would expire"
-            " before its first request does; raise it, or lower those"
+            f"delivery_timeout_ms={timeout} is below linger_ms + request_timeout_ms = {least}, so that a batch would"
+            " expire before its first request does; raise it, or lower those"
         )
     else:
         values["delivery_timeout_ms"] = least
         found.warnings.append(
-            f"delivery_timeout_ms is raised from {timeout} to linger_ms + request_timeout_ms = {least}; give it to be sure"
+            f"delivery_timeout_ms is raised from {timeout} to linger_ms + request_timeout_ms = {least}"
         )
 
 
@@ -127,8 +127,8 @@ def _memory(found: Findings) -> None:
     memory, batch = found.values["buffer_memory"], found.values["batch_size"]
     if memory < batch:
         found.problems.append(
-            f"buffer_memory={memory} is below batch_size={batch}, so that no batch could get full; raise the one or lower"
-            " the other"
+            f"buffer_memory={memory} is below batch_size={batch}, so that no batch could get full; raise the one or"
+            " lower the other"
         )
 
 

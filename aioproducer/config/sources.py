@@ -15,7 +15,7 @@ from aioproducer.errors import ConfigurationError
 
 
 def translate(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Bring Kafka's dotted names, and other clients' names, to ours. Values are left as they are, or converted to our unit.
+    """Bring Kafka's dotted names, and other clients' names, to ours; values in another unit are converted.
 
     Returns:
         The settings by our names, and a problem for each name that cannot be brought there.
@@ -58,7 +58,7 @@ def _with_level_by_codec(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a file of settings: .toml, or .properties as Java writes and reads them. Names are returned as they stand there.
+    """Read a file of settings: .toml, or .properties as Java has them. Names are returned as they stand there.
 
     Raises:
         ConfigurationError: the file is not of that form, or its name ends otherwise.
@@ -126,7 +126,7 @@ def _unescape(text: str) -> str:
 
 
 def read_environment(prefix: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings in the environment: those variables that begin with the prefix, the rest of the name in lower case.
+    """Return the environment variables that begin with the prefix, by the rest of their name in lower case.
 
     Args:
         prefix: "ORDERS_KAFKA_" finds ORDERS_KAFKA_BOOTSTRAP_SERVERS. Everything that begins with it must be a setting.

@@ -1,5 +1,7 @@
 """What may be given for each setting? The types that editors and type checkers see in `Producer(**settings)`."""
 
+# ruff: noqa: TC001 - the annotations can be resolved at run time
+
 from __future__ import annotations
 
 from collections.abc import Sequence
