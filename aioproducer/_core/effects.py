@@ -36,7 +36,8 @@ class ProducePlan:
     """A Produce request whose bytes the shell makes.
 
     Attributes:
-        batches: at most one per partition, in the order to encode them; they stay as they are until the outcome is reported.
+        batches: at most one per partition, in the order to encode them; they stay as they are until the outcome is
+            reported.
         acks: -1, 0 or 1.
         timeout_ms: how long the broker may wait for replicas.
         transactional_id: of the open transaction, or None.
@@ -68,7 +69,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Close the connection at once; then report on_disconnected (or on_connect_failed). The error says why, None: idle."""
+    """Close the connection at once, then report its end as usual. The error says why; None: it is idle."""
 
     node_id: int
     error: KafkaError | None

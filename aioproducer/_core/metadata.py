@@ -1,7 +1,7 @@
 """What is known of the cluster, and when must it be asked again?
 
-`ClusterMetadata` is a snapshot: immutable, shared freely, replaced as a whole. What did not change is the same object in
-the next snapshot, so applying an answer about one topic costs what that topic costs, and "did it change?" is `is`.
+`ClusterMetadata` is a snapshot: immutable, shared freely, replaced as a whole. What did not change is the same object
+in the next snapshot, so applying an answer about one topic costs what that topic costs, and "did it change?" is `is`.
 
 `MetadataState` holds the current snapshot and decides when to refresh it (KIP-580 backoff, KIP-320 epochs,
 KIP-951 leader hints). It neither picks the broker to ask nor knows about connections.
@@ -150,7 +150,6 @@ class MetadataState:
         for topic in topics:
             if topic not in self._last_used:
                 self._need_topics.add(topic)
-                self._request_version += 1
                 self._not_before = now
                 self._equivalent_answers = 0
             self._last_used[topic] = now
@@ -161,8 +160,8 @@ class MetadataState:
 
     def request_update(self, topic: str | None = None) -> None:
         """Ask for a refresh after the backoff: of one topic, or of everything that is kept (None)."""
-        self._request_version += 1
         if topic is None:
+            self._request_version += 1
             self._need_full = True
         else:
             self._need_topics.add(topic)
@@ -181,13 +180,14 @@ class MetadataState:
             return self._not_before
         return max(self._last_success + self._max_age, self._not_before)
 
-    def postpone(self, until: float) -> None:
-        """Nobody can be asked now: try again then."""
-        self._not_before = max(self._not_before, until)
-
     def needed_since(self) -> float | None:
         """Return since when a refresh has been due without a successful answer; None if none is (KIP-1102)."""
         return self._needed_since
+
+    def restart(self, now: float) -> None:
+        """Begin anew from the bootstrap servers: everything is needed, after the backoff."""
+        self.request_update()
+        self._needed_since = now
 
     def begin_request(self, now: float) -> MetadataNeed:
         """Return what to ask for; `apply` or `fail` must follow."""
@@ -234,12 +234,16 @@ class MetadataState:
                 before.cluster_id,
                 response.cluster_id,
             )
-        self.cluster = ClusterMetadata(brokers, topics, errors, response.cluster_id or before.cluster_id, before.version + 1)
+        self.cluster = ClusterMetadata(
+            brokers, topics, errors, response.cluster_id or before.cluster_id, before.version + 1
+        )
         self._note_progress(before, now)
         return self.cluster
 
-    def apply_hint(self, topic: str, partition: int, leader: int, leader_epoch: int, endpoints: Iterable[Broker]) -> bool:
-        """Take over the new leader that a Produce answer named (KIP-951); False if it tells nothing new or is not usable."""
+    def apply_hint(
+        self, topic: str, partition: int, leader: int, leader_epoch: int, endpoints: Iterable[Broker]
+    ) -> bool:
+        """Take over the new leader that a Produce answer named (KIP-951); False if it is not newer, or not usable."""
         known = self.cluster.topics.get(topic)
         if known is None or partition >= len(known.partitions) or leader < 0:
             return False

@@ -1,8 +1,8 @@
 """Can a broker take a request now, and if not, when? Each broker's connection, as far as deciding goes.
 
 A connection has at most `max_in_flight_requests_per_connection` requests under way, answered in order. One that is not
-answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to connect
-back off exponentially per broker, and so does the time they may take (KIP-601).
+answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to
+connect back off exponentially per broker, and so does the time they may take (KIP-601).
 
 `next_due` is a lower bound of when a timer may run out, so that a poll looks at the nodes only when one may have.
 """
@@ -22,7 +22,7 @@ from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError, 
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from aioproducer._core.metadata import Broker
     from aioproducer._wire.negotiation import BrokerVersions
@@ -142,8 +142,13 @@ class Nodes:
     def __getitem__(self, node_id: int) -> Node:
         return self._nodes[node_id]
 
-    def __iter__(self) -> Iterable[Node]:  # type: ignore[override]
-        return iter(self._nodes.values())
+    def all(self) -> list[Node]:
+        """Return all of them, bootstrap servers too."""
+        return list(self._nodes.values())
+
+    def has_all(self, brokers: Mapping[int, Broker]) -> bool:
+        """Whether exactly these brokers are the candidates now."""
+        return brokers.keys() == {node.node_id for node in self._nodes.values() if node.is_current}
 
     def get(self, node_id: int) -> Node | None:
         """Return the node, None if the cluster has none of that id."""
@@ -155,7 +160,7 @@ class Nodes:
         return self._ready_count > 0
 
     def update(self, brokers: Mapping[int, Broker], now: float) -> None:
-        """Take over the brokers of new metadata. Bootstrap servers and vanished brokers are let go once they are idle."""
+        """Take over the brokers of new metadata. Bootstrap servers and vanished brokers are let go once idle."""
         for broker in brokers.values():
             node = self._nodes.get(broker.node_id)
             if node is None:
@@ -178,7 +183,8 @@ class Nodes:
         return [self._close(node, error) for node in self._nodes.values() if node.state in open_states]
 
     def _relocate(self, node: Node, broker: Broker) -> None:
-        # The open connection leads to the old address: it is closed in the next check, and the new address used after it.
+        # The open connection leads to the old address: it is closed in the next check, and the new address used after
+        # it.
         if node.state is NodeState.DISCONNECTED:
             node.host, node.port = broker.host, broker.port
             node.failures, node.not_before = 0, -math.inf
@@ -201,7 +207,7 @@ class Nodes:
         )
 
     def blocked_until(self, node: Node, now: float) -> float:
-        """Return when a broker that cannot take a request now may be able to; infinity if an event has to come first."""
+        """Return when a broker that cannot take a request may be able to; infinity if an event must come first."""
         if node.state is NodeState.DISCONNECTED:
             return max(node.not_before, now)
         if node.state is NodeState.READY and now < node.throttled_until:
@@ -215,8 +221,9 @@ class Nodes:
     def least_loaded(self, now: float) -> Node | None:
         """Return the node to ask something that any broker can answer; None if all back off or are throttled.
 
-        A usable connection with the fewest requests under way; else one that is being opened (wait for it); else the one
-        whose last attempt was longest ago (connect to it). Ties are broken at random. Cost: the number of brokers.
+        A usable connection with the fewest requests under way; else one that is being opened (wait for it); else the
+        one whose last attempt was longest ago (connect to it). Ties are broken at random. Cost: the number of
+        brokers.
         """
         nodes = self._candidates()
         if not nodes:
@@ -272,7 +279,7 @@ class Nodes:
         return node.last_correlation_id
 
     def check(self, now: float) -> list[Disconnect]:
-        """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed any more."""
+        """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed."""
         if now < self.next_due:
             return []
         closed: list[Disconnect] = []
@@ -305,7 +312,8 @@ class Nodes:
     def _why_closed(self, node: Node, now: float) -> KafkaError | None:
         if node.state is NodeState.CONNECTING:
             return KafkaConnectionError(
-                f"{node.address} was not connected within {now - node.last_attempt:.1f} s; check the address and firewalls",
+                f"{node.address} was not connected within {now - node.last_attempt:.1f} s;"
+                " check the address and firewalls",
                 node=node.node_id,
                 address=(node.host, node.port),
             )
@@ -349,8 +357,10 @@ class Nodes:
         self._end(node, named, now)
         return named
 
-    def on_disconnected(self, node: Node, error: KafkaError | None, now: float) -> tuple[KafkaError | None, list[InFlight]]:
-        """The connection is gone; return why (None: idle, as asked) and the requests that fail with it, oldest first."""
+    def on_disconnected(
+        self, node: Node, error: KafkaError | None, now: float
+    ) -> tuple[KafkaError | None, list[InFlight]]:
+        """The connection is gone; return why (None: idle, as asked) and the requests that fail, oldest first."""
         was_asked = node.state is NodeState.CLOSING
         self._move(node, NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
@@ -385,7 +395,9 @@ class Nodes:
             answered.append(node.in_flight.popleft())
         if not node.in_flight or node.in_flight[0].correlation_id != correlation_id:
             node.in_flight.extendleft(reversed(answered))
-            raise ProtocolError(f"{node.address} answered request {correlation_id}, which is not the next to be answered")
+            raise ProtocolError(
+                f"{node.address} answered request {correlation_id}, which is not the next to be answered"
+            )
         answered.append(node.in_flight.popleft())
         self._after_answer(node, now)
         return answered

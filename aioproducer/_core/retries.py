@@ -1,7 +1,7 @@
 """What follows from an error code, and how long to wait before the next attempt?
 
-One row per (api, code) a producer can meet; adding a code means adding a row and a test. What the verdicts do is told where
-they are acted on (`_core/produce.py`, `_core/identity.py`, `_core/metadata.py`).
+One row per (api, code) a producer can meet; adding a code means adding a row and a test. What the verdicts do is told
+where they are acted on (`_core/produce.py`, `_core/identity.py`, `_core/metadata.py`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Rule(NamedTuple):
     """A row: the verdict, and whether the code proves that this attempt wrote nothing.
 
     A broker may lose the leadership after it has appended and before the replicas have confirmed; it then answers with
-    NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or KAFKA_STORAGE_ERROR (Kafka's DelayedProduce), so that these prove
-    nothing. The codes that prove it are found before the append.
+    NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION or KAFKA_STORAGE_ERROR (Kafka's DelayedProduce), so that these
+    prove nothing. The codes that prove it are found before the append.
     """
 
     verdict: Verdict

@@ -1,16 +1,18 @@
 """Which sequence number does a batch carry, and may it be sent now? (idempotence: KIP-98, KIP-360)
 
-The broker keeps, per producer id and partition, the last sequence number, and accepts only the next one. So a batch keeps
-its number through all retries, up to five batches of a partition are under way, and batches that are being retried go one
-at a time, lowest first, until they have caught up.
+The broker keeps, per producer id and partition, the last sequence number, and accepts only the next one. So a batch
+keeps its number through all retries, up to five batches of a partition are under way, and batches that are being
+retried go one at a time, lowest first, until they have caught up.
 
 Where this differs from the Java producer, the promise is "no acknowledged record lost, doubled or out of order":
 
-- A batch that may have been written is never given a new number: after a gap that needs a new epoch it fails instead, with
+- A batch that may have been written is never given a new number: after a gap that needs a new epoch it fails instead,
+  with
   `possibly_written`. (Java numbers it anew, which writes it twice if it had been written.)
-- One batch of a partition is under way until the first acknowledgement in an epoch, as a leader without state accepts any
-  number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can never be
-  accepted any more.
+- One batch of a partition is under way until the first acknowledgement in an epoch, as a leader without state accepts
+  any
+  number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can never
+      be accepted any more.
 - Every batch that fails with its fate unknown marks its partition, also on its first flight.
 """
 
@@ -56,7 +58,9 @@ class _Partition:
     next_sequence: int = 0
     last_acked: int = NO_SEQUENCE  # the last sequence number known to be in the log; moves forward only
     has_ack: bool = False  # in this epoch
-    outstanding: list[ProducerBatch] = field(default_factory=list["ProducerBatch"])  # numbered, without outcome; ascending
+    outstanding: list[ProducerBatch] = field(
+        default_factory=list["ProducerBatch"]
+    )  # numbered, without outcome; ascending
     unresolved_after: int | None = None  # the number after the last batch whose fate is unknown
     is_reset_due: bool = False  # there is a gap: go on in a new epoch, once nothing is on the wire
 
@@ -158,15 +162,20 @@ class Sequences:
         if known is not None and known.unresolved_after is not None:
             self._reset_later(batch, known)
 
-    def on_out_of_order(self, batch: ProducerBatch) -> None:
-        """The broker misses a batch before this one. Collateral of a retry needs nothing; else there is a real gap."""
+    def on_out_of_order(self, batch: ProducerBatch) -> bool:
+        """The broker misses a batch before this one. Collateral of a retry needs nothing; else there is a real gap.
+
+        Returns:
+            Whether an earlier batch has to go first anyway, so that waiting for the backoff is of no use.
+        """
         known = self._state_of(batch)
         if known is None:
-            return
+            return False
         is_next = batch.base_sequence == sequence_after(known.last_acked, 1)  # -1, nothing acknowledged, gives 0
         proves_gap = known.unresolved_after == batch.base_sequence
         if proves_gap or (known.unresolved_after is None and is_next and not self._is_fresh(known, batch)):
             self._reset_later(batch, known)
+        return known.outstanding[0] is not batch
 
     def on_unknown_producer(self, batch: ProducerBatch, log_start_offset: int) -> None:
         """The broker has lost the state of this producer: go on in a new epoch, unless it just has."""
@@ -285,7 +294,7 @@ class Sequences:
             known.outstanding.remove(batch)
 
     def _state_of(self, batch: ProducerBatch) -> _Partition | None:
-        """Return the state of the batch's partition, None if the batch has no number or one of an epoch that is over."""
+        """Return the state of its partition; None if the batch has no number, or one of an epoch that is over."""
         if batch.base_sequence == NO_SEQUENCE:
             return None
         known = self._partitions.get(TopicPartition(batch.topic, batch.partition))

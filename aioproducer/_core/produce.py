@@ -1,0 +1,322 @@
+"""What goes into a Produce request, and what follows for each of its batches from the answer, or from its loss?
+
+`possibly_written` of a batch is true from the moment its request is handed to the shell; only a refusal
+(retries.Rule) of that very attempt takes it back, to what it was before the attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._core.batch import BatchState
+from aioproducer._core.effects import ProducePlan
+from aioproducer._core.metadata import Broker
+from aioproducer._core.outcomes import delivery_timeout, final_failure, record_failures, renumbering_failure
+from aioproducer._core.retries import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
+from aioproducer._wire.messages.produce import ProduceRequest
+from aioproducer.errors import INVALID_METADATA, ErrorCode, KafkaError, ProtocolError, error_for
+from aioproducer.records import TopicPartition
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.metadata import MetadataState
+    from aioproducer._core.nodes import Node
+    from aioproducer._core.sequences import Sequences
+    from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
+    from aioproducer.config import ProducerConfig
+
+logger = logging.getLogger("aioproducer.sender")
+
+_NO_OFFSET: Final = -1
+_TOPIC_IDS_SINCE: Final = 13
+_ZSTD_SINCE: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One batch of a request: what was so when it was sent."""
+
+    batch: ProducerBatch
+    was_in_doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentProduce:
+    """A Produce request under way. `names` are those of its topic ids (KIP-516), as they were then."""
+
+    version: int
+    entries: list[Sent]
+    names: Mapping[UUID, str]
+
+
+class Produce:
+    """Makes Produce requests out of drained batches and acts on what comes back.
+
+    Attributes:
+        completed: batches whose outcome became final; the sender takes them.
+        fatal_error: what the producer cannot go on after, or None.
+    """
+
+    def __init__(
+        self,
+        config: ProducerConfig,
+        accumulator: Accumulator,
+        sequences: Sequences,
+        metadata: MetadataState,
+        rng: random.Random,
+    ) -> None:
+        self.completed: list[ProducerBatch] = []
+        self.fatal_error: KafkaError | None = None
+        self.retries = 0
+        self.splits = 0
+        self.expired = 0
+        self.late_deliveries = 0
+        self._accumulator = accumulator
+        self._sequences = sequences
+        self._metadata = metadata
+        self._rng = rng
+        self._acks = config.acks
+        self._timeout_ms = config.request_timeout_ms
+        self._delivery_timeout_ms = config.delivery_timeout_ms
+        self._max_retries = config.retries
+        self._backoff = config.retry_backoff_ms / 1000
+        self._backoff_max = config.retry_backoff_max_ms / 1000
+        self._is_zstd = config.compression_type == "zstd"
+        # With one request in flight at a time, order holds without sequence numbers too, if a batch that is on its way
+        # holds back the next of its partition, whichever broker that would go to.
+        self._is_muting = config.max_in_flight_requests_per_connection == 1
+        self._muted: set[TopicPartition] = set()
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def can_send(self, batch: ProducerBatch) -> bool:
+        """Whether the first batch of a queue may go now, as far as order is concerned."""
+        if self._is_muting and TopicPartition(batch.topic, batch.partition) in self._muted:
+            return False
+        return self._sequences.can_send(batch)
+
+    def begin_request(
+        self, node: Node, batches: list[ProducerBatch], now: float
+    ) -> tuple[SentProduce, ProducePlan] | None:
+        """Return the request for batches that were drained for the node; None if the broker is too old for them."""
+        names, version = self._version_for(node, batches)
+        if self._is_zstd and version < _ZSTD_SINCE:
+            self._refuse_zstd(node, batches)
+            return None
+        entries: list[Sent] = []
+        for batch in batches:
+            self._sequences.assign(batch)
+            entries.append(Sent(batch, batch.possibly_written))
+            batch.possibly_written = True
+            if self._is_muting:
+                self._muted.add(TopicPartition(batch.topic, batch.partition))
+            self._metadata.touch(batch.topic, now)
+        ids = {name: topic_id for topic_id, name in names.items()}
+        plan = ProducePlan(batches, self._acks, self._timeout_ms, None, ids)
+        return SentProduce(version, entries, names), plan
+
+    @property
+    def expects_response(self) -> bool:
+        """Whether brokers answer Produce requests; with acks=0 they do not."""
+        return self._acks != 0
+
+    def _version_for(self, node: Node, batches: list[ProducerBatch]) -> tuple[dict[UUID, str], int]:
+        """Return the ids of the topics (none where names are used) and the version: ids begin with 13."""
+        assert node.versions is not None, "a node that is ready has versions"
+        version = node.versions.version_for(ProduceRequest)
+        if version < _TOPIC_IDS_SINCE:
+            return {}, version
+        names: dict[UUID, str] = {}
+        for batch in batches:
+            known = self._metadata.cluster.topics.get(batch.topic)
+            if known is None or known.topic_id is None:
+                return {}, node.versions.version_for(ProduceRequest, at_most=_TOPIC_IDS_SINCE - 1)
+            names[known.topic_id] = batch.topic
+        return names, version
+
+    def _refuse_zstd(self, node: Node, batches: list[ProducerBatch]) -> None:
+        for batch in batches:
+            code = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+            text = "zstd needs Kafka 2.1 or later"
+            self.fail(batch, error_for(code, text, api="Produce", node=node.node_id, topic=batch.topic))
+            self._accumulator.release(batch)
+
+    # ── what came back ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_written(self, sent: SentProduce) -> None:
+        """The bytes are with the socket; with acks=0 that is all there is to know."""
+        for entry in sent.entries:
+            if self._is_open(entry.batch):
+                self._deliver(entry.batch, _NO_OFFSET, -1)
+
+    def on_response(self, sent: SentProduce, response: ProduceResponse, node: Node, now: float) -> None:
+        """Act on the answer to a request.
+
+        Raises:
+            ProtocolError: the answer is about something that was not asked; all of it is ignored then.
+        """
+        answers, missing = self._matched(sent, response, node)
+        endpoints = [Broker(e.node_id, e.host, e.port, e.rack) for e in response.node_endpoints]
+        for entry, answer in answers:
+            if answer.error_code in INVALID_METADATA:
+                self._learn(entry.batch, answer, endpoints)
+            self._on_partition(entry, answer, node, now)
+        if missing:
+            # The shell leaves a batch out whose outcome came before its bytes were made; the others were forgotten.
+            self._lose(missing, ProtocolError(f"{node.address} left partitions out of its answer"), now)
+
+    def on_lost(self, sent: SentProduce, error: KafkaError, now: float) -> None:
+        """The connection went before the answer came: the batches may have been written."""
+        self._lose(sent.entries, error, now)
+
+    def _matched(
+        self, sent: SentProduce, response: ProduceResponse, node: Node
+    ) -> tuple[list[tuple[Sent, PartitionProduceResponse]], list[Sent]]:
+        waiting = {(entry.batch.topic, entry.batch.partition): entry for entry in sent.entries}
+        answers: list[tuple[Sent, PartitionProduceResponse]] = []
+        for topic in response.responses:
+            name = sent.names.get(topic.topic_id) if sent.version >= _TOPIC_IDS_SINCE else topic.name
+            for answer in topic.partition_responses:
+                entry = waiting.pop((name or "", answer.index), None)
+                if entry is None:
+                    raise ProtocolError(
+                        f"{node.address} answered a Produce request for partition {answer.index} of topic {name!r},"
+                        " which was not in it"
+                    )
+                answers.append((entry, answer))
+        return answers, list(waiting.values())
+
+    def _learn(self, batch: ProducerBatch, answer: PartitionProduceResponse, endpoints: list[Broker]) -> None:
+        self._metadata.request_update(batch.topic)
+        hint = answer.current_leader
+        self._metadata.apply_hint(batch.topic, batch.partition, hint.leader_id, hint.leader_epoch, endpoints)
+
+    def _on_partition(self, entry: Sent, answer: PartitionProduceResponse, node: Node, now: float) -> None:
+        batch = entry.batch
+        rule = PRODUCE_RULES.get(answer.error_code, UNLISTED_PRODUCE_RULE)
+        if not self._is_open(batch):
+            self._on_late_answer(entry, rule)
+            return
+        if rule.is_refusal:
+            batch.possibly_written = entry.was_in_doubt
+        if rule.verdict is Verdict.DELIVERED:
+            self._deliver(batch, answer.base_offset, answer.log_append_time_ms)
+            return
+        error = error_for(
+            answer.error_code,
+            answer.error_message,
+            api="Produce",
+            node=node.node_id,
+            topic=batch.topic,
+            partition=batch.partition,
+        )
+        self._on_error(entry, rule, answer, error, now)
+
+    def _on_error(
+        self, entry: Sent, rule: Rule, answer: PartitionProduceResponse, error: KafkaError, now: float
+    ) -> None:
+        batch = entry.batch
+        match rule.verdict:
+            case Verdict.RETRY | Verdict.REFRESH:
+                self._retry(batch, error, now)
+            case Verdict.SPLIT if batch.count > 1:
+                self._split(batch, error, now)
+            case Verdict.OUT_OF_ORDER if self._sequences.is_enabled:
+                self._retry(batch, error, now, at_once=self._sequences.on_out_of_order(batch))
+            case Verdict.UNKNOWN_PRODUCER if self._sequences.is_enabled:
+                self._sequences.on_unknown_producer(batch, answer.log_start_offset)
+                self._retry(batch, error, now)
+            case Verdict.FATAL if self._sequences.is_enabled:
+                self.fatal_error = self.fatal_error or error
+                self.fail(batch, error)
+            case _:
+                self._fail_records(batch, answer, error)
+
+    def _on_late_answer(self, entry: Sent, rule: Rule) -> None:
+        """The batch has expired: nothing changes for its records, but the fate of its number is known now."""
+        if rule.verdict is Verdict.DELIVERED:
+            self.late_deliveries += 1
+            self._sequences.on_late_delivery(entry.batch)
+        elif rule.is_refusal and not entry.was_in_doubt:
+            self._sequences.on_late_refusal(entry.batch)
+
+    def _is_open(self, batch: ProducerBatch) -> bool:
+        """Note that the batch is off the wire; return whether it still waits for its outcome."""
+        self._muted.discard(TopicPartition(batch.topic, batch.partition))
+        if batch.state is not BatchState.DONE:
+            return True
+        self._accumulator.release(batch)
+        return False
+
+    # ── what follows ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _deliver(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
+        batch.possibly_written = True
+        self._sequences.on_delivered(batch)
+        self._accumulator.complete(batch, base_offset=base_offset, log_append_time_ms=log_append_time_ms)
+        self.completed.append(batch)
+
+    def fail(self, batch: ProducerBatch, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
+        """Make the failure the batch's outcome."""
+        self._sequences.on_failed(batch)
+        self._accumulator.complete(batch, error=final_failure(batch, error), record_errors=record_errors)
+        self.completed.append(batch)
+
+    def _fail_records(self, batch: ProducerBatch, answer: PartitionProduceResponse, error: KafkaError) -> None:
+        if not answer.record_errors:
+            self.fail(batch, error)
+            return
+        others, own = record_failures(
+            batch, answer.error_code, answer.error_message, answer.record_errors, batch.last_node
+        )
+        self.fail(batch, others, own)
+
+    def _lose(self, entries: list[Sent], error: KafkaError, now: float) -> None:
+        for entry in entries:
+            if self._is_open(entry.batch):
+                self._retry(entry.batch, error, now)
+
+    def _retry(self, batch: ProducerBatch, error: KafkaError, now: float, *, at_once: bool = False) -> None:
+        batch.last_error = error
+        if batch.attempts > self._max_retries:
+            self.fail(batch, error)
+            return
+        self.retries += 1
+        # A newer leader epoch than the one it was sent under means that there is a new leader to try: at once
+        # (KIP-951).
+        has_moved = self._metadata.cluster.leader_epoch(batch.topic, batch.partition) > batch.leader_epoch
+        wait = 0.0
+        if not at_once and not has_moved:
+            wait = exponential_backoff(batch.attempts, self._backoff, self._backoff_max, self._rng)
+        self._accumulator.requeue(batch, now, now + wait)
+
+    def _split(self, batch: ProducerBatch, error: KafkaError, now: float) -> None:
+        self.splits += 1
+        logger.info(
+            "batch of %d records of %s-%d is split in two: %s", batch.count, batch.topic, batch.partition, error
+        )
+        children = self._accumulator.split(batch, now)
+        for child in children:
+            child.possibly_written = batch.possibly_written
+            child.last_error = error
+        self._sequences.on_split(batch, children)
+
+    # ── without an answer ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def expire(self, batch: ProducerBatch, cause: KafkaError | None, now: float) -> None:
+        """Fail a batch that was not acknowledged in time; its own last failure goes before the given cause."""
+        self.expired += 1
+        self.fail(batch, delivery_timeout(batch, now, self._delivery_timeout_ms, batch.last_error or cause))
+
+    def settle(self) -> None:
+        """Let partitions with a gap go on; batches that may have been written and can never be confirmed fail."""
+        for batch in self._sequences.settle():
+            self._accumulator.complete(batch, error=renumbering_failure(batch))
+            self.completed.append(batch)

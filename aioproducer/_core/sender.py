@@ -1,0 +1,455 @@
+"""What is to be done now? `Sender.poll(now)` answers with effects; `on_...` tells it what happened.
+
+The order within a poll: what ran out of time → connections to close → gaps in sequences → metadata → producer id →
+    data.
+Nothing waits for anything it does not need: a metadata request that is due does not hold back data for healthy
+    brokers, and a partition that may not send holds back no other.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._core.effects import Completed, Send
+from aioproducer._core.identity import Identity
+from aioproducer._core.metadata import MetadataNeed, MetadataState
+from aioproducer._core.nodes import Node, Nodes, NodeState
+from aioproducer._core.produce import Produce, SentProduce
+from aioproducer._core.retries import Verdict
+from aioproducer._core.sequences import Sequences
+from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from aioproducer._wire.messages.produce import ProduceResponse
+from aioproducer.errors import ErrorCode, KafkaError, ProducerClosedError, ProtocolError, UnsupportedVersionError
+
+if TYPE_CHECKING:
+    import random
+
+    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.effects import Effect
+    from aioproducer._core.metadata import ClusterMetadata
+    from aioproducer._core.nodes import InFlight
+    from aioproducer._wire.negotiation import BrokerVersions
+    from aioproducer._wire.schema import Message
+    from aioproducer.config import ProducerConfig
+
+logger = logging.getLogger("aioproducer.sender")
+
+# Since these versions a broker answers first and expects the client to wait (KIP-219); before, it held the answer back.
+_PRODUCE_THROTTLE_SINCE: Final = 6
+_METADATA_THROTTLE_SINCE: Final = 6
+_INIT_PRODUCER_ID_THROTTLE_SINCE: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _SentMetadata:
+    version: int
+    need: MetadataNeed
+
+
+@dataclass(frozen=True, slots=True)
+class _SentInitProducerId:
+    version: int
+
+
+class Sender:
+    """Decides what is sent to whom and when. Owns everything of the core but the accumulator, which it is given.
+
+    Attributes:
+        fatal_error: what the producer cannot go on after; everything fails with it. None while all is well.
+        last_connection_error: the last failure of a connection, until one succeeds; for messages to people.
+    """
+
+    def __init__(self, config: ProducerConfig, accumulator: Accumulator, rng: random.Random) -> None:
+        self.fatal_error: KafkaError | None = None
+        self.last_connection_error: KafkaError | None = None
+        self._config = config
+        self._accumulator = accumulator
+        self._sequences = Sequences(is_enabled=config.enable_idempotence)
+        self._metadata = MetadataState(config, rng)
+        self._nodes = Nodes(config, config.bootstrap_servers, rng)
+        self._identity = Identity(config, self._sequences, rng)
+        self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng)
+        self._max_request_size = config.max_request_size
+        self._is_rebootstrapping = config.metadata_recovery_strategy == "rebootstrap"
+        self._rebootstrap_after = config.metadata_recovery_rebootstrap_trigger_ms / 1000
+        self._effects: list[Effect] = []
+        self._wake_at = math.inf  # when a broker that something waits for may be able to take it
+        self._polled_at = -math.inf
+        self._has_news = True
+        self._is_closing = False
+
+    # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def poll(self, now: float) -> list[Effect]:
+        """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
+        self._wake_at = math.inf
+        self._accumulator.tick(now)
+        if self.fatal_error is None:
+            self._expire(now)
+            self._check_connections(now)
+            self._produce.settle()
+            self._refresh_metadata(now)
+            self._identify(now)
+            self._send_ready(now)
+            self.fatal_error = self.fatal_error or self._produce.fatal_error
+        if self.fatal_error is not None:
+            self._fail_all(self.fatal_error)
+        self._polled_at = now
+        self._has_news = False
+        effects, self._effects = self._effects, []
+        if self._produce.completed:
+            effects.append(Completed(self._produce.completed))
+            self._produce.completed = []
+        return effects
+
+    def deadline(self, now: float) -> float | None:
+        """Return when to poll next if nothing is told before; None if only an event can bring anything."""
+        if self._has_news:
+            return now
+        times = [self._wake_at, self._nodes.next_due]
+        if self.fatal_error is None:
+            times.append(self._identity.next_at())
+            if not self._metadata.in_progress:
+                times.append(self._metadata.next_at())
+        waiting = self._accumulator.deadline()
+        if waiting is not None:
+            times.append(waiting)
+        # What was due at the last poll and is still there waits for an event, or for a broker (_wake_at): without
+        # this, a producer whose cluster is away would poll without a pause.
+        due = min((time for time in times if time > self._polled_at), default=math.inf)
+        return None if due == math.inf else due
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a broker is connected now, versions known."""
+        return self._nodes.is_connected
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing that was accepted waits for its outcome."""
+        return self._accumulator.is_empty and not self._produce.completed
+
+    @property
+    def cluster(self) -> ClusterMetadata:
+        """The cluster as it is known now."""
+        return self._metadata.cluster
+
+    def status(self, now: float) -> dict[str, object]:
+        """Return where things stand, for people: brokers, producer id, metadata. No payload, no credentials."""
+        cluster = self._metadata.cluster
+        return {
+            "cluster_id": cluster.cluster_id,
+            "brokers": {
+                node.node_id: {
+                    "address": f"{node.host}:{node.port}",
+                    "state": node.state.name,
+                    "requests_in_flight": len(node.in_flight),
+                    "throttled_s": max(0.0, node.throttled_until - now),
+                    "last_error": None if node.last_error is None else str(node.last_error),
+                }
+                for node in self._nodes.all()
+            },
+            "topics": len(cluster.topics),
+            "producer_id": self._sequences.producer_id,
+            "producer_epoch": self._sequences.producer_epoch,
+            "fatal_error": None if self.fatal_error is None else str(self.fatal_error),
+        }
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters since the start."""
+        return {
+            "retries": self._produce.retries,
+            "batch_splits": self._produce.splits,
+            "expired_batches": self._produce.expired,
+            "late_deliveries": self._produce.late_deliveries,
+            "producer_epoch_bumps": self._sequences.epoch_bumps,
+            "requests_in_flight": sum(len(node.in_flight) for node in self._nodes.all()),
+        }
+
+    # ── told: the life of the producer ───────────────────────────────────────────────────────────────────────────────
+
+    def begin_close(self, now: float) -> None:
+        """Accept nothing more and send what is there without lingering; `is_drained` tells when all is done.
+
+        Bounded by delivery_timeout_ms, as every batch is.
+        """
+        self._is_closing = True
+        self._has_news = True
+        self._accumulator.close(ProducerClosedError("the producer is closed"))
+
+    def abort(self, error: KafkaError, now: float) -> None:
+        """Fail everything that waits for its outcome with the error; the next poll tells which batches those were."""
+        self.begin_close(now)
+        self._fail_all(error)
+
+    # ── told: connections ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_connected(self, node_id: int, versions: BrokerVersions, now: float) -> None:
+        """The connection that was asked for is usable."""
+        self._has_news = True
+        self._nodes.on_connected(self._nodes[node_id], versions, now)
+        self.last_connection_error = None
+
+    def on_connect_failed(self, node_id: int, error: KafkaError, now: float) -> None:
+        """The connection that was asked for could not be made."""
+        self._has_news = True
+        named = self._nodes.on_connect_failed(self._nodes[node_id], error, now)
+        self._note_failure(named)
+
+    def on_disconnected(self, node_id: int, error: KafkaError | None, now: float) -> None:
+        """The connection is gone; what was in flight on it fails."""
+        self._has_news = True
+        named, failed = self._nodes.on_disconnected(self._nodes[node_id], error, now)
+        if named is None:
+            return
+        self._note_failure(named)
+        for request in failed:
+            self._on_lost(request, named, now)
+
+    def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        """The bytes of the batch were made: so many bytes of records became so many."""
+        self._accumulator.on_encoded(batch, records_size, encoded_size)
+
+    def on_written(self, node_id: int, correlation_id: int, now: float) -> None:
+        """All bytes of a request are with the socket."""
+        request = self._nodes.on_written(self._nodes[node_id], correlation_id, now)
+        if request is not None:
+            self._has_news = True
+            self._on_complete_without_answer(request)
+
+    def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
+        """The answer to a request came. One that cannot be right closes the connection."""
+        self._has_news = True
+        node = self._nodes[node_id]
+        if node.state is not NodeState.READY:
+            return  # it is being closed; its requests fail when that is reported
+        try:
+            *without_answer, request = self._nodes.on_response(node, correlation_id, now)
+            for earlier in without_answer:
+                self._on_complete_without_answer(earlier)
+            self._on_answer(node, request, message, now)
+        except ProtocolError as error:
+            self._effects.append(self._nodes.disconnect(node, error))
+
+    # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _expire(self, now: float) -> None:
+        for batch in self._accumulator.expire(now):
+            self._produce.expire(batch, self._why_late(batch), now)
+
+    def _why_late(self, batch: ProducerBatch) -> KafkaError | None:
+        """Return the failure that kept the batch from being sent, as far as one is known."""
+        cluster = self._metadata.cluster
+        leader = cluster.leader(batch.topic, batch.partition)
+        node = None if leader is None else self._nodes.get(leader)
+        return (
+            (None if node is None else node.last_error)
+            or (cluster.errors.get(batch.topic) if leader is None else None)
+            or self._identity.last_error
+            or self.last_connection_error
+        )
+
+    def _check_connections(self, now: float) -> None:
+        self._effects += self._nodes.check(now)
+
+    def _refresh_metadata(self, now: float) -> None:
+        self._metadata.want(self._accumulator.take_wanted_topics(), now)
+        for topic in self._accumulator.leaderless_topics:
+            self._metadata.request_update(topic)
+        if not self._metadata.is_due(now):
+            return
+        since = self._metadata.needed_since()
+        if self._is_rebootstrapping and since is not None and now - since > self._rebootstrap_after:
+            self._rebootstrap("no metadata for metadata_recovery_rebootstrap_trigger_ms", now)
+        node = self._least_loaded(now)
+        if node is None and self._is_rebootstrapping and self._nodes.is_cut_off():
+            self._nodes.rebootstrap()
+            node = self._least_loaded(now)
+        if node is not None:
+            self._ask_metadata(node, now)
+
+    def _ask_metadata(self, node: Node, now: float) -> None:
+        version = self._version_for(node, MetadataRequest)
+        if version is None:
+            return
+        need = self._metadata.begin_request(now)
+        request = MetadataRequest(
+            topics=[MetadataRequestTopic(name=topic) for topic in need.topics],
+            allow_auto_topic_creation=self._config.allow_auto_create_topics,
+        )
+        self._send(node, version, request, _SentMetadata(version, need), now)
+
+    def _identify(self, now: float) -> None:
+        if not self._identity.is_due(now):
+            return
+        node = self._least_loaded(now)
+        if node is None:
+            return
+        version = self._version_for(node, InitProducerIdRequest)
+        if version is not None:
+            self._send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
+
+    def _send_ready(self, now: float) -> None:
+        done: set[int] = set()
+        while True:
+            nodes = [node_id for node_id in self._accumulator.ready_nodes(now) if node_id not in done]
+            if not nodes:
+                return
+            for node_id in nodes:
+                if not self._send_batches(node_id, now):
+                    done.add(node_id)
+
+    def _send_batches(self, node_id: int, now: float) -> bool:
+        """Send one request to the node; False if it can take none, or has none to take."""
+        node = self._nodes.get(node_id)
+        if node is None or not self._is_usable(node, now):
+            return False
+        batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send)
+        if not batches:
+            return False
+        begun = self._produce.begin_request(node, batches, now)
+        if begun is None:
+            return False
+        sent, plan = begun
+        expects_response = self._produce.expects_response
+        correlation_id = self._nodes.begin_request(node, sent, now, expects_response=expects_response)
+        self._effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
+        return True
+
+    # ── brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _is_usable(self, node: Node, now: float) -> bool:
+        """Whether the node can take a request; if not, connect to it or note when it may be able to."""
+        if self._nodes.can_send(node, now):
+            return True
+        if self._nodes.can_connect(node, now):
+            self._effects.append(self._nodes.connect(node, now))
+        else:
+            self._wake_at = min(self._wake_at, self._nodes.blocked_until(node, now))
+        return False
+
+    def _least_loaded(self, now: float) -> Node | None:
+        """Return a node that can take a request which any broker can answer; if none can, see to it that one will."""
+        node = self._nodes.least_loaded(now)
+        if node is None:
+            self._wake_at = min(self._wake_at, self._nodes.next_candidate_at(now))
+            return None
+        return node if self._is_usable(node, now) else None
+
+    def _version_for(self, node: Node, request: type[MetadataRequest | InitProducerIdRequest]) -> int | None:
+        assert node.versions is not None, "a node that is ready has versions"
+        try:
+            return node.versions.version_for(request)
+        except UnsupportedVersionError as error:
+            self.fatal_error = error
+            return None
+
+    def _rebootstrap(self, why: str, now: float) -> None:
+        logger.warning("starting over from the bootstrap servers: %s", why)
+        self._effects += self._nodes.close_all(ProtocolError(f"closed to start over from the bootstrap servers: {why}"))
+        self._nodes.rebootstrap()
+        self._metadata.restart(now)
+
+    def _send(self, node: Node, version: int, message: Message, context: object, now: float) -> None:
+        correlation_id = self._nodes.begin_request(node, context, now)
+        self._effects.append(Send(node.node_id, correlation_id, version, message, None, expects_response=True))
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_answer(self, node: Node, request: InFlight, message: Message, now: float) -> None:
+        match request.context, message:
+            case SentProduce() as sent, ProduceResponse():
+                self._on_produce_answer(node, sent, message, now)
+            case _SentMetadata() as sent, MetadataResponse():
+                self._on_metadata(node, sent, message, now)
+            case _SentInitProducerId() as sent, InitProducerIdResponse():
+                self._on_producer_id(node, sent, message, now)
+            case _:
+                error = ProtocolError(f"{node.address} answered with a {type(message).__name__} that was not asked for")
+                self._on_lost(request, error, now)
+                raise error
+
+    def _on_produce_answer(self, node: Node, sent: SentProduce, message: ProduceResponse, now: float) -> None:
+        if sent.version >= _PRODUCE_THROTTLE_SINCE:
+            self._nodes.throttle(node, message.throttle_time_ms, now)
+        before = self._metadata.cluster
+        try:
+            self._produce.on_response(sent, message, node, now)
+        except ProtocolError as error:
+            self._produce.on_lost(sent, error, now)
+            raise
+        self._use_metadata(before, now)
+
+    def _on_metadata(self, node: Node, sent: _SentMetadata, message: MetadataResponse, now: float) -> None:
+        if sent.version >= _METADATA_THROTTLE_SINCE:
+            self._nodes.throttle(node, message.throttle_time_ms, now)
+        if message.error_code == ErrorCode.REBOOTSTRAP_REQUIRED and self._is_rebootstrapping:
+            self._metadata.fail(None, now)
+            self._rebootstrap(f"{node.address} asks for it (REBOOTSTRAP_REQUIRED)", now)
+            return
+        before = self._metadata.cluster
+        busy = self._accumulator.busy_topics()
+        self._metadata.apply(message, sent.version, sent.need, busy, now)
+        self._use_metadata(before, now)
+
+    def _use_metadata(self, before: ClusterMetadata, now: float) -> None:
+        after = self._metadata.cluster
+        if after is before:
+            return
+        if after.brokers is not before.brokers or not self._nodes.has_all(after.brokers):
+            self._nodes.update(after.brokers, now)
+        if after.topics is not before.topics:
+            for topic, known in after.topics.items():
+                earlier = before.topics.get(topic)
+                if earlier is not None and earlier.topic_id != known.topic_id:
+                    self._sequences.on_topic_recreated(topic, known.partition_count)
+        self._accumulator.update_topics(after, now)
+
+    def _on_producer_id(
+        self, node: Node, sent: _SentInitProducerId, message: InitProducerIdResponse, now: float
+    ) -> None:
+        if sent.version >= _INIT_PRODUCER_ID_THROTTLE_SINCE:
+            self._nodes.throttle(node, message.throttle_time_ms, now)
+        verdict, error = self._identity.on_response(message, node.node_id, now)
+        if verdict is Verdict.FATAL:
+            self.fatal_error = error
+        elif verdict is Verdict.FAIL and error is not None:
+            logger.error("%s; what was buffered fails, and it is tried again", error)
+            self._fail_all(error)
+
+    def _on_complete_without_answer(self, request: InFlight) -> None:
+        if isinstance(request.context, SentProduce):
+            self._produce.on_written(request.context)
+
+    def _on_lost(self, request: InFlight, error: KafkaError, now: float) -> None:
+        match request.context:
+            case SentProduce() as sent:
+                self._produce.on_lost(sent, error, now)
+            case _SentMetadata():
+                self._metadata.fail(error, now)
+            case _SentInitProducerId():
+                self._identity.fail(error, now)
+            case _:
+                raise AssertionError(f"unknown request {request!r}")
+
+    def _note_failure(self, error: KafkaError) -> None:
+        self.last_connection_error = error
+        self._metadata.last_error = error
+        self._metadata.request_update()
+
+    def _fail_all(self, error: KafkaError) -> None:
+        written: KafkaError | None = None
+        for batch in self._accumulator.fail_all(error):
+            self._sequences.on_failed(batch)
+            if batch.possibly_written and not error.possibly_written:
+                if written is None:
+                    written = copy.copy(error)
+                    written.possibly_written = True
+                batch.error = written
+            self._produce.completed.append(batch)
