@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aioproducer._records.compression import Codec, compressor, load
@@ -70,31 +71,28 @@ def show_seal() -> None:
     ]
     records = encode_records([BASE_TIMESTAMP] * len(values), None, values, None)
     levels: list[tuple[Codec, int | None]] = [
-        (Codec.none, None),
-        (Codec.gzip, None),
-        (Codec.gzip, 1),
-        (Codec.snappy, None),
+        (Codec.NONE, None),
+        (Codec.GZIP, None),
+        (Codec.GZIP, 1),
+        (Codec.SNAPPY, None),
     ]
-    levels += [(Codec.lz4, level) for level in (1, 2, 3, 9, 17)] + [(Codec.zstd, level) for level in (-5, 1, 3)]
+    levels += [(Codec.LZ4, level) for level in (1, 2, 3, 9, 17)] + [(Codec.ZSTD, level) for level in (-5, 1, 3)]
     for codec, level in levels:
         load(codec)
-        compress = compressor(codec, level)
-
-        def seal(codec: Codec = codec, compress: Callable[[bytes], bytes] = compress) -> bytes:
-            return seal_batch(
-                records,
-                count=len(values),
-                base_timestamp=BASE_TIMESTAMP,
-                max_timestamp=BASE_TIMESTAMP,
-                codec=codec,
-                compressor=compress,
-            )
-
+        seal = partial(
+            seal_batch,
+            records,
+            count=len(values),
+            base_timestamp=BASE_TIMESTAMP,
+            max_timestamp=BASE_TIMESTAMP,
+            codec=codec,
+            compressor=compressor(codec, level),
+        )
         batch = seal()
-        decode = microseconds(lambda batch=batch: decode_batch(batch)) / len(values)
+        decode = microseconds(partial(decode_batch, batch)) / len(values)
         ratio = len(records) / (len(batch) - 61)
         print(
-            f"{codec.name} {'' if level is None else level}: seal {microseconds(seal):.1f} µs for {len(records):,} B,"
+            f"{codec.label} {'' if level is None else level}: seal {microseconds(seal):.1f} µs for {len(records):,} B,"
             f" ratio {ratio:.2f}, decode {decode:.2f} µs/record"
         )
 
