@@ -68,7 +68,7 @@ def renumbering_failure(batch: ProducerBatch) -> KafkaError:
     """Return the error of a batch that may have been written and can never be confirmed, as the sequence has a gap."""
     error = BrokerError(
         f"{batch.count} records of topic {batch.topic!r} partition {batch.partition} may have been written, and the"
-        " broker cannot tell any more, as an earlier batch of the partition is missing; sending them again may duplicate them",
+        " broker cannot tell any more, as an earlier batch is missing; sending them again may duplicate them",
         code=ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
         api="Produce",
         node=batch.last_node,

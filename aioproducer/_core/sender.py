@@ -91,13 +91,7 @@ class Sender:
         self._wake_at = math.inf
         self._accumulator.tick(now)
         if self.fatal_error is None:
-            self._expire(now)
-            self._check_connections(now)
-            self._produce.settle()
-            self._refresh_metadata(now)
-            self._identify(now)
-            self._send_ready(now)
-            self.fatal_error = self.fatal_error or self._produce.fatal_error
+            self._take_steps(now)
         if self.fatal_error is not None:
             self._fail_all(self.fatal_error)
         self._polled_at = now
@@ -238,6 +232,15 @@ class Sender:
             self._effects.append(self._nodes.disconnect(node, error))
 
     # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take_steps(self, now: float) -> None:
+        self._expire(now)
+        self._check_connections(now)
+        self._produce.settle()
+        self._refresh_metadata(now)
+        self._identify(now)
+        self._send_ready(now)
+        self.fatal_error = self.fatal_error or self._produce.fatal_error
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
