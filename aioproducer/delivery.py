@@ -91,7 +91,7 @@ class Delivery:
         if self.done():
             self._backend.call_soon(run_callback, callback, self, context)
             return
-        entry = (self._index, (callback, self, context))
+        entry = (self._index, (callback, self, context))  # what run_callback takes
         if home.callbacks is None:
             home.callbacks = [entry]
         else:
@@ -143,7 +143,8 @@ def follow_split(batch: ProducerBatch, index: int) -> tuple[ProducerBatch, int]:
 def outcome_error(home: ProducerBatch | PendingAppend, index: int) -> KafkaError | None:
     """Return the error of one record of a done batch, or None."""
     if isinstance(home, PendingAppend):
-        return home.error
+        waiting_error: KafkaError | None = home.error
+        return waiting_error
     if home.record_errors is not None:
         error = home.record_errors.get(index)
         if error is not None:

@@ -509,11 +509,16 @@ class Producer(Generic[K, V]):
     def _append_prepared(self, record: Prepared) -> ProducerBatch | Prepared:
         runtime, accumulator = self._running()
         timestamp_ms = time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
-        batch = accumulator.try_append(
-            record.topic, record.partition, record.key, record.value, record.headers, timestamp_ms, self._clock()
-        )
+        try:
+            batch = accumulator.try_append(
+                record.topic, record.partition, record.key, record.value, record.headers, timestamp_ms, self._clock()
+            )
+        except Exception as error:
+            self._intake.refused(record.topic, record.partition, record.headers, error)
+            raise
         if batch is None:
             return record
+        self._intake.appended(batch, batch.count - 1, record.headers)
         if accumulator.needs_wake:
             runtime.wake()
         return batch
@@ -541,17 +546,23 @@ class Producer(Generic[K, V]):
         timestamp_ms = record.timestamp_ms
         if accepted and timestamp_ms is None:
             timestamp_ms = time.time_ns() // 1_000_000  # the core has no wall clock to ask when it appends it
-        pending = accumulator.enqueue(
-            record.topic,
-            record.partition,
-            record.key,
-            record.value,
-            record.headers,
-            timestamp_ms,
-            now,
-            now + self._max_block,
-            accepted=accepted,
-        )
+        try:
+            pending = accumulator.enqueue(
+                record.topic,
+                record.partition,
+                record.key,
+                record.value,
+                record.headers,
+                timestamp_ms,
+                now,
+                now + self._max_block,
+                accepted=accepted,
+            )
+        except Exception as error:
+            self._intake.refused(record.topic, record.partition, record.headers, error)
+            raise
+        if accepted:
+            self._intake.appended(pending, 0, record.headers)
         runtime.wake()
         return pending
 
@@ -568,17 +579,20 @@ class Producer(Generic[K, V]):
                 await backend.yield_now()
             else:
                 await self._park(runtime, pending)
-        except BaseException:
+        except BaseException as error:
             accumulator.cancel(pending)
             runtime.wake()
+            self._intake.refused(record.topic, record.partition, record.headers, error)
             raise
         timestamp_ms = time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
         try:
             batch = accumulator.redeem(pending, self._clock(), timestamp_ms)
-        except KafkaError as error:
-            raise fresh(error) from error.__cause__
+        except Exception as error:
+            self._intake.refused(record.topic, record.partition, record.headers, error)
+            raise
         finally:
             runtime.wake()
+        self._intake.appended(batch, pending.index, record.headers)
         return batch, pending.index
 
     async def _park(self, runtime: Runtime, waiting: Waiting) -> None:

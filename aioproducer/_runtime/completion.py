@@ -1,26 +1,36 @@
-"""What happens when a batch's outcome is final: interceptors, then callbacks, then whoever waits. In the order of the
-records.
+"""What happens when a batch's outcome is final: interceptors, then callbacks, then whoever waits.
+
+In the order of the records.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import ProducerBatch
 from aioproducer.delivery import outcome_error, record_metadata, run_callback
+from aioproducer.records import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aioproducer._backend import Backend
-    from aioproducer._core.accumulator import PendingAppend
     from aioproducer._runtime.undelivered import Undelivered
-    from aioproducer.errors import KafkaError
     from aioproducer.interceptors import ProducerInterceptor
 
-    Home = ProducerBatch | PendingAppend
+Home: TypeAlias = ProducerBatch | PendingAppend
+"""What holds a record: its batch, or the entry that waits for one."""
 
 _log = logging.getLogger("aioproducer.delivery")
+
+
+class Intercepted(NamedTuple):
+    """An entry among a batch's callbacks: a record that interceptors saw, so that they hear of its outcome."""
+
+    headers: Headers
 
 
 class Completion:
@@ -30,7 +40,7 @@ class Completion:
         self,
         backend: Backend,
         undelivered: Undelivered,
-        interceptors: Sequence[ProducerInterceptor[Any, Any]],
+        interceptors: Sequence[ProducerInterceptor],
         clock: Callable[[], float],
     ) -> None:
         self._backend = backend
@@ -39,59 +49,61 @@ class Completion:
         self._clock = clock
 
     def schedule(self, homes: Sequence[Home]) -> None:
-        """Finish these batches (or entries that failed before they had one) in the next pass of the loop, outside of
-        any task.
-        """
-        self._backend.call_soon(self._finish_all, homes)
+        """Finish these in the next pass of the loop, outside of any task."""
+        if homes:
+            self._backend.call_soon(self._finish_all, homes)
 
     def _finish_all(self, homes: Iterable[Home]) -> None:
         waiters: list[Any] = []
         for home in homes:
-            if home.error is not None or _has_record_errors(home):
+            if home.error is not None or (isinstance(home, ProducerBatch) and home.record_errors):
                 self._count_unwatched(home)
-            if self._interceptors:
-                self._tell_interceptors(home)
             callbacks, home.callbacks = home.callbacks, None
             if callbacks is not None:
-                # They were registered in any order; sorting is stable, so two of one record keep theirs.
-                for _, (callback, delivery, context) in sorted(callbacks, key=_index):
-                    run_callback(callback, delivery, context)
+                # They were registered in any order; sorting is stable, so those of one record keep theirs.
+                for index, entry in sorted(callbacks, key=_index):
+                    self._call(home, index, entry)
             if home.waiters is not None:
                 waiters.extend(waiter for _, waiter in home.waiters)
                 home.waiters = None
         self._backend.wake(waiters)
 
+    def _call(self, home: Home, index: int, entry: Any) -> None:
+        if isinstance(entry, Intercepted):
+            error = outcome_error(home, index)
+            if error is None:
+                metadata = record_metadata(home, index)
+            else:
+                partition = home.partition if home.partition is not None else -1
+                metadata = RecordMetadata(home.topic, partition, NO_OFFSET, NO_TIMESTAMP)
+            acknowledge(self._interceptors, metadata, error, entry.headers)
+        else:
+            run_callback(*entry)
+
     def _count_unwatched(self, home: Home) -> None:
         watched = {index for index, waiter in home.waiters or () if waiter.is_waiting()}
-        watched.update(index for index, _ in home.callbacks or ())
-        first: KafkaError | None = None
-        count = 0
-        for index in range(home.count if isinstance(home, ProducerBatch) else 1):
-            error = outcome_error(home, index)
-            if error is not None and index not in watched:
-                first = first or error
-                count += 1
-        if first is not None:
-            self._undelivered.add(home.topic, count, first, self._clock())
-
-    def _tell_interceptors(self, home: Home) -> None:
-        for index in range(home.count if isinstance(home, ProducerBatch) else 1):
-            error = outcome_error(home, index)
-            metadata = record_metadata(home, index) if error is None else None
-            acknowledge(self._interceptors, metadata, error)
+        watched.update(index for index, entry in home.callbacks or () if not isinstance(entry, Intercepted))
+        errors = [
+            error
+            for index in range(home.count if isinstance(home, ProducerBatch) else 1)
+            if index not in watched and (error := outcome_error(home, index)) is not None
+        ]
+        if errors:
+            self._undelivered.add(home.topic, len(errors), errors[0], self._clock())
 
 
-def acknowledge(interceptors: Iterable[Any], metadata: object, error: BaseException | None) -> None:
+def acknowledge(
+    interceptors: Iterable[ProducerInterceptor],
+    metadata: RecordMetadata,
+    error: BaseException | None,
+    headers: Headers,
+) -> None:
     """Tell each interceptor of one outcome; what it raises is logged and goes no further."""
     for interceptor in interceptors:
         try:
-            interceptor.on_acknowledgement(metadata, error)
+            interceptor.on_acknowledgement(metadata, error, headers)
         except Exception:
             _log.warning("an interceptor's on_acknowledgement raised (%s)", type(interceptor).__name__, exc_info=True)
-
-
-def _has_record_errors(home: Home) -> bool:
-    return isinstance(home, ProducerBatch) and bool(home.record_errors)
 
 
 def _index(entry: tuple[int, Any]) -> int:

@@ -48,10 +48,12 @@ class Encoder:
 
         Suspends only for a large compression. Cancelled there, the batch stays without bytes and can be encoded again.
         """
+        if batch.is_done:  # expired or aborted between its Send effect and its turn on the connection
+            return None
         if batch.encoded is None:
             records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
             encoded = await self._seal(batch, records)
-            if batch.values is None:  # expired or aborted while the worker thread was busy
+            if batch.is_done:  # or while the worker thread was busy with it
                 return None
             batch.encoded = encoded
             on_encoded(batch, len(records), len(encoded) - 61)

@@ -8,10 +8,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aioproducer._runtime.completion import Intercepted, acknowledge
 from aioproducer.errors import SerializationError
 from aioproducer.records import (
+    NO_OFFSET,
+    NO_TIMESTAMP,
     Headers,
     ProducerRecord,
+    RecordMetadata,
     check_partition,
     check_timestamp_ms,
     check_topic,
@@ -20,6 +24,7 @@ from aioproducer.records import (
 )
 
 if TYPE_CHECKING:
+    from aioproducer._runtime.completion import Home
     from aioproducer.config import ProducerConfig
     from aioproducer.interceptors import ProducerInterceptor
 
@@ -46,7 +51,7 @@ class Intake:
         is_plain: neither serializers nor interceptors are set, so that a record of bytes needs nothing from here.
     """
 
-    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor[Any, Any]]) -> None:
+    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor]) -> None:
         self._key = as_function(config.key_serializer)
         self._value = as_function(config.value_serializer)
         self._interceptors = interceptors
@@ -59,12 +64,20 @@ class Intake:
             TypeError, ValueError, InvalidTopicError: an argument is wrong.
             SerializationError: a serializer raised.
         """
-        if self._interceptors:
-            record = self._intercept(
-                ProducerRecord(topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers)
+        if not self._interceptors:
+            return self._check(topic, value, key, partition, timestamp_ms, headers)
+        record = self._intercept(
+            ProducerRecord(topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers)
+        )
+        try:
+            return self._check(
+                record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers
             )
-            topic, value, key = record.topic, record.value, record.key
-            partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
+        except Exception as error:
+            self.refused(record.topic, None, None, error)
+            raise
+
+    def _check(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
         check_topic(topic)
         if partition is not None:
             check_partition(partition)
@@ -79,6 +92,19 @@ class Intake:
             names or None,
             timestamp_ms,
         )
+
+    def appended(self, home: Home, index: int, headers: Headers | None) -> None:
+        """The record was accepted: note that the interceptors are to hear of its outcome."""
+        if self._interceptors:
+            if home.callbacks is None:
+                home.callbacks = []
+            home.callbacks.append((index, Intercepted(headers or ())))
+
+    def refused(self, topic: str, partition: int | None, headers: Headers | None, error: BaseException) -> None:
+        """The record was not accepted, and its call raises: tell the interceptors now."""
+        if self._interceptors:
+            metadata = RecordMetadata(topic, -1 if partition is None else partition, NO_OFFSET, NO_TIMESTAMP)
+            acknowledge(self._interceptors, metadata, error, headers or ())
 
     def _intercept(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
         for interceptor in self._interceptors:

@@ -13,6 +13,7 @@ from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
+from aioproducer._wire.schema import Request
 from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from aioproducer._core.effects import Connect, Send
     from aioproducer._runtime.loop import Runtime
-    from aioproducer._wire.schema import Message
 
 _log = logging.getLogger("aioproducer.connection")
 
@@ -106,7 +106,7 @@ class Link:
             while self._outbox:
                 effect = self._outbox.popleft()
                 message = effect.message if effect.produce is None else await self._produce_request(effect)
-                assert message is not None, "a Send effect carries a message or a plan"
+                assert isinstance(message, Request), "a Send effect carries a request or a plan for one"
                 if effect.expects_response:
                     self._expected.append((effect.correlation_id, message.api_key, effect.version))
                 await connection.write(
@@ -115,7 +115,7 @@ class Link:
                 self._runtime.on_link_written(self, self._effect.node_id, effect.correlation_id)
             await self._wake_up.wait_until(None)
 
-    async def _produce_request(self, effect: Send) -> Message:
+    async def _produce_request(self, effect: Send) -> ProduceRequest:
         """Make the bytes of its batches. One whose outcome came meanwhile is left out; the broker's answer will lack
         it too.
         """
