@@ -49,9 +49,12 @@ class Integer:
     @property
     def label(self) -> str:
         """The type and range in words."""
-        top = {INT32_MAX: "", INT64_MAX: ""}.get(self.maximum, f" to {self.maximum}")
         also = "" if self.also is None else f", or {self.also}"
-        return f"int, {self.minimum}{top}{also}" if top else f"int, at least {self.minimum}{also}"
+        if self.minimum < -INT64_MAX:
+            return f"int{also}"
+        if self.maximum in {INT32_MAX, INT64_MAX}:
+            return f"int, at least {self.minimum}{also}"
+        return f"int, {self.minimum} to {self.maximum}{also}"
 
     def native(self, value: object) -> int:
         """Check an int."""

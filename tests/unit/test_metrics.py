@@ -1,0 +1,40 @@
+"""Readings of figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aioproducer.metrics import GAUGES, TOTALS, MetricsSnapshot
+
+
+def test_a_name_is_a_total_or_a_gauge() -> None:
+    assert not TOTALS.keys() & GAUGES.keys()
+    assert all(name.endswith("-total") for name in TOTALS)
+
+
+def test_a_snapshot_is_a_mapping_that_later_changes_do_not_reach() -> None:
+    figures = {"record-send-total": 3.0}
+    snapshot = MetricsSnapshot(figures)
+    figures["record-send-total"] = 9.0
+    assert dict(snapshot) == {"record-send-total": 3.0}
+    assert len(snapshot) == 1
+    assert "request-total" not in snapshot
+
+
+def test_a_snapshot_cannot_be_changed() -> None:
+    snapshot: Any = MetricsSnapshot({"record-send-total": 3})
+    with pytest.raises(TypeError):
+        snapshot["record-send-total"] = 4
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="no metric record-sent"):
+        MetricsSnapshot({"record-sent": 1})
+
+
+def test_since_subtracts_totals_and_keeps_gauges() -> None:
+    earlier = MetricsSnapshot({"record-send-total": 3, "requests-in-flight": 5})
+    later = MetricsSnapshot({"record-send-total": 10, "request-total": 2, "requests-in-flight": 1})
+    assert dict(later.since(earlier)) == {"record-send-total": 7, "request-total": 2, "requests-in-flight": 1}

@@ -1,0 +1,195 @@
+"""Hashes bit for bit, and the partitioners made of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioproducer.partitioners import (
+    MEMO_KEY_BYTES,
+    MEMO_SIZE,
+    PARTITIONERS,
+    KeyHasher,
+    RoundRobinPartitioner,
+    crc32_partition,
+    fnv1a_partition,
+    make_partitioner,
+    murmur2,
+    murmur2_partition,
+)
+from aioproducer.records import TopicView
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "partitioner_vectors.json").read_text("utf-8")
+)["vectors"]
+
+SIX = TopicView("t", 6, (0, 1, 2, 3, 4, 5))
+
+JAVA = [  # key, hash as Java's int, partition of 6
+    ("", 275646681, 3),
+    ("a", -1563381124, 4),
+    ("ab", 316155434, 2),
+    ("abc", 479470107, 3),
+    ("abcd", -1323649548, 2),
+    ("21", -973932308, 0),
+    ("foobar", -790332482, 0),
+    ("kafka", -798503068, 4),
+    ("a-little-bit-long-string", -985981536, 2),
+    ("a-little-bit-longer-string", -1486304829, 5),
+    ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971, 5),
+    ("é中", -289825924, 4),
+]
+
+
+def textbook_murmur2(key: bytes) -> int:
+    """The algorithm word by word, as it is described."""
+    h = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for start in range(0, whole, 4):
+        k = int.from_bytes(key[start : start + 4], "little") * 0x5BD1E995 % 2**32
+        k ^= k >> 24
+        h = (h * 0x5BD1E995 % 2**32) ^ (k * 0x5BD1E995 % 2**32)
+    if len(key) > whole:
+        h = (h ^ int.from_bytes(key[whole:], "little")) * 0x5BD1E995 % 2**32
+    h = (h ^ (h >> 13)) * 0x5BD1E995 % 2**32
+    return h ^ (h >> 15)
+
+
+@pytest.mark.parametrize(("key", "java_hash", "partition"), JAVA)
+def test_murmur2_is_javas(key: str, java_hash: int, partition: int) -> None:
+    assert murmur2(key.encode()) == java_hash % 2**32
+    assert murmur2_partition(key.encode(), 6) == partition
+
+
+def test_murmur2_takes_bytes_as_unsigned() -> None:
+    assert murmur2(bytes.fromhex("6162ff8000")) == 1838168085
+
+
+def test_murmur2_of_every_length_is_the_textbooks() -> None:
+    rng = random.Random(1)
+    for length in [*range(300), 4096, 100_003]:
+        key = rng.randbytes(length)
+        assert murmur2(key) == textbook_murmur2(key), length
+
+
+@pytest.mark.parametrize(
+    ("column", "partition_of"),
+    [("murmur2", murmur2_partition), ("consistent", crc32_partition), ("fnv1a", fnv1a_partition)],
+)
+def test_hashes_are_librdkafkas(column: str, partition_of: Any) -> None:
+    assert len(VECTORS) == 180
+    for row in VECTORS:
+        assert partition_of(bytes.fromhex(row["key_hex"]), row["partitions"]) == row[column], row
+
+
+def test_fnv1a_partition_of_the_lowest_hash_is_in_range() -> None:
+    assert all(0 <= fnv1a_partition(bytes([a, b]), 7) < 7 for a in range(256) for b in range(0, 256, 5))
+
+
+def test_a_hasher_gives_the_same_partition_again_and_for_other_counts() -> None:
+    hasher = KeyHasher()
+    for key, java_hash, _ in JAVA:
+        for count in (1, 6, 100):
+            expected = (java_hash & 0x7FFFFFFF) % count
+            assert hasher.partition(key.encode(), count) == expected
+            assert hasher.partition(key.encode(), count) == expected
+
+
+def test_a_hasher_stays_small_and_right_beyond_its_size() -> None:
+    hasher = KeyHasher()
+    for number in range(MEMO_SIZE * 2 + 10):
+        key = b"%d" % number
+        assert hasher.partition(key, 12) == murmur2_partition(key, 12)
+        assert len(hasher._memo) <= MEMO_SIZE  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_hasher_keeps_no_long_keys() -> None:
+    hasher = KeyHasher()
+    hasher.partition(b"x" * (MEMO_KEY_BYTES + 1), 3)
+    assert not hasher._memo  # pyright: ignore[reportPrivateUsage]
+
+
+def test_round_robin_spreads_evenly_whatever_the_key() -> None:
+    partitioner = RoundRobinPartitioner()
+    hits = Counter(partitioner(SIX, b"same", None) for _ in range(60))
+    assert hits == dict.fromkeys(range(6), 10)
+
+
+def test_round_robin_skips_partitions_without_leader_unless_none_has_one() -> None:
+    partitioner = RoundRobinPartitioner()
+    assert [partitioner(TopicView("a", 4, (1, 3)), None, None) for _ in range(4)] == [1, 3, 1, 3]
+    assert [partitioner(TopicView("b", 3, ()), None, None) for _ in range(4)] == [0, 1, 2, 0]
+
+
+def test_round_robin_counts_each_topic_alone() -> None:
+    partitioner = RoundRobinPartitioner()
+    other = TopicView("other", 6, SIX.available)
+    assert [partitioner(view, None, None) for view in (SIX, other, SIX, other)] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "for_none", "for_empty"),
+    [
+        ("consistent", 0, 0),
+        ("consistent_random", None, None),
+        ("murmur2", 3, 3),
+        ("murmur2_random", None, 3),
+        ("fnv1a", fnv1a_partition(b"", 6), fnv1a_partition(b"", 6)),
+        ("fnv1a_random", None, fnv1a_partition(b"", 6)),
+    ],
+)
+def test_missing_and_empty_keys_go_where_librdkafka_sends_them(
+    name: Any, for_none: int | None, for_empty: int | None
+) -> None:
+    partitioner = make_partitioner(name, random.Random(0))
+    assert partitioner(SIX, None, b"v") == for_none
+    assert partitioner(SIX, b"", b"v") == for_empty
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [(f"{base}{suffix}", base) for base in ("consistent", "murmur2", "fnv1a") for suffix in ("", "_random")],
+)
+def test_partitioners_by_name_hash_keys_as_librdkafka(name: Any, column: str) -> None:
+    partitioner = make_partitioner(name, random.Random(0))
+    for row in VECTORS:
+        key = bytes.fromhex(row["key_hex"])
+        if key:
+            # No partition has a leader: hashes count all partitions.
+            assert partitioner(TopicView("t", row["partitions"], ()), key, None) == row[column]
+
+
+def test_random_reaches_every_partition_whatever_the_key() -> None:
+    partitioner = make_partitioner("random", random.Random(5))
+    assert {partitioner(SIX, b"same", None) for _ in range(200)} == set(range(6))
+
+
+def test_random_draws_once_more_when_the_first_has_no_leader() -> None:
+    partitioner = make_partitioner("random", random.Random(5))
+    hits = Counter(partitioner(TopicView("t", 2, (1,)), None, None) for _ in range(4000))
+    assert 2800 < hits[1] < 3200  # three quarters: half at once, half of the rest by the second draw
+
+
+def test_every_name_makes_a_partitioner_that_answers_in_range() -> None:
+    for name in PARTITIONERS:
+        partition = make_partitioner(name, random.Random(1))(SIX, b"key", b"value")
+        assert partition is not None
+        assert 0 <= partition < 6
+
+
+def test_a_callable_is_used_as_it_is() -> None:
+    def last(topic: TopicView, key: bytes | None, value: bytes | None, /) -> int:
+        return topic.partition_count - 1
+
+    assert make_partitioner(last, random.Random(1)) is last
+
+
+def test_an_unknown_name_is_refused() -> None:
+    name: Any = "murmur3"
+    with pytest.raises(ValueError, match="no partitioner 'murmur3'; there are round_robin"):
+        make_partitioner(name, random.Random(1))
