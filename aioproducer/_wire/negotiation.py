@@ -73,7 +73,7 @@ class BrokerVersions:
         highest = message.max_version if at_most is None else min(at_most, message.max_version)
         version = self._highest(message, highest)
         if version is None:
-            raise _too_far_apart(message.api_key, message.min_version, highest, self.apis.get(message.api_key))
+            raise _too_far_apart(message, highest, self.apis.get(message.api_key))
         return version
 
     def _highest(self, message: type[Message], at_most: int) -> int | None:
@@ -84,8 +84,9 @@ class BrokerVersions:
         return version if version >= max(message.min_version, theirs.min_version) else None
 
 
-def _too_far_apart(api_key: int, lowest: int, highest: int, theirs: ApiVersionRange | None) -> UnsupportedVersionError:
-    name = ApiKey(api_key).name
+def _too_far_apart(message: type[Message], highest: int, theirs: ApiVersionRange | None) -> UnsupportedVersionError:
+    name = message.__name__.removesuffix("Request").removesuffix("Response")
+    lowest = message.min_version
     if theirs is None:
         text = f"the broker does not know {name}, of which version {lowest} to {highest} is needed; upgrade the broker"
     else:

@@ -149,7 +149,7 @@ class Message(Struct):
             encoder(self, parts.append)
         except _struct.error as error:
             raise ValueError(f"{type(self).__name__} v{version}: a value does not fit its field: {error}") from error
-        except AttributeError as error:
+        except (AttributeError, TypeError) as error:
             raise TypeError(f"{type(self).__name__} v{version}: a value is of the wrong type: {error}") from error
         return parts
 
