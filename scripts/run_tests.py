@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -55,7 +54,7 @@ def missing_java() -> str:
     from aioproducer.testing import real_kafka
 
     missing = [] if real_kafka.has_java() else ["Java"]
-    if not real_kafka.has_jars() and shutil.which("mvn") is None:
+    if not (real_kafka.has_jars() or real_kafka.has_maven()):
         missing.append("mvn")
     return NO_JAVA.format(missing=" and ".join(missing)) if missing else ""
 

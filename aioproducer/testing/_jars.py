@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 KAFKA_VERSION: Final = "4.3.1"
 OLDEST_JAVA: Final = 17
@@ -97,6 +97,11 @@ def has_java() -> bool:
         return False
 
 
+def has_maven() -> bool:
+    """Whether jars can be fetched."""
+    return shutil.which("mvn") is not None
+
+
 @functools.cache
 def java_version(java: str) -> int:
     """The major version that `java -version` tells; 0 when it tells none."""
@@ -109,7 +114,7 @@ def java_version(java: str) -> int:
 
 
 @contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Generator[None]:
     """Hold a lock between processes; waits for as long as another one holds it. A crashed holder frees it."""
     with path.open("a+b") as file:
         _lock(file.fileno())

@@ -12,6 +12,7 @@ connection nor cut one after an exact byte.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import math
 import socket
@@ -19,7 +20,7 @@ import struct
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -106,7 +107,7 @@ class FaultProxy:
         self._port = 0
         self._lanes: dict[Direction, _Lane] = {direction: _Lane() for direction in DIRECTIONS}
         self._links: set[_Link] = set()
-        self._listening: anyio.CancelScope | None = None
+        self._listener: socket.socket | None = None
         self._thread = 0
         self._stack = AsyncExitStack()
         self._tasks: TaskGroup
@@ -143,16 +144,15 @@ class FaultProxy:
 
     def set_latency(self, seconds: float, direction: Direction | None = None) -> None:
         """Delay every byte; what is under way at the same time is delayed together, so throughput stays."""
-        self._call(lambda: [setattr(lane, "latency", seconds) for lane in self._lanes_of(direction)])
+        self._set(direction, latency=seconds)
 
     def set_bandwidth(self, bytes_per_second: float | None, direction: Direction | None = None) -> None:
         """Let through so many bytes a second per connection; None is without limit."""
-        rate = math.inf if bytes_per_second is None else bytes_per_second
-        self._call(lambda: [setattr(lane, "bytes_per_second", rate) for lane in self._lanes_of(direction)])
+        self._set(direction, bytes_per_second=math.inf if bytes_per_second is None else bytes_per_second)
 
     def black_hole(self, direction: Direction | None = None) -> None:
         """Accept connections and bytes, and pass nothing on."""
-        self._call(lambda: [setattr(lane, "is_swallowing", True) for lane in self._lanes_of(direction)])
+        self._set(direction, is_swallowing=True)
 
     def cut_after(self, byte_count: int, direction: Direction, ending: Ending = "reset") -> None:
         """End the connection that brings the byte after the next `byte_count` of this direction, once.
@@ -160,12 +160,7 @@ class FaultProxy:
         Exactly `byte_count` bytes, counted over all connections, are passed on before. With "reset" a receiver may lose
         some of those it has not read yet; with "close" it gets all of them and then the end.
         """
-
-        def arm() -> None:
-            self._lanes[direction].cut_after = byte_count
-            self._lanes[direction].cut_ending = ending
-
-        self._call(arm)
+        self._set(direction, cut_after=byte_count, cut_ending=ending)
 
     def reset(self) -> None:
         """Reset (RST) all open connections."""
@@ -177,7 +172,7 @@ class FaultProxy:
 
     def half_close(self, direction: Direction) -> None:
         """Tell the receivers of this direction that nothing more comes; the other direction goes on."""
-        self._call(lambda: [link.shut_down(direction) for link in self._links])
+        self._call(lambda: self._shut_down_all(direction))
 
     def refuse(self) -> None:
         """Refuse new connections; open ones stay (see `reset`)."""
@@ -197,20 +192,28 @@ class FaultProxy:
         else:
             self._portal.call(verb)
 
-    def _lanes_of(self, direction: Direction | None) -> list[_Lane]:
-        return [self._lanes[direction]] if direction else list(self._lanes.values())
+    def _set(self, direction: Direction | None, **conditions: Any) -> None:
+        def replace() -> None:
+            for one in (direction,) if direction else DIRECTIONS:
+                self._lanes[one] = dataclasses.replace(self._lanes[one], **conditions)
+
+        self._call(replace)
 
     def _heal(self) -> None:
         for direction in DIRECTIONS:
             self._lanes[direction] = _Lane()
         self._listen()
 
+    def _shut_down_all(self, direction: Direction) -> None:
+        for link in self._links:
+            link.shut_down(direction)
+
     def _end_all(self, ending: Ending) -> None:
         for link in self._links:
             link.end(ending)
 
     def _listen(self) -> None:
-        if self._listening is not None:
+        if self._listener is not None:
             return
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -222,22 +225,25 @@ class FaultProxy:
             listener.close()
             raise
         self._port = listener.getsockname()[1]
-        self._listening = anyio.CancelScope()
-        self._tasks.start_soon(self._accept_all, listener, self._listening)
+        self._listener = listener
+        self._tasks.start_soon(self._accept_all, listener)
 
     def _stop_listening(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
+        if self._listener is not None:
+            anyio.notify_closing(self._listener)
+            self._listener.close()  # here, not in the task: who asked may listen on the port again at once
+            self._listener = None
 
-    async def _accept_all(self, listener: socket.socket, scope: anyio.CancelScope) -> None:
-        with listener, scope:
-            while True:
-                await anyio.wait_readable(listener)
+    async def _accept_all(self, listener: socket.socket) -> None:
+        with listener:
+            while listener is self._listener:
                 try:
+                    await anyio.wait_readable(listener)
                     client, _ = listener.accept()
                 except (BlockingIOError, ConnectionAbortedError):
                     continue
+                except anyio.ClosedResourceError:
+                    return
                 self._tasks.start_soon(self._serve, client)
 
     async def _serve(self, client: socket.socket) -> None:

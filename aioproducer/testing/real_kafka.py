@@ -35,6 +35,7 @@ from aioproducer.testing._jars import (
     fetch_jars,
     has_jars,
     has_java,
+    has_maven,
     jar_folder,
     java_command,
     java_version,
@@ -44,8 +45,6 @@ from aioproducer.testing.proxy import FaultProxy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anyio.abc import BlockingPortal
-
 __all__ = [
     "KAFKA_VERSION",
     "RealCluster",
@@ -54,6 +53,7 @@ __all__ = [
     "fetch_jars",
     "has_jars",
     "has_java",
+    "has_maven",
     "jar_folder",
     "java_command",
 ]
@@ -336,7 +336,7 @@ class RealCluster:
             self._nodes[node_id] = kafka_node.Node(node_id, own, folder, advertised_port=own.client)
 
     def _start_proxies(self) -> None:
-        portal: BlockingPortal = self._background.enter_context(start_blocking_portal())
+        portal = self._background.enter_context(start_blocking_portal())
         for node in self._nodes.values():
             proxy = FaultProxy((kafka_node.HOST, node.ports.client))
             self._background.enter_context(portal.wrap_async_context_manager(proxy))
