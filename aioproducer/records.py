@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass
-from typing import Final, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeAlias, cast
 
 from aioproducer.errors import ErrorCode, InvalidTopicError
 
-K = TypeVar("K")
-V = TypeVar("V")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    # Without a key nothing tells the type of keys; then it is bytes. The interpreter knows defaults from 3.13 on.
+    K = TypeVar("K", default=bytes)
+    V = TypeVar("V", default=bytes)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    V = TypeVar("V")
+
 _Class = TypeVar("_Class", bound=type[object])
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview

@@ -85,7 +85,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_SEPARATOR: Final = re.compile(r"(?<!\\)((?:\\\\)*)[ \t\f]*(?:[=:]|(?<=[ \t\f]))[ \t\f]*")
+_PROPERTY: Final = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
@@ -100,9 +100,9 @@ def parse_properties(text: str) -> dict[str, str]:
     """
     properties: dict[str, str] = {}
     for line in _logical_lines(text):
-        match = _SEPARATOR.search(line)
-        name, value = (line, "") if match is None else (line[: match.end(1)], line[match.end() :])
-        properties[_unescape(name)] = _unescape(value)
+        match = _PROPERTY.match(line)
+        assert match is not None  # every part of the pattern may be empty
+        properties[_unescape(match[1])] = _unescape(match[2])
     return properties
 
 
