@@ -39,6 +39,8 @@ class ProducerInterceptor(Protocol[K, V]):
             metadata: where the record is, or None after a failure.
             error: None, or why it failed. It may be the error of the very call that sent the record.
         """
+        return None  # written out: type checkers take an empty method of a protocol for an abstract one
 
     def close(self) -> None:
         """Release what the interceptor holds; called once, when the producer is closed."""
+        return None

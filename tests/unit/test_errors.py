@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -68,7 +69,8 @@ def same(left: object, right: object) -> bool:
     if isinstance(left, BaseException):
         return type(left) is type(right) and left.args == getattr(right, "args", None) and same(vars(left), vars(right))
     if isinstance(left, dict):
-        return isinstance(right, dict) and left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+        mine, other = cast("dict[str, object]", left), cast("dict[str, object]", right)
+        return mine.keys() == other.keys() and all(same(mine[name], other[name]) for name in mine)
     return left == right
 
 

@@ -51,4 +51,4 @@ def test_names_are_the_same_objects_as_in_their_modules() -> None:
 
 def test_other_names_are_no_attributes() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Consumer'"):
-        _ = aioproducer.Consumer  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        _ = aioproducer.Consumer  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
