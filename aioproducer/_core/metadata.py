@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.retries import METADATA_VERDICTS, Verdict, exponential_backoff
-from aioproducer.errors import error_for, name_of
+from aioproducer.errors import ProtocolError, error_for, name_of
 
 if TYPE_CHECKING:
     import random
@@ -219,10 +219,18 @@ class MetadataState:
             need: what was asked.
             busy: topics that have records or waiting calls; they are kept however long they were idle.
             now: monotonic seconds.
+
+        Raises:
+            ProtocolError: the partitions of a topic are not numbered from 0 without gaps. Nothing is taken over, and the
+                request counts as failed.
         """
         if not response.brokers:
             self.fail(None, now)
             return self.cluster
+        misnumbered = _misnumbered(response)
+        if misnumbered is not None:
+            self.fail(misnumbered, now)
+            raise misnumbered
         before = self.cluster
         self._retire_idle(busy, now)
         self._forget_needs(need)
@@ -307,8 +315,7 @@ class MetadataState:
         old = () if known is None or recreated else known.partitions
         # Without epochs to rely on, an answer may be older than what is known; nothing can tell, so it is believed.
         trusted = version >= _RELIABLE_EPOCHS_SINCE
-        count = max((p.partition_index for p in answer.partitions), default=-1) + 1
-        partitions = [old[i] if i < len(old) else _UNKNOWN_PARTITION for i in range(count)]
+        partitions = [old[i] if i < len(old) else _UNKNOWN_PARTITION for i in range(len(answer.partitions))]
         for partition in answer.partitions:
             if METADATA_VERDICTS.get(partition.error_code) is Verdict.REFRESH:
                 self._need_topics.add(name)
@@ -341,6 +348,13 @@ class MetadataState:
 
 
 _UNKNOWN_PARTITION: Final = PartitionMetadata()
+
+
+def _misnumbered(response: MetadataResponse) -> ProtocolError | None:
+    for topic in response.topics:
+        if {p.partition_index for p in topic.partitions} != set(range(len(topic.partitions))):
+            return ProtocolError(f"the partitions of topic {topic.name!r} are not numbered from 0 without gaps")
+    return None
 
 
 def _merged_partition(old: PartitionMetadata, new: MetadataResponsePartition, trusted: bool) -> PartitionMetadata:

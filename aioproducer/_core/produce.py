@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,14 @@ from aioproducer._core.metadata import Broker
 from aioproducer._core.outcomes import delivery_timeout, final_failure, record_failures, renumbering_failure
 from aioproducer._core.retries import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
 from aioproducer._wire.messages.produce import ProduceRequest
-from aioproducer.errors import INVALID_METADATA, ErrorCode, KafkaError, ProtocolError, error_for
+from aioproducer.errors import (
+    INVALID_METADATA,
+    ErrorCode,
+    KafkaError,
+    ProtocolError,
+    UnsupportedVersionError,
+    error_for,
+)
 from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
@@ -106,9 +114,15 @@ class Produce:
         self, node: Node, batches: list[ProducerBatch], now: float
     ) -> tuple[SentProduce, ProducePlan] | None:
         """Return the request for batches that were drained for the node; None if the broker is too old for them."""
-        names, version = self._version_for(node, batches)
+        try:
+            names, version = self._version_for(node, batches)
+        except UnsupportedVersionError as error:
+            self.fatal_error = error
+            self._refuse(batches, error)
+            return None
         if self._is_zstd and version < _ZSTD_SINCE:
-            self._refuse_zstd(node, batches)
+            code = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+            self._refuse(batches, error_for(code, "zstd needs Kafka 2.1 or later", api="Produce", node=node.node_id))
             return None
         entries: list[Sent] = []
         for batch in batches:
@@ -141,11 +155,9 @@ class Produce:
             names[known.topic_id] = batch.topic
         return names, version
 
-    def _refuse_zstd(self, node: Node, batches: list[ProducerBatch]) -> None:
+    def _refuse(self, batches: list[ProducerBatch], error: KafkaError) -> None:
         for batch in batches:
-            code = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
-            text = "zstd needs Kafka 2.1 or later"
-            self.fail(batch, error_for(code, text, api="Produce", node=node.node_id, topic=batch.topic))
+            self.fail(batch, copy.copy(error))
             self._accumulator.release(batch)
 
     # ── what came back ───────────────────────────────────────────────────────────────────────────────────────────────
