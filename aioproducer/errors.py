@@ -38,7 +38,7 @@ KafkaError::
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,6 +203,16 @@ POSSIBLY_WRITTEN: Final[frozenset[int]] = frozenset({-1, 7, 13, 20})
 """Codes of a Produce answer (or of a lost one) after which the records may be in the log all the same."""
 
 
+class Flags(TypedDict, total=False):
+    """What can be given to every error; see KafkaError."""
+
+    code: int
+    retriable: bool
+    fatal: bool
+    abortable: bool
+    possibly_written: bool
+
+
 class KafkaError(Exception):
     """The root of all errors raised here.
 
@@ -223,28 +233,16 @@ class KafkaError(Exception):
     code: int | None = None
     name: str | None = None
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        code: int | None = None,
-        retriable: bool | None = None,
-        fatal: bool | None = None,
-        abortable: bool | None = None,
-        possibly_written: bool | None = None,
-    ) -> None:
+    def __init__(self, message: str = "", **flags: Unpack[Flags]) -> None:
+        """Make an error; a flag that is not given is the class's own."""
         super().__init__(message)
-        if code is not None:
-            self.code = int(code)
-            self.name = name_of(code)
-        if retriable is not None:
-            self.retriable = retriable
-        if fatal is not None:
-            self.fatal = fatal
-        if abortable is not None:
-            self.abortable = abortable
-        if possibly_written is not None:
-            self.possibly_written = possibly_written
+        unknown = flags.keys() - Flags.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(sorted(unknown))}")
+        self.__dict__.update(flags)
+        if self.code is not None:
+            self.code = int(self.code)
+            self.name = name_of(self.code)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own way calls the class with args alone, which loses keyword arguments (or fails for want of
@@ -282,24 +280,13 @@ class BrokerError(KafkaError):
         self,
         message: str = "",
         *,
-        code: int | None = None,
         api: str | None = None,
         node: int | None = None,
         topic: str | None = None,
         partition: int | None = None,
-        retriable: bool | None = None,
-        fatal: bool | None = None,
-        abortable: bool | None = None,
-        possibly_written: bool | None = None,
+        **flags: Unpack[Flags],
     ) -> None:
-        super().__init__(
-            message,
-            code=code,
-            retriable=retriable,
-            fatal=fatal,
-            abortable=abortable,
-            possibly_written=possibly_written,
-        )
+        super().__init__(message, **flags)
         self.api = api
         self.node = node
         self.topic = topic
@@ -389,9 +376,9 @@ class KafkaConnectionError(KafkaError):
         *,
         node: int | None = None,
         address: tuple[str, int] | None = None,
-        possibly_written: bool | None = None,
+        **flags: Unpack[Flags],
     ) -> None:
-        super().__init__(message, possibly_written=possibly_written)
+        super().__init__(message, **flags)
         self.node = node
         self.address = address
 
@@ -430,9 +417,9 @@ class KafkaTimeoutError(KafkaError, TimeoutError):
         elapsed: float | None = None,
         topic: str | None = None,
         partition: int | None = None,
-        possibly_written: bool | None = None,
+        **flags: Unpack[Flags],
     ) -> None:
-        super().__init__(message, possibly_written=possibly_written)
+        super().__init__(message, **flags)
         self.elapsed = elapsed
         self.topic = topic
         self.partition = partition
@@ -477,9 +464,9 @@ class DeliveryTimeoutError(KafkaTimeoutError):
         partition: int | None = None,
         attempts: int = 0,
         node: int | None = None,
-        possibly_written: bool | None = None,
+        **flags: Unpack[Flags],
     ) -> None:
-        super().__init__(message, elapsed=elapsed, topic=topic, partition=partition, possibly_written=possibly_written)
+        super().__init__(message, elapsed=elapsed, topic=topic, partition=partition, **flags)
         self.attempts = attempts
         self.node = node
 

@@ -6,7 +6,7 @@ import copy
 import inspect
 import pickle
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -121,6 +121,12 @@ def test_a_copy_is_a_timeout_with_its_message() -> None:
     again = copy.copy(DeliveryTimeoutError("late"))
     assert isinstance(again, TimeoutError)
     assert str(again) == "late"
+
+
+def test_an_argument_that_does_not_exist_is_refused() -> None:
+    arguments: Any = {"retryable": True}
+    with pytest.raises(TypeError, match="BrokerError has no argument retryable"):
+        BrokerError("m", **arguments)
 
 
 def test_configuration_error_is_a_value_error_with_all_problems() -> None:
