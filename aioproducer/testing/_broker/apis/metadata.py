@@ -1,0 +1,135 @@
+"""Metadata 0 to 13 and DescribeCluster 0 to 2: brokers, topics and who leads them.
+
+Metadata: 1 the controller, null for all topics; 2 cluster id; 3 throttle time; 4 allow_auto_topic_creation; 5 offline
+replicas; 7 leader epochs; 8 to 10 authorized operations; 9 flexible; 10 topic ids; 12 asking by id; 13 an error code
+for all.
+
+A topic that is asked for and may be created is created at once, but this answer still says UNKNOWN_TOPIC_OR_PARTITION,
+as a broker's does whose controller has yet to do it. DescribeCluster: 1 endpoint type; 2 fenced brokers (there are
+none).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioproducer._wire.messages.describe_cluster import (
+    DescribeClusterBroker,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
+from aioproducer._wire.messages.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+from aioproducer._wire.schema import ZERO_UUID
+from aioproducer.errors import ErrorCode
+from aioproducer.records import TopicPartition
+from aioproducer.testing._broker.faults import Effect
+from aioproducer.testing._broker.partition import NO_LEADER
+from aioproducer.testing._broker.requests import Refused
+from aioproducer.testing._broker.state import INTERNAL_TOPICS
+
+if TYPE_CHECKING:
+    from aioproducer.testing._broker.partition import Partition
+    from aioproducer.testing._broker.requests import Request
+    from aioproducer.testing._broker.state import ClusterState, Topic
+
+
+def handle(state: ClusterState, request: Request, message: MetadataRequest) -> MetadataResponse:
+    """Answer with the brokers and the topics that are asked for."""
+    asked = message.topics
+    if asked is None or (request.version == 0 and not asked):
+        topics = [_known(state, request, topic) for topic in state.topics.values()]
+    else:
+        may_create = state.options.auto_create_topics and (request.version < 4 or message.allow_auto_topic_creation)
+        topics = [_asked(state, request, each, may_create) for each in asked]
+    return MetadataResponse(
+        brokers=[
+            MetadataResponseBroker(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
+            for node in state.alive_nodes()
+        ],
+        cluster_id=state.cluster_id,
+        controller_id=state.controller_id,
+        topics=topics,
+    )
+
+
+def handle_describe_cluster(
+    state: ClusterState, request: Request, message: DescribeClusterRequest
+) -> DescribeClusterResponse:
+    """Answer with the brokers."""
+    return DescribeClusterResponse(
+        cluster_id=state.cluster_id,
+        controller_id=state.controller_id,
+        brokers=[
+            DescribeClusterBroker(broker_id=node.id, host=node.host, port=node.port, rack=node.rack)
+            for node in state.alive_nodes()
+        ],
+    )
+
+
+def refuse_describe_cluster(message: DescribeClusterRequest, request: Request, code: int) -> DescribeClusterResponse:
+    """Answer with an error code."""
+    return DescribeClusterResponse(error_code=code)
+
+
+def _asked(
+    state: ClusterState, request: Request, asked: MetadataRequestTopic, may_create: bool
+) -> MetadataResponseTopic:
+    if asked.topic_id != ZERO_UUID:
+        topic = state.topics_by_id.get(asked.topic_id)
+        if topic is None:
+            return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, topic_id=asked.topic_id, name=None)
+        return _known(state, request, topic)
+    name = asked.name or ""
+    topic = state.topics.get(name)
+    if topic is not None:
+        return _known(state, request, topic)
+    code = _failure(state, request, name) or _create(state, name, may_create)
+    return MetadataResponseTopic(error_code=code, name=name, is_internal=name in INTERNAL_TOPICS)
+
+
+def _create(state: ClusterState, name: str, may_create: bool) -> int:
+    try:
+        if may_create and name not in INTERNAL_TOPICS:
+            state.create_topic(name)
+        else:
+            state.check_name(name)
+    except Refused as refused:
+        return refused.code
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _known(state: ClusterState, request: Request, topic: Topic) -> MetadataResponseTopic:
+    code = _failure(state, request, topic.name)
+    if code:
+        return MetadataResponseTopic(error_code=code, name=topic.name, topic_id=topic.id)
+    return MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.id,
+        partitions=[_partition(state, partition) for partition in topic.partitions],
+    )
+
+
+def _partition(state: ClusterState, partition: Partition) -> MetadataResponsePartition:
+    return MetadataResponsePartition(
+        error_code=ErrorCode.LEADER_NOT_AVAILABLE if partition.leader == NO_LEADER else ErrorCode.NONE,
+        partition_index=partition.index,
+        leader_id=partition.leader,
+        leader_epoch=partition.leader_epoch,
+        replica_nodes=partition.replicas,
+        isr_nodes=partition.isr,
+        offline_replicas=[node_id for node_id in partition.replicas if not state.nodes[node_id].is_alive],
+    )
+
+
+def _failure(state: ClusterState, request: Request, topic: str) -> int:
+    if not state.faults:
+        return 0
+    fault = state.faults.strike(Effect.FAIL, request.api_key, request.node_id, [TopicPartition(topic, -1)])
+    return fault.code if fault is not None else 0

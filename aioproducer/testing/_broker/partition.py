@@ -1,0 +1,225 @@
+"""What happens to a batch that a leader is given? (Java classes Partition, UnifiedLog, LogValidator)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._records.decode import check_crc, control_batch, decode_batch, read_header, rewrite_for_append
+from aioproducer._records.sizes import BATCH_OVERHEAD
+from aioproducer.errors import ErrorCode, ProtocolError
+from aioproducer.testing._broker.log import AbortedTransaction, PartitionLog, StoredBatch
+from aioproducer.testing._broker.producers import Producers
+from aioproducer.testing._broker.requests import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aioproducer._records.decode import BatchHeader
+    from aioproducer.testing._broker.configs import TopicConfig
+
+NO_LEADER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch is, and the time the broker gave it (-1: it kept the producer's)."""
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    log_start_offset: int
+    is_duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Partition:
+    """One partition: its leader, its replicas and its log.
+
+    The log is that of the leader. Followers in the ISR have all of it up to the high watermark; unless
+    `replication_held`, that is the end of the log at once.
+    """
+
+    topic: str
+    index: int
+    replicas: list[int]
+    config: TopicConfig
+    leader: int = NO_LEADER
+    leader_epoch: int = 0
+    isr: list[int] = field(default_factory=lambda: list[int]())
+    log: PartitionLog = field(default_factory=PartitionLog)
+    producers: Producers = field(default_factory=Producers)
+    high_watermark: int = 0
+    replication_held: bool = False
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Below it every transaction is decided."""
+        first_open = self.producers.first_open_offset()
+        return self.high_watermark if first_open is None else min(first_open, self.high_watermark)
+
+    @property
+    def has_enough_replicas(self) -> bool:
+        return len(self.isr) >= min(self.config.min_insync_replicas, len(self.replicas))
+
+    def append(self, data: bytes | memoryview, wall_ms: int, verify: Callable[[BatchHeader], None] | None) -> Appended:
+        """Check one batch of a producer as a leader does, and append it.
+
+        Args:
+            data: what a Produce request holds for the partition: exactly one RecordBatch v2.
+            wall_ms: milliseconds since 1970, the time of the append.
+            verify: called with a transactional batch whose transaction has not begun here; raises Refused when the
+                producer has no such transaction. None: nothing is verified.
+
+        Raises:
+            Refused: with the error code that Kafka answers; nothing was appended.
+        """
+        header = self._validated(data, wall_ms)
+        if header.producer_id >= 0:
+            duplicate = self.producers.find_duplicate(header)
+            if duplicate is not None:
+                # Kafka gives the batch's time as log append time here, also with CreateTime.
+                return Appended(
+                    duplicate.base_offset,
+                    duplicate.last_offset,
+                    duplicate.timestamp_ms,
+                    self.log.start_offset,
+                    is_duplicate=True,
+                )
+            if header.is_transactional and verify is not None:
+                self._verify(header, verify)
+            self.producers.check(header)
+        return self._append(data, header, wall_ms)
+
+    def append_marker(
+        self, producer_id: int, epoch: int, *, commit: bool, coordinator_epoch: int, wall_ms: int
+    ) -> None:
+        """Append the control batch that ends a transaction."""
+        offset = self.log.end_offset
+        data = control_batch(producer_id, epoch, offset, commit, coordinator_epoch, wall_ms)
+        data = rewrite_for_append(data, offset, self.leader_epoch)
+        self.log.append(StoredBatch(offset, offset, data, wall_ms, producer_id, True, True))
+        start = self.producers.ended(producer_id, epoch)
+        if start is not None and not commit:
+            self.log.aborted.append(AbortedTransaction(producer_id, start, offset))
+        self._advance()
+
+    def elect(self, leader: int) -> None:
+        """Make a node the leader (NO_LEADER: none) in a new epoch. What only the old leader had is lost."""
+        if leader == self.leader:
+            return
+        if leader != NO_LEADER and self.leader != NO_LEADER and self.log.end_offset > self.high_watermark:
+            self.log.truncate(self.high_watermark)
+            self._rebuild_producers()
+        self.leader = leader
+        self.leader_epoch += 1
+
+    def release_replication(self) -> None:
+        """Followers catch up."""
+        self.replication_held = False
+        self._advance()
+
+    def _validated(self, data: bytes | memoryview, wall_ms: int) -> BatchHeader:
+        if len(data) < BATCH_OVERHEAD:
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, f"{len(data)} bytes are no record batch")
+        try:
+            header = read_header(data)
+        except ProtocolError as error:
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
+        self._check_shape(header, len(data))
+        if len(data) > self.config.max_message_bytes:
+            limit = self.config.max_message_bytes
+            text = f"The batch of {len(data)} bytes exceeds max.message.bytes={limit} of {self.topic}-{self.index}"
+            raise Refused(ErrorCode.MESSAGE_TOO_LARGE, text)
+        if not check_crc(data):
+            text = f"Record is corrupt (stored crc = {header.crc}) in topic partition {self.topic}-{self.index}."
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, text)
+        self._check_records(data, header, wall_ms)
+        return header
+
+    def _check_shape(self, header: BatchHeader, size: int) -> None:
+        where = f"in the append to {self.topic}-{self.index}"
+        if header.magic != 2:
+            raise Refused(
+                ErrorCode.INVALID_RECORD, f"Produce requests must hold batches of magic 2, not {header.magic}"
+            )
+        if header.batch_length + 12 != size:
+            raise Refused(ErrorCode.INVALID_RECORD, "Produce requests must hold exactly one record batch per partition")
+        if header.base_offset != 0:
+            raise Refused(
+                ErrorCode.INVALID_RECORD, f"The baseOffset {where} should be 0, but it is {header.base_offset}"
+            )
+        if header.is_control:
+            raise Refused(ErrorCode.INVALID_RECORD, "Clients are not allowed to write control records")
+        if header.count <= 0 or header.last_offset_delta != header.count - 1:
+            text = f"{header.count} records with a last offset delta of {header.last_offset_delta} {where}"
+            raise Refused(ErrorCode.INVALID_RECORD, text)
+        if header.producer_id >= 0 and header.base_sequence < 0:
+            raise Refused(ErrorCode.INVALID_RECORD, f"Invalid sequence number {header.base_sequence} {where}")
+        if header.is_transactional and header.producer_id < 0:
+            raise Refused(ErrorCode.INVALID_RECORD, f"A transactional batch without a producer id {where}")
+
+    def _check_records(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> None:
+        # Batches are decoded only when a record could be refused: the header has the latest time of all records.
+        config = self.config
+        too_late = wall_ms + config.message_timestamp_after_max_ms
+        too_early = wall_ms - config.message_timestamp_before_max_ms
+        check_times = not config.log_append_time
+        if not (
+            config.compacted or (check_times and (header.max_timestamp > too_late or config.checks_early_timestamps))
+        ):
+            return
+        try:
+            records = decode_batch(data).records
+        except ProtocolError as error:
+            raise Refused(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
+        if config.compacted:
+            text = f"Compacted topic cannot accept message without key in topic partition {self.topic}-{self.index}."
+            _refuse_records(
+                ErrorCode.INVALID_RECORD, [(i, text) for i, record in enumerate(records) if record.key is None]
+            )
+        if check_times:
+            text = f"The timestamp should be within [{too_early}, {too_late}]"
+            times = enumerate(record.timestamp_ms for record in records)
+            wrong = [(i, f"{time} is out of range. {text}") for i, time in times if not too_early <= time <= too_late]
+            _refuse_records(ErrorCode.INVALID_TIMESTAMP, wrong)
+
+    def _verify(self, header: BatchHeader, verify: Callable[[BatchHeader], None]) -> None:
+        if not self.producers.has_open_transaction(header.producer_id, header.producer_epoch):
+            self.producers.to_be_verified(header)
+            verify(header)
+
+    def _append(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> Appended:
+        offset = self.log.end_offset
+        append_time = wall_ms if self.config.log_append_time else None
+        stored = rewrite_for_append(bytes(data), offset, self.leader_epoch, append_time)
+        timestamp = header.max_timestamp if append_time is None else append_time
+        last_offset = offset + header.last_offset_delta
+        self.log.append(
+            StoredBatch(offset, last_offset, stored, timestamp, header.producer_id, header.is_transactional, False)
+        )
+        if header.producer_id >= 0:
+            self.producers.appended(header, offset, timestamp)
+        self._advance()
+        if self.config.retention_bytes >= 0:
+            self.log.retain(self.config.retention_bytes)
+        return Appended(offset, last_offset, -1 if append_time is None else append_time, self.log.start_offset)
+
+    def _advance(self) -> None:
+        if not self.replication_held:
+            self.high_watermark = self.log.end_offset
+
+    def _rebuild_producers(self) -> None:
+        """After a truncation: what the remaining batches say of their producers."""
+        self.producers = Producers()
+        for batch in self.log.batches:
+            header = read_header(batch.data)
+            if batch.is_control:
+                self.producers.ended(batch.producer_id, header.producer_epoch)
+            elif batch.producer_id >= 0:
+                self.producers.appended(header, batch.base_offset, batch.max_timestamp)
+
+
+def _refuse_records(code: ErrorCode, wrong: list[tuple[int, str]]) -> None:
+    if wrong:
+        raise Refused(code, "One or more records have been rejected", tuple(wrong))

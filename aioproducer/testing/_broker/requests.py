@@ -1,0 +1,77 @@
+"""What does a handler get, and what may it answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from aioproducer._wire.schema import Response
+    from aioproducer.errors import ErrorCode
+
+
+class Refused(Exception):
+    """The broker refuses something: becomes an error code in the answer.
+
+    Attributes:
+        code: the error code.
+        text: the broker's words, or None.
+        record_errors: (index in the batch, text) of the records that are to blame (KIP-467).
+    """
+
+    def __init__(
+        self, code: ErrorCode, text: str | None = None, record_errors: tuple[tuple[int, str], ...] = ()
+    ) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+        self.record_errors = record_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Where a request came from and when.
+
+    Attributes:
+        node_id: the broker that got it.
+        connection: whatever identifies the connection.
+        api_key, version, correlation_id: from the request's header.
+        now: monotonic seconds at which it is handled.
+        wall_ms: the broker's wall clock then, milliseconds since 1970.
+    """
+
+    node_id: int
+    connection: Hashable
+    api_key: int
+    version: int
+    correlation_id: int
+    now: float
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The answer comes later: a long poll, or acks=all before the replicas have it.
+
+    Attributes:
+        check: asked again after every change and at the deadline; returns the answer once there is one.
+        deadline: monotonic seconds at which check answers in any case.
+    """
+
+    check: Callable[[float], Response | None]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer is sent: Produce with acks=0.
+
+    Attributes:
+        close: the broker closes the connection instead, as it has no other way to tell of an error.
+    """
+
+    close: bool = False
+
+
+Outcome: TypeAlias = "Response | Wait | NoAnswer"

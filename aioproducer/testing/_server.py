@@ -1,0 +1,292 @@
+"""How is a ClusterCore served? Loopback TCP: a listener per broker, a task per connection, and a timer."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+from anyio.abc import SocketListener
+
+from aioproducer._wire.frames import FrameBuffer, decode_request, decode_request_body, encode_response
+from aioproducer.errors import ProtocolError
+from aioproducer.testing._broker import Closed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from anyio.abc import SocketStream, TaskGroup
+
+    from aioproducer.testing._broker import ClusterCore, Output
+
+T = TypeVar("T")
+HOST: Final = "127.0.0.1"
+_READ_BYTES: Final = 256 * 1024
+_BACKLOG: Final = 1024
+_GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
+
+logger = logging.getLogger("aioproducer.testing")
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """A client's connection to one broker. Also what stands for it in the core."""
+
+    node_id: int
+    stream: SocketStream
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    outbox: list[bytes] = field(default_factory=lambda: list[bytes]())
+    is_sending: bool = False
+    is_ending: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class NetworkFault:
+    """A fault of the connections to a broker, or to all.
+
+    Attributes:
+        node_id: the broker, or None for all.
+        bytes_left: what still reaches the clients before the connection is cut; None: requests are swallowed instead.
+        is_set: whether it is still there.
+        hits: how many reads it has swallowed, or connections cut.
+    """
+
+    node_id: int | None
+    bytes_left: int | None = None
+    is_set: bool = True
+    hits: int = 0
+
+
+class Changes:
+    """Lets tasks wait until something is the case that a request, or a verb, may have brought about."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def announce(self) -> None:
+        """Something has changed: those who wait look again."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Return once it is so. Cancel-safe."""
+        while not is_so():
+            if self._event is None:
+                self._event = anyio.Event()
+            await self._event.wait()
+
+
+class Server:
+    """Serves a cluster; everything it starts lives in the task group that it is given.
+
+    Attributes:
+        changes: announced after every request and verb.
+        network_faults: those that are set.
+    """
+
+    def __init__(self, core: ClusterCore) -> None:
+        self.core: Final = core
+        self.changes: Final = Changes()
+        self.network_faults: list[NetworkFault] = []
+        self._tasks: TaskGroup | None = None
+        self._connections: set[Connection] = set()
+        self._listeners: dict[int, SocketListener] = {}
+        self._timer_wake = anyio.Event()
+        self._timer_deadline = math.inf
+
+    @asynccontextmanager
+    async def serve(self, tasks: TaskGroup, ports: dict[int, int]) -> AsyncGenerator[None]:
+        """Listen for every broker, on the ports given or on free ones, until the end of the block."""
+        self._tasks = tasks
+        try:
+            for node_id in self.core.state.nodes:
+                await self.listen(node_id, ports.get(node_id, 0))
+            tasks.start_soon(self._run_timer)
+            yield
+        finally:
+            for listener in list(self._listeners.values()):
+                with anyio.CancelScope(shield=True):
+                    await listener.aclose()
+            self._tasks = None
+
+    async def listen(self, node_id: int, port: int = 0) -> None:
+        """Open a broker's port.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        assert self._tasks is not None
+        raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            raw.bind((HOST, port))
+            raw.listen(_BACKLOG)
+            raw.setblocking(False)
+            node = self.core.state.nodes[node_id]
+            node.host, node.port = HOST, raw.getsockname()[1]
+            # Made from a socket, as create_tcp_listener() looks even an address up in a worker thread.
+            listener = await SocketListener.from_socket(raw)
+        except BaseException:
+            raw.close()
+            raise
+        self._listeners[node_id] = listener
+        self._tasks.start_soon(self._accept, node_id, listener)
+
+    async def close_node(self, node_id: int) -> None:
+        """Close a broker's port and its connections."""
+        listener = self._listeners.pop(node_id)
+        await listener.aclose()
+        self.drop(node_id)
+
+    def drop(self, node_id: int | None) -> int:
+        """Close all connections to a broker, or to all; returns how many there were."""
+        chosen = [each for each in self._connections if node_id in (None, each.node_id)]
+        for connection in chosen:
+            connection.scope.cancel()
+        return len(chosen)
+
+    def act(self, action: Callable[[], T]) -> T:
+        """Do something to the cluster, then send what has become due by it; returns what the action returns."""
+        result = action()
+        self._poke()
+        return result
+
+    def _poke(self) -> None:
+        if self._tasks is not None:
+            self._deliver(self.core.poll(anyio.current_time()), None)
+            self._set_timer()
+        self.changes.announce()
+
+    async def _accept(self, node_id: int, listener: SocketListener) -> None:
+        async def serve(stream: SocketStream) -> None:
+            await self._serve(Connection(node_id, stream))
+
+        try:
+            await listener.serve(serve, self._tasks)
+        except _GONE:
+            logger.debug("broker %d listens no more", node_id)
+
+    async def _serve(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        try:
+            with connection.scope:
+                async with connection.stream:
+                    await self._read(connection)
+        except _GONE:
+            pass  # the client is gone, or we are
+        except ProtocolError as error:
+            logger.warning("broker %d closes a connection: %s", connection.node_id, error)
+        finally:
+            self._connections.discard(connection)
+            self.core.disconnected(connection)
+
+    async def _read(self, connection: Connection) -> None:
+        buffer = FrameBuffer()
+        while not connection.is_ending:
+            data = await connection.stream.receive(_READ_BYTES)
+            if self.network_faults and self._swallows(connection):
+                continue
+            for frame in buffer.feed(data):
+                self._deliver(self._handle(connection, frame), connection)
+                if connection.is_ending:
+                    break
+            self.changes.announce()
+            self._set_timer()
+            await self._flush(connection)
+
+    def _handle(self, connection: Connection, frame: bytes) -> list[Output]:
+        header, body = decode_request(frame)
+        now = anyio.current_time()
+        key, version = header.api_key, header.api_version
+        if not self.core.accepts(key, version):
+            return self.core.refuse(connection.node_id, connection, key, version, header.correlation_id, now)
+        message = decode_request_body(key, version, body)
+        return self.core.handle(connection.node_id, connection, message, version, header.correlation_id, now)
+
+    def _deliver(self, outputs: list[Output], current: Connection | None) -> None:
+        """Put answers into the outboxes; those of other connections than the current are sent by tasks of their own."""
+        for output in outputs:
+            connection = output.connection
+            assert isinstance(connection, Connection)
+            if isinstance(output, Closed):
+                connection.is_ending = True
+            else:
+                connection.outbox.append(encode_response(output.message, output.version, output.correlation_id))
+            if connection is not current and self._tasks is not None:
+                self._tasks.start_soon(self._flush_other, connection)
+
+    async def _flush_other(self, connection: Connection) -> None:
+        try:
+            await self._flush(connection)
+        except _GONE:
+            connection.is_ending = True
+        if connection.is_ending:
+            connection.scope.cancel()
+
+    async def _flush(self, connection: Connection) -> None:
+        # Whoever is sending already sends what is added meanwhile: two tasks must not write to a stream at once.
+        if connection.is_sending:
+            return
+        connection.is_sending = True
+        try:
+            while connection.outbox:
+                data = b"".join(connection.outbox)
+                connection.outbox.clear()
+                if self.network_faults:
+                    data = self._cut(connection, data)
+                if data:
+                    await connection.stream.send(data)
+        finally:
+            connection.is_sending = False
+
+    def _swallows(self, connection: Connection) -> bool:
+        for fault in self.network_faults:
+            if fault.bytes_left is None and fault.node_id in (None, connection.node_id):
+                fault.hits += 1
+                self.changes.announce()
+                return True
+        return False
+
+    def _cut(self, connection: Connection, data: bytes) -> bytes:
+        """What of the data still goes out before a fault cuts the connection."""
+        for fault in list(self.network_faults):
+            if fault.bytes_left is None or fault.node_id not in (None, connection.node_id):
+                continue
+            if len(data) < fault.bytes_left:
+                fault.bytes_left -= len(data)
+                continue
+            data = data[: fault.bytes_left]
+            fault.hits += 1
+            self.remove(fault)
+            connection.outbox.clear()
+            connection.is_ending = True
+            self.changes.announce()
+        return data
+
+    def remove(self, fault: NetworkFault) -> None:
+        """Take a fault away; one that is gone already is no error."""
+        fault.is_set = False
+        if fault in self.network_faults:
+            self.network_faults.remove(fault)
+
+    def _set_timer(self) -> None:
+        deadline = self.core.deadline()
+        if deadline is not None and deadline < self._timer_deadline:
+            self._timer_wake.set()
+
+    async def _run_timer(self) -> None:
+        while True:
+            self._timer_wake = anyio.Event()
+            deadline = self.core.deadline()
+            self._timer_deadline = math.inf if deadline is None else deadline
+            with anyio.CancelScope(deadline=self._timer_deadline):
+                await self._timer_wake.wait()
+            outputs = self.core.poll(anyio.current_time())
+            if outputs:
+                self._deliver(outputs, None)
+                self.changes.announce()
