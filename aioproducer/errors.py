@@ -674,37 +674,23 @@ def error_for(
         partition: the partition that the answer is about.
     """
     known = ErrorCode(code) if code in _KNOWN else ErrorCode.UNKNOWN_SERVER_ERROR
-    error_class = CLASSES.get(known, BrokerError)
-    fatal = code in FATAL or error_class.fatal
-    return error_class(
-        _broker_text(code, TEXTS.get(known, ""), message, api, node, topic, partition),
-        code=code,
-        api=api,
-        node=node,
-        topic=topic,
-        partition=partition,
-        retriable=code in RETRIABLE,
-        fatal=fatal,
-        abortable=error_class.abortable and not fatal,
-        possibly_written=known in POSSIBLY_WRITTEN,
-    )
+    error = CLASSES.get(known, BrokerError)(code=code, api=api, node=node, topic=topic, partition=partition)
+    error.retriable = code in RETRIABLE
+    error.fatal = error.fatal or code in FATAL
+    error.abortable = error.abortable and not error.fatal
+    error.possibly_written = known in POSSIBLY_WRITTEN
+    error.args = (_broker_text(error, TEXTS.get(known), message),)
+    return error
 
 
 _KNOWN: Final = frozenset(int(code) for code in ErrorCode)
 
 
-def _broker_text(
-    code: int,
-    text: str,
-    message: str | None,
-    api: str | None,
-    node: int | None,
-    topic: str | None,
-    partition: int | None,
-) -> str:
-    who = "the broker" if node is None else f"broker {node}"
-    asked = "" if api is None else f" {api}"
-    about = "" if topic is None else f" for topic {topic!r}" + ("" if partition is None else f" partition {partition}")
-    meaning = f": {text}" if text else ""
+def _broker_text(error: BrokerError, meaning: str | None, message: str | None) -> str:
+    who = "the broker" if error.node is None else f"broker {error.node}"
+    asked = "" if error.api is None else f" {error.api}"
+    about = "" if error.topic is None else f" for topic {error.topic!r}"
+    where = "" if error.partition is None else f" partition {error.partition}"
+    means = "" if meaning is None else f": {meaning}"
     said = f" (it says: {message})" if message else ""
-    return f"{who} answered{asked}{about} with {name_of(code)} ({code}){meaning}{said}"
+    return f"{who} answered{asked}{about}{where} with {error.name} ({error.code}){means}{said}"
