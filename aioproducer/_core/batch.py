@@ -9,14 +9,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._records.sizes import BATCH_OVERHEAD, record_size
+
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
     from aioproducer.records import Headers
-
-BATCH_HEADER_BYTES: Final = 61
-RECORD_BOUND_BYTES: Final = 21
-OBJECT_BYTES: Final = 96
-"""What a buffered record costs beyond its encoded bytes: its places in the columns, object headers, its Delivery."""
 
 NO_PRODUCER_ID: Final = -1
 NO_SEQUENCE: Final = -1
@@ -76,7 +73,7 @@ class ProducerBatch:
         is_queued: it is in its partition's queue.
         is_split: it was made by splitting another one; splitting it again halves it.
         holds_memory: it was given its outcome while its bytes were on the wire: `charged` is held until `release`.
-        attempts: how often it was drained.
+        attempts: how often it was sent in vain and put back into its queue.
         retry_at: not to be sent before this time.
         last_error, last_node: of the last attempt; the error is the sender's to set, the node is set by drain.
         leader_epoch: of its partition, when it was last drained; a later one makes a retry due at once.
@@ -147,7 +144,7 @@ class ProducerBatch:
         self.keys: list[bytes | None] | None = None
         self.headers: list[Headers] | None = None
         self.count = 0
-        self.size = BATCH_HEADER_BYTES
+        self.size = BATCH_OVERHEAD
         self.limit = limit
         self.size_factor = size_factor
         self.charged = 0
@@ -197,7 +194,7 @@ class ProducerBatch:
         """Its bytes on the wire: exact once encoded, or without compression; else an estimate."""
         if self.encoded is not None:
             return len(self.encoded)
-        return BATCH_HEADER_BYTES + int((self.size - BATCH_HEADER_BYTES) * self.size_factor)
+        return BATCH_OVERHEAD + int((self.size - BATCH_OVERHEAD) * self.size_factor)
 
     def has_room(self, record_bytes: int) -> bool:
         """Whether another record fits; the first always does.
@@ -210,7 +207,7 @@ class ProducerBatch:
         return self.size + record_bytes / self.size_factor <= self.limit
 
     def append(
-        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers, record_bytes: int
+        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers | None, record_bytes: int
     ) -> None:
         """Add one record of `record_bytes` encoded bytes; the batch is open and has room."""
         count = self.count
@@ -222,18 +219,19 @@ class ProducerBatch:
             self.keys = [None] * count
             self.keys.append(key)
         if self.headers is not None:
-            self.headers.append(headers)
+            self.headers.append(headers or ())
         elif headers:
             self.headers = [()] * count
             self.headers.append(headers)
         self.count = count + 1
         self.size += record_bytes
 
-    def record_size(self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    def next_record_size(
+        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> int:
         """Return the encoded bytes that a record would have as the next of this batch, its length included."""
-        base = self.timestamps[0] if self.timestamps else timestamp_ms
-        body = 1 + varint_size(timestamp_ms - base) + varint_size(self.count) + payload_size(key, value, headers)
-        return body + varint_size(body)
+        delta = timestamp_ms - self.timestamps[0] if self.timestamps else 0
+        return record_size(delta, self.count, key, value, headers or ())
 
     def drop_payload(self) -> None:
         """Let go of what only the wire needed; the timestamps stay, as RecordMetadata has them."""
@@ -252,26 +250,6 @@ class ProducerBatch:
         if state is None:
             raise RuntimeError(f"{event.name} cannot happen to {self!r}")
         self.state = state
-
-
-def varint_size(value: int) -> int:
-    """Return the bytes of a signed number as Kafka's records have it (zigzag, 7 bits to a byte)."""
-    zigzag = value << 1 if value >= 0 else ~(value << 1)
-    return 1 if zigzag < 128 else (zigzag.bit_length() + 6) // 7
-
-
-def payload_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    """Return the encoded bytes of key, value and headers, their lengths included."""
-    size = 1 if key is None else varint_size(len(key)) + len(key)
-    size += 1 if value is None else varint_size(len(value)) + len(value)
-    if not headers:
-        return size + 1
-    size += varint_size(len(headers))
-    for name, header in headers:
-        name_bytes = len(name) if name.isascii() else len(name.encode())
-        size += varint_size(name_bytes) + name_bytes
-        size += 1 if header is None else varint_size(len(header)) + len(header)
-    return size
 
 
 def sequence_distance(first: int, second: int) -> int:

@@ -1,0 +1,494 @@
+"""Who may append, and when? The calls that wait for a topic or for memory, first come, first served.
+
+1. A call that cannot append at once is entered in the line of its topic. New calls for the topic stand behind it.
+2. Once the topic is known, the call waits for memory, in one queue for all topics. While that is not empty, nobody else
+   gets memory, even if it would fit: a large record is not starved by small ones.
+3. When there is room, it is reserved and the call is granted. Its task is woken and redeems the grant, which appends the
+   record and whatever was granted before it in its topic. So the order is that of the calls, whichever task runs first.
+
+What submit_nowait has accepted goes the same way, but its memory is reserved from the start and nobody redeems it: it is
+appended as soon as nobody stands before it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._core.appending import Appender
+from aioproducer._core.queues import NO_EPOCH, NO_LEADER
+from aioproducer._core.waiting import Deadlines, PendingAppend, PendingState, PendingTopic
+from aioproducer.errors import BufferFullError, BufferTimeoutError, KafkaError, MetadataTimeoutError
+
+if TYPE_CHECKING:
+    import random
+
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.metadata import ClusterMetadata, TopicMetadata
+    from aioproducer._core.topics import TopicState
+    from aioproducer._core.waiting import Waiting
+    from aioproducer.config import ProducerConfig
+    from aioproducer.records import Headers
+
+_NO_TOPICS: Final[dict[str, TopicState]] = {}
+"""Stands in for the topics that may be appended to while none may; never changed."""
+
+
+class Admission(Appender):
+    """The lines of waiting calls."""
+
+    def __init__(self, config: ProducerConfig, rng: random.Random) -> None:
+        super().__init__(config, rng)
+        self._wanted_topics: set[str] = set()
+        self._memory_line: OrderedDict[PendingAppend, None] = OrderedDict()
+        self._deadlines = Deadlines()
+        self._woken: list[Waiting] = []
+        self._metadata: ClusterMetadata | None = None
+
+    # ── called by the shell ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def enqueue(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int | None,
+        now: float,
+        deadline: float,
+        *,
+        accepted: bool,
+    ) -> PendingAppend:
+        """Enter a record that `try_append` did not take in the line of its topic.
+
+        Args:
+            topic, partition, key, value, headers: the record.
+            timestamp_ms: its timestamp; may be None unless `accepted`, as `redeem` gives one too.
+            now: monotonic seconds.
+            deadline: when it stops waiting; the error then comes from `redeem` (or through the Delivery).
+            accepted: take it over now, without a task that waits for it (submit_nowait).
+
+        Returns:
+            The entry. If it `is_granted` already, redeem it without parking; otherwise `take_woken` returns it in time.
+            An accepted one is returned by `take_woken` only if it fails; otherwise its `batch` is set one day.
+
+        Raises:
+            RecordTooLargeError: it can never fit.
+            BufferFullError: accepted, and there is no room, or others wait for it.
+            KafkaError: the producer's own reason why nothing is accepted any more.
+        """
+        if self.closed_error is not None:
+            raise self.closed_error
+        pending = PendingAppend(
+            topic,
+            partition,
+            key,
+            value,
+            headers,
+            timestamp_ms,
+            enqueued_at=now,
+            deadline=deadline,
+            charge=self._charge(topic, partition, key, value, headers),
+            accepted=accepted,
+        )
+        self._latest = now
+        if accepted:
+            self._accept(pending)
+        state = self._state(topic)
+        if state.has_partition(partition):
+            self._admit(state, pending)
+            self._grant()
+            if self._woken and self._woken[-1] is pending:
+                self._woken.pop()  # its task has not parked
+            self._append_accepted(state, now)
+        else:
+            (state.absent if state.is_known else state.line)[pending] = None
+            self._wanted_topics.add(topic)
+        if not pending.is_granted:
+            self._deadlines.add(pending)
+        self.needs_wake = True
+        return pending
+
+    def redeem(self, pending: PendingAppend, now: float, timestamp_ms: int) -> ProducerBatch:
+        """Append a granted record, after those granted before it in its topic; `pending.index` is its place.
+
+        Args:
+            pending: an entry that `is_granted`.
+            now: monotonic seconds.
+            timestamp_ms: for records that have no timestamp of their own.
+
+        Raises:
+            KafkaError: why it may not be appended: the topic was refused or not known in time, there was no room in time,
+                the producer was closed.
+            Exception: what the partitioner raised.
+        """
+        if pending.state is PendingState.GRANTED:
+            state = self._topics[pending.topic]
+            while True:
+                first = next(iter(state.line))
+                self._append_granted(state, first, now, timestamp_ms)
+                if first is pending:
+                    break
+            self._append_accepted(state, now)
+        if pending.error is not None:
+            raise pending.error
+        if pending.batch is None:
+            raise RuntimeError(f"{pending!r} is redeemed, but was not granted")
+        return pending.batch
+
+    def cancel(self, pending: PendingAppend) -> None:
+        """Its task gave up: it leaves the line, and what was reserved for it goes to the next.
+
+        Does nothing once the record is appended or has failed.
+        """
+        if pending.state not in _IN_LINE:
+            return
+        was_granted = pending.state is PendingState.GRANTED
+        self._leave_line(pending)
+        pending.settle(PendingState.CANCELLED)
+        if was_granted:
+            self._free += pending.charge
+        self._after_leaving(pending)
+
+    def wait_for_topic(self, topic: str, now: float, deadline: float) -> PendingTopic:
+        """Ask for a topic; the entry is `done` at once if it is known.
+
+        Raises:
+            KafkaError: the producer's own reason why nothing is accepted any more.
+        """
+        if self.closed_error is not None:
+            raise self.closed_error
+        pending = PendingTopic(topic, enqueued_at=now, deadline=deadline)
+        state = self._state(topic)
+        if state.is_known:
+            pending.view = state.view
+            return pending
+        state.lookups[pending] = None
+        self._wanted_topics.add(topic)
+        self._deadlines.add(pending)
+        self.needs_wake = True
+        return pending
+
+    def abandon_topic(self, pending: PendingTopic) -> None:
+        """The task that waited for a topic gave up."""
+        state = self._topics.get(pending.topic)
+        if state is not None and state.lookups.pop(pending, False) is None:
+            pending.error = KafkaError("nobody waits for the topic any more")
+            self._update_wanted(state)
+
+    def take_woken(self) -> list[Waiting]:
+        """Return the entries whose wait has ended since the last call, in the order of the grants."""
+        woken = self._woken
+        if woken:
+            self._woken = []
+        return woken
+
+    # ── called by the sender ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def update_topics(self, metadata: ClusterMetadata, now: float) -> None:
+        """Take over a new snapshot: leaders have moved, partitions appeared, topics became known, or were refused.
+
+        Cost: the topics, and the partitions of those that have changed.
+        """
+        before, self._metadata = self._metadata, metadata
+        brokers_changed = before is None or before.brokers is not metadata.brokers
+        for state in list(self._topics.values()):
+            known = metadata.topics.get(state.name)
+            state.error = metadata.errors.get(state.name)
+            if known is not None:
+                if brokers_changed or known is not state.metadata or not state.is_known:
+                    self._learn(state, known, metadata, now)
+                continue
+            if state.is_known:
+                self._lose(state, now)
+            if state.error is not None and not state.error.retriable and state.is_awaited:
+                self._refuse(state, state.error)
+
+    def tick(self, now: float) -> None:
+        """Fail the waits whose deadline has come; to be called at each poll."""
+        self._latest = now
+        while (waiting := self._deadlines.pop_due(now)) is not None:
+            if isinstance(waiting, PendingTopic):
+                state = self._topics[waiting.topic]
+                self._fail_lookup(state, waiting, self._topic_timeout(state, None, now - waiting.enqueued_at))
+            elif waiting.state is PendingState.FOR_TOPIC:
+                state = self._topics[waiting.topic]
+                self._fail(waiting, self._topic_timeout(state, waiting.partition, now - waiting.enqueued_at))
+            else:
+                self._fail(waiting, self._memory_timeout(waiting, now - waiting.enqueued_at))
+
+    def take_wanted_topics(self) -> set[str]:
+        """Return the topics that somebody has begun to wait for, or for more partitions of, since the last call.
+
+        Those of which `update_topics` brings nothing new are not returned again, but for missing partitions.
+        """
+        wanted = self._wanted_topics
+        if wanted:
+            self._wanted_topics = set()
+        return wanted
+
+    def fail_lookups(self, error: KafkaError) -> None:
+        """Fail everybody who waits for the cluster to tell about a topic, as it never will (authentication, versions)."""
+        for state in list(self._topics.values()):
+            if state.is_awaited:
+                self._refuse(state, error)
+
+    def forget_topic(self, topic: str, now: float) -> None:
+        """Drop what is kept for an idle topic; one that has records or waiting calls is only looked up again."""
+        state = self._topics.get(topic)
+        if state is None:
+            return
+        if state.is_busy:
+            self._lose(state, now)
+            return
+        self._appendable.pop(topic, None)
+        del self._topics[topic]
+
+    def busy_topics(self) -> list[str]:
+        """Return the topics that have records or waiting calls."""
+        return [name for name, state in self._topics.items() if state.is_busy]
+
+    # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _state(self, topic: str) -> TopicState:
+        state = self._topics.get(topic)
+        if state is None:
+            state = super()._state(topic)
+            metadata = self._metadata
+            known = None if metadata is None else metadata.topics.get(topic)
+            if metadata is not None and known is not None:  # forgotten here, but not there
+                state.learn(known, metadata.brokers)
+                self._restore(state)
+        return state
+
+    def _learn(self, state: TopicState, known: TopicMetadata, metadata: ClusterMetadata, now: float) -> None:
+        state.learn(known, metadata.brokers)
+        for queue in state.queues.values():
+            self._schedule.set_leader(queue, *state.leader_of(queue.partition), now)
+        if not state.is_known:
+            self._appendable.pop(state.name, None)
+            return
+        self._restore(state)
+        for lookup in state.lookups:
+            lookup.view = state.view
+            self._woken.append(lookup)
+        state.lookups.clear()
+        self._admit_all(state, now)
+
+    def _lose(self, state: TopicState, now: float) -> None:
+        state.lose()
+        self._appendable.pop(state.name, None)
+        for queue in state.queues.values():
+            self._schedule.set_leader(queue, NO_LEADER, NO_EPOCH, now)
+        # Those that named a partition which did not exist wait for the topic now, like everybody else.
+        for pending in state.absent:
+            state.line[pending] = None
+        state.absent.clear()
+
+    def _refuse(self, state: TopicState, error: KafkaError) -> None:
+        """Fail those who wait for the topic, or for a partition of it."""
+        for lookup in list(state.lookups):
+            self._fail_lookup(state, lookup, error)
+        for pending in [*state.line, *state.absent]:
+            if pending.state is PendingState.FOR_TOPIC:
+                self._fail(pending, error)
+
+    def _restore(self, state: TopicState) -> None:
+        """Let anybody append to the topic again, if it is known and nobody stands in line."""
+        if state.is_known and not state.line and self.closed_error is None:
+            self._appendable[state.name] = state
+
+    def _update_wanted(self, state: TopicState) -> None:
+        if not state.is_awaited:
+            self._wanted_topics.discard(state.name)
+
+    # ── the lines ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _accept(self, pending: PendingAppend) -> None:
+        if self._memory_line or pending.charge > self._free:
+            raise BufferFullError(
+                f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {self._free:,} of"
+                f" buffer_memory={self._buffer_memory:,} are free and {len(self._memory_line)} calls wait for room;"
+                " wait with submit or send, try again later, or raise buffer_memory"
+            )
+        assert pending.timestamp_ms is not None, "the core has no wall clock"
+        self._free -= pending.charge
+        pending.flush_epoch = self._flushes.epoch
+        self._flushes.enter(pending.flush_epoch)
+
+    def _admit_all(self, state: TopicState, now: float) -> None:
+        """The topic is known: whoever waited for it waits for memory now, in the order of the calls."""
+        waited = [pending for pending in state.line if pending.state is PendingState.FOR_TOPIC]
+        for pending in waited:
+            if not state.has_partition(pending.partition):
+                del state.line[pending]
+                state.absent[pending] = None
+            else:
+                self._admit(state, pending)
+        for pending in [pending for pending in state.absent if state.has_partition(pending.partition)]:
+            del state.absent[pending]
+            self._admit(state, pending)
+        if state.absent:
+            self._wanted_topics.add(state.name)  # partitions that are being added take a while to be known everywhere
+        else:
+            self._update_wanted(state)
+        self._grant()
+        self._append_accepted(state, now)
+
+    def _admit(self, state: TopicState, pending: PendingAppend) -> None:
+        state.line[pending] = None
+        self._appendable.pop(state.name, None)
+        if pending.accepted:
+            pending.state = PendingState.GRANTED
+        else:
+            pending.state = PendingState.FOR_MEMORY
+            self._memory_line[pending] = None
+            self._open_topics = _NO_TOPICS
+
+    def _grant(self) -> None:
+        """Reserve memory for those who wait for it, in their order, as far as it goes."""
+        line = self._memory_line
+        while line:
+            first = next(iter(line))
+            if first.charge > self._free:
+                return
+            del line[first]
+            self._free -= first.charge
+            first.state = PendingState.GRANTED
+            self._woken.append(first)
+        if self.closed_error is None:
+            self._open_topics = self._appendable
+
+    def _append_granted(self, state: TopicState, pending: PendingAppend, now: float, timestamp_ms: int) -> None:
+        """Append the first of a line."""
+        assert pending.state is PendingState.GRANTED, "grants of one topic are given in the order of its line"
+        del state.line[pending]
+        self._free += pending.charge  # _append takes it again
+        if pending.timestamp_ms is not None:
+            timestamp_ms = pending.timestamp_ms
+        try:
+            batch = self._append(
+                state,
+                pending.partition,
+                pending.key,
+                pending.value,
+                pending.headers,
+                timestamp_ms,
+                now,
+                pending.charge,
+            )
+        except (
+            Exception
+        ) as error:  # the user's partitioner raised; it is raised from `redeem`, or kept for the Delivery
+            self._on_partitioner_error(pending, error)
+            return
+        if pending.accepted:
+            self._move_epoch(batch, pending.flush_epoch)
+            self._woken.extend(self._flushes.leave(pending.flush_epoch))
+        pending.move_to(batch, batch.count - 1)
+
+    def _append_accepted(self, state: TopicState, now: float) -> None:
+        """Append what was accepted, up to the first call that has a task to redeem it; open the topic if none is left."""
+        while state.line:
+            first = next(iter(state.line))
+            if not first.accepted or first.state is not PendingState.GRANTED:
+                return
+            self._append_granted(state, first, now, 0)
+        self._restore(state)
+
+    def _move_epoch(self, batch: ProducerBatch, epoch: int) -> None:
+        """A flush that waits for an accepted record waits for the batch that it went into."""
+        if epoch < batch.flush_epoch:
+            self._flushes.enter(epoch)
+            self._woken.extend(self._flushes.leave(batch.flush_epoch))
+            batch.flush_epoch = epoch
+
+    def _on_partitioner_error(self, pending: PendingAppend, error: Exception) -> None:
+        if pending.accepted:
+            failure = KafkaError(
+                f"the partitioner raised {type(error).__name__} (topic {pending.topic!r}); see __cause__"
+            )
+            failure.__cause__ = error
+            self._end_accepted(pending)
+            pending.error = failure
+            self._woken.append(pending)
+        else:
+            pending.error = error
+        pending.settle(PendingState.FAILED)
+        self._grant()
+
+    def _fail(self, pending: PendingAppend, error: KafkaError) -> None:
+        """End a wait with an error; the memory that was reserved goes to the next."""
+        if pending.state is PendingState.GRANTED or pending.accepted:
+            self._free += pending.charge
+        is_parked = not pending.is_granted
+        self._leave_line(pending)
+        pending.settle(PendingState.FAILED)
+        pending.error = error
+        if pending.accepted:
+            self._end_accepted(pending)
+        if is_parked or pending.accepted:  # a task that was granted is awake already
+            self._woken.append(pending)
+        self._after_leaving(pending)
+
+    def _end_accepted(self, pending: PendingAppend) -> None:
+        self._woken.extend(self._flushes.leave(pending.flush_epoch))
+
+    def _fail_lookup(self, state: TopicState, lookup: PendingTopic, error: KafkaError) -> None:
+        del state.lookups[lookup]
+        lookup.error = error
+        self._woken.append(lookup)
+        self._update_wanted(state)
+
+    def _leave_line(self, pending: PendingAppend) -> None:
+        state = self._topics[pending.topic]
+        self._memory_line.pop(pending, None)
+        if state.line.pop(pending, False) is False:
+            state.absent.pop(pending, None)
+
+    def _after_leaving(self, pending: PendingAppend) -> None:
+        state = self._topics[pending.topic]
+        self._update_wanted(state)
+        self._grant()
+        self._append_accepted(state, self._latest)
+
+    def _fail_all_waiting(self, error: KafkaError, *, accepted: bool) -> None:
+        """Fail everybody who waits; of the accepted records, only if told so."""
+        for state in list(self._topics.values()):
+            for lookup in list(state.lookups):
+                self._fail_lookup(state, lookup, error)
+            for pending in [*state.line, *state.absent]:
+                if (accepted or not pending.accepted) and pending.state in _IN_LINE:
+                    self._fail(pending, error)
+
+    # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _topic_timeout(self, state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:
+        if state.is_known and state.view is not None:
+            missing = (
+                f"partition {partition} of topic {state.name!r} did not appear within {elapsed:.1f} s"
+                f" (max_block_ms); the topic has {state.view.partition_count} partitions; name one of them, or add some"
+            )
+        else:
+            missing = (
+                f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
+                f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name, that it exists,"
+                " and that the brokers can be reached"
+            )
+        error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
+        error.__cause__ = state.error
+        return error
+
+    def _memory_timeout(self, pending: PendingAppend, elapsed: float) -> BufferTimeoutError:
+        return BufferTimeoutError(
+            f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
+            f" (max_block_ms): {self._free:,} of buffer_memory={self._buffer_memory:,} are free and"
+            f" {len(self._memory_line)} calls wait; the brokers take less than is sent: send less, or raise buffer_memory",
+            elapsed=elapsed,
+            topic=pending.topic,
+            partition=pending.partition,
+        )
+
+
+_IN_LINE: Final = frozenset({PendingState.FOR_TOPIC, PendingState.FOR_MEMORY, PendingState.GRANTED})

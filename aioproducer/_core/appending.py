@@ -1,0 +1,356 @@
+"""How does a record get into a batch? The hot path: everything here may be paid once per record.
+
+`Appender` is the lowest part of the accumulator: topics, their batches, and the count of free memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._core.batch import BatchEvent, ProducerBatch
+from aioproducer._core.flushing import FlushEpochs
+from aioproducer._core.queues import PartitionQueue, Schedule
+from aioproducer._core.sticky import LoadTable, draw_uniform, load_table
+from aioproducer._core.topics import RATIO_MARGIN, TopicState
+from aioproducer._records.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD_BOUND, record_upper_bound
+from aioproducer.errors import RecordTooLargeError
+from aioproducer.partitioners import KeyHasher, make_partitioner
+
+if TYPE_CHECKING:
+    import random
+
+    from aioproducer.config import ProducerConfig
+    from aioproducer.errors import KafkaError
+    from aioproducer.records import Headers, TopicView
+
+OBJECT_BYTES: Final = 96
+"""What a buffered record costs beyond its encoded bytes: its places in the columns, object headers, its Delivery."""
+
+_PLAIN_CHARGE: Final = BATCH_OVERHEAD + RECORD_OVERHEAD_BOUND + OBJECT_BYTES + 4
+"""What a record without key and headers is charged besides its value; one less when the value is below 64 bytes."""
+
+_PLAIN_VALUE_LIMIT: Final = 8160
+"""Up to here the length of a value, and that of its record, takes two bytes. Longer ones take the long way."""
+
+_COMPRESSED_VALUE_LIMIT: Final = 1023
+_PLAIN_OVERHEAD: Final = 16
+"""At most this many bytes are added to a value to make a record without key and headers, on the short way."""
+
+
+class Appender:
+    """Topics, their open batches, and memory.
+
+    Attributes:
+        needs_wake: a batch was made or sealed, or somebody began to wait, since the shell has cleared this.
+        closed_batches: how many batches have been sealed so far.
+        closed_error: why nothing is accepted any more.
+    """
+
+    # No __slots__: subclasses add theirs, and the attributes of one object per producer cost nothing.
+
+    def __init__(self, config: ProducerConfig, rng: random.Random) -> None:
+        self.needs_wake = False
+        self.closed_batches = 0
+        self.closed_error: KafkaError | None = None
+        self._rng = rng
+        self._batch_size = config.batch_size
+        self._buffer_memory = config.buffer_memory
+        self._max_request_size = config.max_request_size
+        self._is_compressing = config.compression_type != "none"
+        self._partitioner = None if config.partitioner is None else make_partitioner(config.partitioner, rng)
+        self._hash_keys = not config.partitioner_ignore_keys
+        self._is_adaptive = config.partitioner_adaptive_partitioning_enable
+        self._availability_timeout = config.partitioner_availability_timeout_ms / 1000
+        self._hasher = KeyHasher()
+        self._topics: dict[str, TopicState] = {}
+        self._schedule = Schedule(config.linger_ms / 1000)
+        self._flushes = FlushEpochs()
+        self._unfinished: OrderedDict[ProducerBatch, None] = OrderedDict()  # by creation, but for parts of a split
+        self._latest = 0.0  # the latest time told; a call that tells none means about this one
+        self._free = config.buffer_memory
+        # The topics to which anybody may append at once: known, and nobody waits. While somebody waits for memory, or
+        # nothing is accepted, `_open_topics` is _NO_TOPICS, so that a single look-up says all of it.
+        self._appendable: dict[str, TopicState] = {}
+        self._open_topics = self._appendable
+        limit = _COMPRESSED_VALUE_LIMIT if self._is_compressing else _PLAIN_VALUE_LIMIT
+        self._plain_limit = min(
+            limit, self._max_request_size - _PLAIN_CHARGE, self._buffer_memory - _PLAIN_CHARGE
+        )  # a value up to this is never too large
+
+    # ── the hot path ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def try_append(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        now: float,
+    ) -> ProducerBatch | None:
+        """Append a record at once, as the last of the batch returned (`batch.count - 1`), or return None.
+
+        None: the call has to wait (the topic is not known, memory is short, or others wait), or nothing is accepted any
+        more; `enqueue` tells. The caller has checked the types.
+
+        Raises:
+            RecordTooLargeError: it can never fit.
+            ValueError: the partitioner returned a partition that the topic does not have.
+            Exception: whatever the partitioner raised.
+        """
+        state = self._open_topics.get(topic)
+        if state is None:
+            self._charge(topic, partition, key, value, headers)
+            return None
+        batch = state.sticky_batch
+        if batch is None or partition is not None or key is not None or value is None or headers:
+            return self._append_slowly(state, partition, key, value, headers, timestamp_ms, now)
+        # From here on: no key, no headers, and the sticky partition has an open batch. All of it is in line, and the
+        # size is worked out by comparisons: see the figures in benchmarks/hot_path.py.
+        size = len(value)
+        charge = size + _PLAIN_CHARGE
+        free = self._free
+        timestamps = batch.timestamps
+        delta = timestamp_ms - timestamps[0]
+        if size > self._plain_limit or charge > free or delta > 8191 or delta < -64:
+            return self._append_slowly(state, None, None, value, None, timestamp_ms, now)
+        count = batch.count
+        if size < 64:
+            charge -= 1
+            size += 6
+        else:
+            size += 7
+        if delta > 63:
+            size += 1
+        if count > 63:
+            size += 1 if count < 8192 else 2
+        size += batch.size + (1 if size < 64 else 2)
+        if size >= state.sticky_limit:
+            return self._append_slowly(state, None, None, value, None, timestamp_ms, now)
+        timestamps.append(timestamp_ms)
+        batch.values.append(value)
+        if batch.keys is not None:
+            batch.keys.append(None)
+        if batch.headers is not None:
+            batch.headers.append(())
+        batch.size = size
+        batch.count = count + 1
+        batch.charged += charge
+        self._free = free - charge
+        return batch
+
+    def _append_slowly(
+        self,
+        state: TopicState,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        now: float,
+    ) -> ProducerBatch | None:
+        charge = self._charge(state.name, partition, key, value, headers)
+        if charge > self._free or not state.has_partition(partition):
+            return None
+        return self._append(state, partition, key, value, headers, timestamp_ms, now, charge)
+
+    def _append(
+        self,
+        state: TopicState,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        now: float,
+        charge: int,
+    ) -> ProducerBatch:
+        """Append a record whose topic is known and whose memory is there."""
+        if partition is None:
+            partition = self._choose_partition(state, key, value)
+        is_sticky = partition is None
+        while True:
+            queue = self._sticky_queue(state) if partition is None else state.queue(partition)
+            batch = queue.open_batch
+            if batch is None:
+                batch = self._open_batch(state, queue, now)
+                record_bytes = batch.next_record_size(timestamp_ms, key, value, headers)
+                break
+            record_bytes = batch.next_record_size(timestamp_ms, key, value, headers)
+            if batch.has_room(record_bytes):
+                break
+            self._seal(state, queue, batch, now)
+        if is_sticky or batch is state.sticky_batch:
+            state.disarm()
+        before = batch.estimated_size if batch.count else 0
+        batch.append(timestamp_ms, key, value, headers, record_bytes)
+        batch.charged += charge
+        self._free -= charge
+        if batch.is_full:
+            self._seal(state, queue, batch, now)
+        if is_sticky:
+            state.sticky.produced += batch.estimated_size - before
+            if state.sticky.is_switch_due(has_open_batch=queue.open_batch is not None):
+                state.sticky.switch(self._draw(state))
+        self._arm(state, queue)
+        return batch
+
+    def _charge(
+        self, topic: str, partition: int | None, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> int:
+        """Return the bytes of buffer_memory that a record takes until its outcome."""
+        bound = record_upper_bound(key, value, headers or ())
+        if bound > self._max_request_size:
+            raise _too_large(topic, partition, bound, "max_request_size", self._max_request_size)
+        charge = bound + OBJECT_BYTES
+        if charge > self._buffer_memory:
+            raise _too_large(topic, partition, charge, "buffer_memory", self._buffer_memory)
+        return charge
+
+    # ── which partition ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _choose_partition(self, state: TopicState, key: bytes | None, value: bytes | None) -> int | None:
+        """Return the partition of a record that names none; None leaves it to the sticky partition."""
+        view = state.view
+        assert view is not None, "nothing is appended to a topic that was never known"
+        if self._partitioner is not None:
+            partition = self._partitioner(view, key, value)
+            if partition is not None and not 0 <= partition < view.partition_count:
+                raise ValueError(
+                    f"the partitioner returned partition {partition} for topic {state.name!r},"
+                    f" which has {view.partition_count}; it must return a number from 0 to"
+                    f" {view.partition_count - 1}, or None"
+                )
+            return partition
+        if key is not None and self._hash_keys:
+            return self._hasher.partition(key, view.partition_count)
+        return None
+
+    def _sticky_queue(self, state: TopicState) -> PartitionQueue:
+        """Return where a record without a key goes now; a switch that was put off until a batch's end is made here."""
+        state.disarm()
+        sticky = state.sticky
+        partition = sticky.partition
+        if partition is not None:
+            queue = state.queue(partition)
+            if not sticky.is_switch_due(has_open_batch=queue.open_batch is not None):
+                return queue
+        partition = self._draw(state)
+        sticky.switch(partition)
+        return state.queue(partition)
+
+    def _draw(self, state: TopicState) -> int:
+        view = state.view
+        assert view is not None, "nothing is appended to a topic that was never known"
+        table = self._load_table(state, view) if self._is_adaptive else None
+        return draw_uniform(view, self._rng) if table is None else table.draw(self._rng)
+
+    def _load_table(self, state: TopicState, view: TopicView) -> LoadTable | None:
+        # Made when it is needed, about once for batch_size bytes, at the cost of the topic's partitions.
+        queues = state.queues
+        if len(queues) < view.partition_count:
+            return None
+        usable = [partition for partition in view.available if self._takes_requests(queues.get(partition))]
+        sizes = [len(queues[partition].batches) if partition in queues else 0 for partition in usable]
+        return load_table(view.partition_count, usable, sizes)
+
+    def _takes_requests(self, queue: PartitionQueue | None) -> bool:
+        """Whether the leader has not kept data waiting for longer than partitioner_availability_timeout_ms."""
+        if self._availability_timeout <= 0 or queue is None:
+            return True
+        node = self._schedule.nodes.get(queue.leader)
+        return node is None or node.ready_at - node.drained_at <= self._availability_timeout
+
+    # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open_batch(self, state: TopicState, queue: PartitionQueue, now: float) -> ProducerBatch:
+        factor = state.ratio * RATIO_MARGIN if self._is_compressing else 1.0
+        batch = ProducerBatch(
+            state.name,
+            queue.partition,
+            now,
+            flush_epoch=self._flushes.epoch,
+            limit=full_size(self._batch_size, factor),
+            size_factor=factor,
+        )
+        batch.is_queued = True
+        self._latest = now
+        queue.batches.append(batch)
+        queue.open_batch = batch
+        self._enter(state, batch)
+        self._schedule.on_opened(queue, batch, now)
+        self.needs_wake = True
+        return batch
+
+    def _enter(self, state: TopicState, batch: ProducerBatch) -> None:
+        """A batch without an outcome: flush waits for it, and it can expire."""
+        self._unfinished[batch] = None
+        state.unfinished += 1
+        self._flushes.enter(batch.flush_epoch)
+
+    def _seal(self, state: TopicState, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
+        """Let the open batch of a queue take no more records."""
+        if batch is state.sticky_batch:
+            state.disarm()
+        batch.apply(BatchEvent.SEAL)
+        queue.open_batch = None
+        self._schedule.on_sealed(queue, batch, now)
+        self.closed_batches += 1
+        self.needs_wake = True
+
+    def _arm(self, state: TopicState, queue: PartitionQueue) -> None:
+        """Let records without a key take the short way to this queue's open batch, if it is the sticky partition."""
+        batch = queue.open_batch
+        if batch is None or self._partitioner is not None or queue.partition != state.sticky.partition:
+            return
+        factor = batch.size_factor
+        # The last record of a batch takes the long way, as does the one that makes a switch due. With compression, a
+        # new record counts as it is and what is there as it will be (ProducerBatch.has_room): the longest that takes
+        # the short way must have room.
+        room = batch.limit
+        if factor < 1:
+            room -= int((_COMPRESSED_VALUE_LIMIT + _PLAIN_OVERHEAD) * (1 / factor - 1))
+        until_switch = batch.size + int(state.sticky.bytes_left() / factor)
+        state.sticky_limit = min(room, until_switch)
+        state.sticky_seen = batch.estimated_size
+        state.sticky_batch = batch
+
+    def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        """Learn from how well a batch was compressed; both sizes without the header of the batch."""
+        if not self._is_compressing or records_size <= 0:
+            return
+        batch.ratio = encoded_size / records_size
+        state = self._topics.get(batch.topic)
+        if state is not None:
+            state.observe_ratio(batch.ratio)
+
+    def _state(self, topic: str) -> TopicState:
+        state = self._topics.get(topic)
+        if state is None:
+            state = self._topics[topic] = TopicState(topic, self._batch_size)
+        return state
+
+
+def full_size(batch_size: int, size_factor: float) -> int:
+    """Return the size without compression at which a batch is expected to have reached batch_size on the wire."""
+    if batch_size <= BATCH_OVERHEAD or size_factor == 1.0:
+        return batch_size
+    return BATCH_OVERHEAD + ceil((batch_size - BATCH_OVERHEAD) / size_factor)
+
+
+def _too_large(topic: str, partition: int | None, size: int, setting: str, limit: int) -> RecordTooLargeError:
+    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
+    remedy = "raise buffer_memory here"
+    if setting == "max_request_size":
+        remedy = "raise max_request_size here and max.message.bytes on the topic"
+    error = RecordTooLargeError(
+        f"record of {size:,} bytes exceeds {setting}={limit:,} ({where}); {remedy}, or send smaller records",
+        topic=topic,
+        partition=partition,
+    )
+    error.size = size
+    error.limit = limit
+    return error
