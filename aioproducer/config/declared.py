@@ -210,7 +210,7 @@ class DeclaredSettings:
     )
     client_dns_lookup: DnsLookup = setting(
         Choice(("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")),
-        "Try all addresses of a name in turn, or also replace bootstrap names by the names of their addresses.",
+        "Try all addresses of a name in turn. Only the default so far.",
         default="use_all_dns_ips",
     )
     security_protocol: SecurityProtocol = setting(
