@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from aioproducer._core.admission import Admission
 from aioproducer._core.batch import BatchEvent, BatchState, ProducerBatch
 from aioproducer._core.metadata import NO_LEADER
-from aioproducer._core.queues import NodeQueues, PartitionQueue
 from aioproducer._core.splitting import split_batch, split_factor
 from aioproducer._core.waiting import FlushTicket, PendingAppend, PendingState, PendingTopic, Waiting
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, KeysView
 
+    from aioproducer._core.queues import NodeQueues, PartitionQueue
     from aioproducer.config import ProducerConfig
     from aioproducer.errors import KafkaError
 

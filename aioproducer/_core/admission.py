@@ -1,13 +1,14 @@
 """Who may append, and when? The calls that wait for a topic or for memory, first come, first served.
 
 1. A call that cannot append at once is entered in the line of its topic. New calls for the topic stand behind it.
-2. Once the topic is known, the call waits for memory, in one queue for all topics. While that is not empty, nobody else
-   gets memory, even if it would fit: a large record is not starved by small ones.
-3. When there is room, it is reserved and the call is granted. Its task is woken and redeems the grant, which appends the
-   record and whatever was granted before it in its topic. So the order is that of the calls, whichever task runs first.
+2. Once the topic is known, the call waits for memory, in one queue for all topics. While that is not empty, nobody
+   else gets memory, even if it would fit: a large record is not starved by small ones.
+3. When there is room, it is reserved and the call is granted. Its task is woken and redeems the grant, which appends
+   the record and whatever was granted before it in its topic. So the order is that of the calls, whichever task is
+   first to run.
 
-What submit_nowait has accepted goes the same way, but its memory is reserved from the start and nobody redeems it: it is
-appended as soon as nobody stands before it.
+What submit_nowait has accepted goes the same way, but its memory is reserved from the start and nobody redeems it: it
+is appended as soon as nobody stands before it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.appending import Appender
-from aioproducer._core.queues import NO_EPOCH, NO_LEADER
+from aioproducer._core.metadata import NO_EPOCH, NO_LEADER
 from aioproducer._core.waiting import Deadlines, PendingAppend, PendingState, PendingTopic
 from aioproducer.errors import BufferFullError, BufferTimeoutError, KafkaError, MetadataTimeoutError
 
@@ -119,8 +120,8 @@ class Admission(Appender):
             timestamp_ms: for records that have no timestamp of their own.
 
         Raises:
-            KafkaError: why it may not be appended: the topic was refused or not known in time, there was no room in time,
-                the producer was closed.
+            KafkaError: why it may not be appended: the topic was refused or not known in time, there was no room in
+                time, the producer was closed.
             Exception: what the partitioner raised.
         """
         if pending.state is PendingState.GRANTED:
@@ -229,7 +230,7 @@ class Admission(Appender):
         return wanted
 
     def fail_lookups(self, error: KafkaError) -> None:
-        """Fail everybody who waits for the cluster to tell about a topic, as it never will (authentication, versions)."""
+        """Fail everybody who waits to hear of a topic, as nothing will be heard (authentication, versions)."""
         for state in list(self._topics.values()):
             if state.is_awaited:
                 self._refuse(state, error)
@@ -378,9 +379,7 @@ class Admission(Appender):
                 now,
                 pending.charge,
             )
-        except (
-            Exception
-        ) as error:  # the user's partitioner raised; it is raised from `redeem`, or kept for the Delivery
+        except Exception as error:  # of the user's partitioner; `redeem` raises it, or the Delivery has it
             self._on_partitioner_error(pending, error)
             return
         if pending.accepted:
@@ -389,7 +388,7 @@ class Admission(Appender):
         pending.move_to(batch, batch.count - 1)
 
     def _append_accepted(self, state: TopicState, now: float) -> None:
-        """Append what was accepted, up to the first call that has a task to redeem it; open the topic if none is left."""
+        """Append what was accepted, up to the first call that redeems its grant; open the topic if none is left."""
         while state.line:
             first = next(iter(state.line))
             if not first.accepted or first.state is not PendingState.GRANTED:
@@ -473,8 +472,8 @@ class Admission(Appender):
         else:
             missing = (
                 f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
-                f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name, that it exists,"
-                " and that the brokers can be reached"
+                f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name,"
+                " that it exists, and that the brokers can be reached"
             )
         error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
         error.__cause__ = state.error
@@ -484,7 +483,8 @@ class Admission(Appender):
         return BufferTimeoutError(
             f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
             f" (max_block_ms): {self._free:,} of buffer_memory={self._buffer_memory:,} are free and"
-            f" {len(self._memory_line)} calls wait; the brokers take less than is sent: send less, or raise buffer_memory",
+            f" {len(self._memory_line)} calls wait; the brokers take less than is sent:"
+            " send less, or raise buffer_memory",
             elapsed=elapsed,
             topic=pending.topic,
             partition=pending.partition,

@@ -14,7 +14,7 @@ from aioproducer._core.flushing import FlushEpochs
 from aioproducer._core.queues import PartitionQueue, Schedule
 from aioproducer._core.sticky import LoadTable, draw_uniform, load_table
 from aioproducer._core.topics import RATIO_MARGIN, TopicState
-from aioproducer._records.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD_BOUND, record_upper_bound
+from aioproducer._records.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD_BOUND, record_size, record_upper_bound
 from aioproducer.errors import RecordTooLargeError
 from aioproducer.partitioners import KeyHasher, make_partitioner
 
@@ -177,25 +177,27 @@ class Appender:
             batch = queue.open_batch
             if batch is None:
                 batch = self._open_batch(state, queue, now)
-                record_bytes = batch.next_record_size(timestamp_ms, key, value, headers)
+                record_bytes = record_size(0, 0, key, value, headers or ())
                 break
-            record_bytes = batch.next_record_size(timestamp_ms, key, value, headers)
+            record_bytes = record_size(timestamp_ms - batch.timestamps[0], batch.count, key, value, headers or ())
             if batch.has_room(record_bytes):
                 break
             self._seal(state, queue, batch, now)
-        if is_sticky or batch is state.sticky_batch:
+        is_at_sticky = is_sticky or queue.partition == state.sticky.partition
+        if is_at_sticky:
             state.disarm()
-        before = batch.estimated_size if batch.count else 0
+        before = batch.estimated_size if is_sticky and batch.count else 0
         batch.append(timestamp_ms, key, value, headers, record_bytes)
         batch.charged += charge
         self._free -= charge
-        if batch.is_full:
+        if batch.size >= batch.limit:
             self._seal(state, queue, batch, now)
         if is_sticky:
             state.sticky.produced += batch.estimated_size - before
             if state.sticky.is_switch_due(has_open_batch=queue.open_batch is not None):
                 state.sticky.switch(self._draw(state))
-        self._arm(state, queue)
+        if is_at_sticky:
+            self._arm(state, queue)
         return batch
 
     def _charge(

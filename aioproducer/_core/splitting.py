@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aioproducer._core.appending import OBJECT_BYTES, full_size
-from aioproducer._core.batch import BATCH_OVERHEAD, BatchEvent, ProducerBatch
+from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.topics import RATIO_MARGIN
 from aioproducer._records.sizes import record_upper_bound
 
@@ -62,7 +62,7 @@ def _payload(
 def _cut(
     batch: ProducerBatch, limit: int, size_factor: float, stays: Callable[[int], bool] | None = None
 ) -> list[tuple[int, ProducerBatch]]:
-    """Return (index of the first record, child) of each; `stays` overrules the limit for the records after the first."""
+    """Return (index of the first record, child) of each; `stays` overrules the limit for all but the first record."""
     children: list[tuple[int, ProducerBatch]] = []
     child: ProducerBatch | None = None
     for index in range(batch.count):
@@ -122,6 +122,3 @@ def _move_followers(batch: ProducerBatch, children: list[tuple[int, ProducerBatc
 def split_factor(ratio: float, *, is_compressing: bool) -> float:
     """Return the size factor for the parts of a split: pessimistic, as the estimate has just proved too hopeful."""
     return max(1.0, ratio) * RATIO_MARGIN if is_compressing else 1.0
-
-
-__all__ = ["BATCH_OVERHEAD", "split_batch", "split_factor"]

@@ -1,0 +1,123 @@
+"""What does one record cost before it is sent? Run: python benchmarks/hot_path.py
+
+Times are in µs for each record, the best of several runs; "calls" is the ratio to calling a method that does nothing, which
+carries over to other machines better than the time does.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from aioproducer._core.accumulator import Accumulator
+from aioproducer._core.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
+from aioproducer.config import ProducerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COUNT = 100_000
+RUNS = 7
+
+
+class Empty:
+    """Something to compare with."""
+
+    __slots__ = ()
+
+    def method(self, topic: str, partition: None, key: None, value: bytes, headers: None, ms: int, now: float) -> None:
+        """Do nothing, with the arguments of try_append."""
+
+
+class View:
+    """As large as a Delivery."""
+
+    __slots__ = ("__weakref__", "_backend", "_home", "_index")
+
+    def __init__(self, home: object, index: int, backend: object) -> None:
+        self._home = home
+        self._index = index
+        self._backend = backend
+
+
+def best(run: Callable[[], float]) -> float:
+    """Return the best time of several runs, in µs for each record."""
+    return min(run() for _ in range(RUNS)) / COUNT * 1e6
+
+
+def accumulator(partitions: int, **settings: object) -> Accumulator:
+    """Return an accumulator that knows topic "t"."""
+    config = ProducerConfig(bootstrap_servers="localhost:9092", buffer_memory=2**40, **settings)  # type: ignore[arg-type]
+    made = Accumulator(config, random.Random(1))
+    topic = TopicMetadata("t", None, tuple(PartitionMetadata(1, 0) for _ in range(partitions)))
+    made.update_topics(ClusterMetadata({1: Broker(1, "localhost", 9092)}, {"t": topic}), 0.0)
+    made.wait_for_topic("t", 0.0, 60.0)
+    return made
+
+
+def appending(value: bytes, keys: list[bytes | None], **settings: object) -> Callable[[], float]:
+    """Return a run that appends records, draining now and then, outside of what is timed."""
+
+    def run() -> float:
+        made = accumulator(6, **settings)
+        total = 0.0
+        for start in range(0, COUNT, 1000):
+            append = made.try_append
+            chunk = keys[start : start + 1000]
+            begin = time.perf_counter()
+            for key in chunk:
+                append("t", None, key, value, None, 1_700_000_000_000, 1.0)
+            total += time.perf_counter() - begin
+            assert append("t", None, None, value, None, 1_700_000_000_000, 1.0) is not None
+            while batches := made.drain(1, 10.0, 2**30, lambda batch: True):
+                for batch in batches:
+                    made.complete(batch, base_offset=0)
+        return total
+
+    return run
+
+
+def calling() -> float:
+    """A run that calls an empty method."""
+    call = Empty().method
+    value = b"x" * 100
+    begin = time.perf_counter()
+    for _ in range(COUNT):
+        call("t", None, None, value, None, 1_700_000_000_000, 1.0)
+    return time.perf_counter() - begin
+
+
+def viewing() -> float:
+    """A run that makes objects as large as a Delivery, and keeps them."""
+    kept: list[View] = []
+    keep = kept.append
+    home = object()
+    begin = time.perf_counter()
+    for index in range(COUNT):
+        keep(View(home, index, home))
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Print the figures."""
+    none: list[bytes | None] = [None] * COUNT
+    keys: list[bytes | None] = [b"key-%d" % (index % 1000) for index in range(COUNT)]
+    empty = best(calling)
+    print(sys.version)
+    rows: list[tuple[str, Callable[[], float]]] = [
+        ("an empty method", calling),
+        ("try_append, 100-byte value", appending(b"x" * 100, none)),
+        ("try_append, 100-byte value, zstd", appending(b"x" * 100, none, compression_type="zstd")),
+        ("try_append, 100-byte value, known key", appending(b"x" * 100, keys)),
+        ("try_append, 10,000-byte value", appending(b"x" * 10_000, none)),
+        ("a Delivery, and its place in a list", viewing),
+    ]
+    for name, run in rows:
+        time_us = best(run)
+        print(f"{name:40} {time_us:6.2f} µs {time_us / empty:6.1f} calls")
+
+
+if __name__ == "__main__":
+    main()
