@@ -165,7 +165,6 @@ def java_arguments(java: str, jars: Path, heap_mb: int, log_level: str, archive:
         "-XX:+ExitOnOutOfMemoryError",
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
-        "-Xshare:auto",
         *archive,
         "-Djava.awt.headless=true",
         f"-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}",
