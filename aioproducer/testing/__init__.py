@@ -9,14 +9,30 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from aioproducer.testing.cluster import BlockingCluster, EmbeddedCluster
+    from aioproducer.testing.faults import FaultHandle
+    from aioproducer.testing.log_reader import LogRecord, read_topic
     from aioproducer.testing.proxy import FaultProxy
     from aioproducer.testing.real_kafka import RealCluster
 
-__all__ = ["FaultProxy", "RealCluster"]
+__all__ = [
+    "BlockingCluster",
+    "EmbeddedCluster",
+    "FaultHandle",
+    "FaultProxy",
+    "LogRecord",
+    "RealCluster",
+    "read_topic",
+]
 
 _HOMES: Final = {
+    "BlockingCluster": "aioproducer.testing.cluster",
+    "EmbeddedCluster": "aioproducer.testing.cluster",
+    "FaultHandle": "aioproducer.testing.faults",
     "FaultProxy": "aioproducer.testing.proxy",
+    "LogRecord": "aioproducer.testing.log_reader",
     "RealCluster": "aioproducer.testing.real_kafka",
+    "read_topic": "aioproducer.testing.log_reader",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aioproducer._records.decode import check_crc, control_batch, decode_batch, read_header, rewrite_for_append
 from aioproducer._records.sizes import BATCH_OVERHEAD
@@ -13,8 +13,6 @@ from aioproducer.testing._broker.producers import Producers
 from aioproducer.testing._broker.requests import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aioproducer._records.decode import BatchHeader
     from aioproducer.testing._broker.configs import TopicConfig
 
@@ -30,6 +28,19 @@ class Appended:
     log_append_time_ms: int
     log_start_offset: int
     is_duplicate: bool = False
+
+
+class Verifier(Protocol):
+    """Knows whether a batch belongs to an open transaction (Java class AddPartitionsToTxnManager)."""
+
+    @property
+    def raises_epoch(self) -> bool:
+        """The producer speaks transaction.version 2."""
+        ...
+
+    def verify(self, header: BatchHeader) -> None:
+        """Raise Refused when the producer has no such transaction."""
+        ...
 
 
 @dataclass(slots=True)
@@ -62,14 +73,13 @@ class Partition:
     def has_enough_replicas(self) -> bool:
         return len(self.isr) >= min(self.config.min_insync_replicas, len(self.replicas))
 
-    def append(self, data: bytes | memoryview, wall_ms: int, verify: Callable[[BatchHeader], None] | None) -> Appended:
+    def append(self, data: bytes | memoryview, wall_ms: int, verifier: Verifier | None) -> Appended:
         """Check one batch of a producer as a leader does, and append it.
 
         Args:
             data: what a Produce request holds for the partition: exactly one RecordBatch v2.
             wall_ms: milliseconds since 1970, the time of the append.
-            verify: called with a transactional batch whose transaction has not begun here; raises Refused when the
-                producer has no such transaction. None: nothing is verified.
+            verifier: asked about a transactional batch whose transaction has not begun here. None: nothing is verified.
 
         Raises:
             Refused: with the error code that Kafka answers; nothing was appended.
@@ -86,8 +96,8 @@ class Partition:
                     self.log.start_offset,
                     is_duplicate=True,
                 )
-            if header.is_transactional and verify is not None:
-                self._verify(header, verify)
+            if header.is_transactional and verifier is not None:
+                self._verify(header, verifier)
             self.producers.check(header)
         return self._append(data, header, wall_ms)
 
@@ -184,10 +194,10 @@ class Partition:
             wrong = [(i, f"{time} is out of range. {text}") for i, time in times if not too_early <= time <= too_late]
             _refuse_records(ErrorCode.INVALID_TIMESTAMP, wrong)
 
-    def _verify(self, header: BatchHeader, verify: Callable[[BatchHeader], None]) -> None:
+    def _verify(self, header: BatchHeader, verifier: Verifier) -> None:
         if not self.producers.has_open_transaction(header.producer_id, header.producer_epoch):
-            self.producers.to_be_verified(header)
-            verify(header)
+            self.producers.to_be_verified(header, raises_epoch=verifier.raises_epoch)
+            verifier.verify(header)
 
     def _append(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> Appended:
         offset = self.log.end_offset

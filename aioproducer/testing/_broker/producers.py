@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.requests import Refused
@@ -51,6 +51,17 @@ class ProducerEntry:
         return self.batches[-1].last_sequence if self.batches else NO_SEQUENCE
 
 
+class _Unverified(NamedTuple):
+    """A transactional producer whose first batch is not in the log yet (Java class VerificationStateEntry).
+
+    Without it a second batch could be taken although the first was refused by the verification.
+    """
+
+    epoch: int
+    lowest_sequence: int
+    raises_epoch: bool
+
+
 def last_sequence_of(base_sequence: int, count: int) -> int:
     """The sequence of the last of `count` records; after 2³¹−1 comes 0."""
     return (base_sequence + count - 1) & MAX_SEQUENCE
@@ -61,10 +72,7 @@ class Producers:
 
     def __init__(self) -> None:
         self._entries: dict[int, ProducerEntry] = {}
-        # (epoch, lowest sequence seen) of a transactional producer whose first batch is not in the log yet. Without it
-        # a second batch could be taken when the first was refused by the verification (KAFKA's verification guard,
-        # KIP-890).
-        self._lowest_seen: dict[int, tuple[int, int]] = {}
+        self._unverified: dict[int, _Unverified] = {}
 
     def entry(self, producer_id: int) -> ProducerEntry | None:
         """What is known of a producer id, or None."""
@@ -85,29 +93,27 @@ class Producers:
         """Refuse a batch that is out of order or of an old epoch; an unknown producer may begin with any sequence.
 
         Raises:
-            Refused: INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or DUPLICATE_SEQUENCE_NUMBER.
+            Refused: INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER (also for a repetition that is older than five
+                batches: no broker of today answers DUPLICATE_SEQUENCE_NUMBER) or INVALID_TXN_STATE.
         """
         sequence = header.base_sequence
-        seen = self._lowest_seen.get(header.producer_id)
-        if seen is not None and seen[0] == header.producer_epoch and sequence > seen[1]:
-            raise _out_of_order(header, f"sequence {seen[1]} came first and is not written yet")
         entry = self._entries.get(header.producer_id)
-        if entry is None or entry.epoch == NO_EPOCH:
+        self._check_verification(header, entry)
+        if entry is None:
             return
         if header.producer_epoch < entry.epoch:
             text = f"Producer {header.producer_id} is at epoch {entry.epoch}, the batch has {header.producer_epoch}"
             raise Refused(ErrorCode.INVALID_PRODUCER_EPOCH, text)
+        if entry.transaction_start is not None and not header.is_transactional:
+            text = f"Expected transactional write from producer {header.producer_id}"
+            raise Refused(ErrorCode.INVALID_TXN_STATE, text)
         if header.producer_epoch > entry.epoch:
             if sequence != 0:
                 raise _out_of_order(header, "a new epoch begins with sequence 0")
             return
         last = entry.last_sequence
-        if sequence == (0 if last == MAX_SEQUENCE else last + 1):
-            return
-        if entry.batches and _is_before(sequence, entry.batches[0].base_sequence):
-            text = f"Sequence {sequence} of producer {header.producer_id} is older than its last five batches"
-            raise Refused(ErrorCode.DUPLICATE_SEQUENCE_NUMBER, text)
-        raise _out_of_order(header, f"the last sequence is {last}")
+        if sequence != (0 if last == MAX_SEQUENCE else last + 1):
+            raise _out_of_order(header, f"the last sequence is {last}")
 
     def appended(self, header: BatchHeader, base_offset: int, timestamp_ms: int) -> None:
         """Remember a batch that is in the log now."""
@@ -118,7 +124,7 @@ class Producers:
             RememberedBatch(header.base_sequence, last_sequence, base_offset, last_offset, timestamp_ms)
         )
         if header.is_transactional:
-            self._lowest_seen.pop(header.producer_id, None)
+            self._unverified.pop(header.producer_id, None)
             if entry.transaction_start is None:
                 entry.transaction_start = base_offset
 
@@ -126,7 +132,7 @@ class Producers:
         """A marker ended the producer's transaction: returns the offset at which it began, None if it was empty."""
         entry = self._entry_for(producer_id, epoch)
         start, entry.transaction_start = entry.transaction_start, None
-        self._lowest_seen.pop(producer_id, None)
+        self._unverified.pop(producer_id, None)
         return start
 
     def first_open_offset(self) -> int | None:
@@ -138,13 +144,17 @@ class Producers:
         entry = self._entries.get(producer_id)
         return entry is not None and entry.epoch == epoch and entry.transaction_start is not None
 
-    def to_be_verified(self, header: BatchHeader) -> None:
-        """A first batch of a transaction has arrived; whether it is part of one is not known yet."""
-        seen = self._lowest_seen.get(header.producer_id)
+    def to_be_verified(self, header: BatchHeader, *, raises_epoch: bool) -> None:
+        """A first batch of a transaction has arrived; whether it is part of one is not known yet.
+
+        Args:
+            raises_epoch: the producer speaks transaction.version 2, where every transaction begins with sequence 0.
+        """
+        seen = self._unverified.get(header.producer_id)
         lowest = header.base_sequence
-        if seen is not None and seen[0] == header.producer_epoch:
-            lowest = min(lowest, seen[1])
-        self._lowest_seen[header.producer_id] = (header.producer_epoch, lowest)
+        if seen is not None and seen.epoch == header.producer_epoch:
+            lowest = min(lowest, seen.lowest_sequence)
+        self._unverified[header.producer_id] = _Unverified(header.producer_epoch, lowest, raises_epoch)
 
     def forget(self, producer_ids: Iterable[int] | None = None) -> None:
         """Lose the state of these producers, or all, as retention does. Those with an open transaction stay."""
@@ -154,6 +164,15 @@ class Producers:
             if entry is not None and entry.transaction_start is None:
                 del self._entries[producer_id]
 
+    def _check_verification(self, header: BatchHeader, entry: ProducerEntry | None) -> None:
+        seen = self._unverified.get(header.producer_id)
+        if seen is None or seen.epoch != header.producer_epoch:
+            return
+        if seen.raises_epoch and header.base_sequence != 0 and (entry is None or not entry.batches):
+            raise _out_of_order(header, "a transaction of a producer without state begins with sequence 0")
+        if header.base_sequence > seen.lowest_sequence:
+            raise _out_of_order(header, f"sequence {seen.lowest_sequence} came first and is not written yet")
+
     def _entry_for(self, producer_id: int, epoch: int) -> ProducerEntry:
         entry = self._entries.get(producer_id)
         if entry is None:
@@ -162,11 +181,6 @@ class Producers:
             entry.epoch = epoch
             entry.batches.clear()
         return entry
-
-
-def _is_before(sequence: int, other: int) -> bool:
-    # Serial number arithmetic on 31 bits: half of the circle lies before any sequence.
-    return 0 < ((other - sequence) & MAX_SEQUENCE) < 2**30
 
 
 def _out_of_order(header: BatchHeader, why: str) -> Refused:

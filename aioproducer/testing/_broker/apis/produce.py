@@ -34,7 +34,7 @@ from aioproducer.testing._broker.state import INTERNAL_TOPICS
 from aioproducer.testing._broker.transactions import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from aioproducer._records.decode import BatchHeader
     from aioproducer._wire.schema import Records
@@ -127,7 +127,9 @@ def _append(
     records = _one_buffer(data.records)
     if request.version < 7 and len(records) > CODEC_BYTE and records[CODEC_BYTE] & CODEC_MASK == Codec.ZSTD:
         raise Refused(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce 7 or later")
-    appended = partition.append(records, state.wall_ms, _verifier(state, request, message, partition))
+    appended = partition.append(
+        records, state.wall_ms, _Verifier(state, request.version, message.transactional_id, partition)
+    )
     if fault_code:
         raise Refused(_error(fault_code), "appended, then refused by a fault that was set")
     return _accepted(message, partition, data.index, appended)
@@ -163,24 +165,30 @@ def _check_replicas(result: _Result, leader: int, *, is_late: bool) -> None:
         result.response = PartitionProduceResponse(index=index, error_code=code, base_offset=-1)
 
 
-def _verifier(
-    state: ClusterState, request: Request, message: ProduceRequest, partition: Partition
-) -> Callable[[BatchHeader], None]:
-    """What asks the coordinator whether a batch belongs to an open transaction, and from Produce 12 on makes it so."""
-    tp = TopicPartition(partition.topic, partition.index)
+class _Verifier:
+    """Asks the coordinator about a partition, and from Produce 12 on makes it part of the transaction."""
 
-    def verify(header: BatchHeader) -> None:
+    __slots__ = ("_state", "_tp", "_transactional_id", "_version")
+
+    def __init__(self, state: ClusterState, version: int, transactional_id: str | None, partition: Partition) -> None:
+        self._state = state
+        self._version = version
+        self._transactional_id = transactional_id or ""
+        self._tp = TopicPartition(partition.topic, partition.index)
+
+    @property
+    def raises_epoch(self) -> bool:
+        return self._version >= 12
+
+    def verify(self, header: BatchHeader) -> None:
         identity = Identity(header.producer_id, header.producer_epoch)
-        transactional_id = message.transactional_id or ""
         try:
-            if request.version >= 12:
-                state.transactions.add(transactional_id, identity, [tp])
+            if self.raises_epoch:
+                self._state.transactions.add(self._transactional_id, identity, [self._tp])
             else:
-                state.transactions.verify(transactional_id, identity, tp)
+                self._state.transactions.verify(self._transactional_id, identity, self._tp)
         except Refused as refused:
-            raise Refused(_disguised(refused.code, request.version), refused.text) from refused
-
-    return verify
+            raise Refused(_disguised(refused.code, self._version), refused.text) from refused
 
 
 def _disguised(code: ErrorCode, version: int) -> ErrorCode:
