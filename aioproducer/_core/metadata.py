@@ -19,7 +19,7 @@ from aioproducer.errors import ProtocolError, error_for, name_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from uuid import UUID
 
     from aioproducer._wire.messages.metadata import (
@@ -206,10 +206,17 @@ class MetadataState:
         self._failures += 1
         self._not_before = now + self._backoff_after(self._failures)
 
+    def explain(self, topics: Iterable[str], error: KafkaError) -> None:
+        """Nobody can be asked at the moment: make the error that of those topics which were never known."""
+        unknown = {topic: error for topic in topics if topic not in self.cluster.topics}
+        if unknown:
+            errors = {**self.cluster.errors, **unknown}
+            self.cluster = replace(self.cluster, errors=errors, version=self.cluster.version + 1)
+
     # ── applying an answer ───────────────────────────────────────────────────────────────────────────────────────────
 
     def apply(
-        self, response: MetadataResponse, version: int, need: MetadataNeed, busy: Iterable[str], now: float
+        self, response: MetadataResponse, version: int, need: MetadataNeed, busy: Collection[str], now: float
     ) -> ClusterMetadata:
         """Take over an answer and return the new snapshot; one without brokers counts as a failure.
 
@@ -221,8 +228,8 @@ class MetadataState:
             now: monotonic seconds.
 
         Raises:
-            ProtocolError: the partitions of a topic are not numbered from 0 without gaps. Nothing is taken over, and the
-                request counts as failed.
+            ProtocolError: the partitions of a topic are not numbered from 0 without gaps. Nothing is taken over, and
+                the request counts as failed.
         """
         if not response.brokers:
             self.fail(None, now)
@@ -234,7 +241,7 @@ class MetadataState:
         before = self.cluster
         self._retire_idle(busy, now)
         self._forget_needs(need)
-        topics, errors = self._merged_topics(response, version, need)
+        topics, errors = self._merged_topics(response, version, busy)
         brokers = _brokers_of(response, before.brokers)
         if before.cluster_id is not None and response.cluster_id not in (None, before.cluster_id):
             logger.warning(
@@ -267,7 +274,7 @@ class MetadataState:
         self.cluster = replace(self.cluster, brokers=brokers, topics=topics, version=self.cluster.version + 1)
         return True
 
-    def _retire_idle(self, busy: Iterable[str], now: float) -> None:
+    def _retire_idle(self, busy: Collection[str], now: float) -> None:
         oldest = now - self._max_idle
         if any(used < oldest for used in self._last_used.values()):
             keep = set(busy)
@@ -281,7 +288,7 @@ class MetadataState:
             self._need_full = False
 
     def _merged_topics(
-        self, response: MetadataResponse, version: int, need: MetadataNeed
+        self, response: MetadataResponse, version: int, busy: Collection[str]
     ) -> tuple[Mapping[str, TopicMetadata], Mapping[str, KafkaError]]:
         kept = self._last_used
         topics = {name: known for name, known in self.cluster.topics.items() if name in kept}
@@ -293,14 +300,14 @@ class MetadataState:
             errors.pop(name, None)
             if answer.error_code:
                 errors[name] = error_for(answer.error_code, api="Metadata", topic=name)
-                self._on_topic_error(name, answer.error_code, topics)
+                self._on_topic_error(name, answer.error_code, topics, busy)
             else:
                 topics[name] = self._merged_topic(name, answer, version)
         return topics, errors
 
-    def _on_topic_error(self, topic: str, code: int, topics: dict[str, TopicMetadata]) -> None:
+    def _on_topic_error(self, topic: str, code: int, topics: dict[str, TopicMetadata], busy: Collection[str]) -> None:
         verdict = METADATA_VERDICTS.get(code, Verdict.IGNORE)
-        if verdict is Verdict.REFRESH:
+        if verdict is Verdict.REFRESH and topic in busy:
             self._need_topics.add(topic)
         if verdict is Verdict.FAIL:
             topics.pop(topic, None)

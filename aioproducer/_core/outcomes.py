@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aioproducer._core.batch import BatchState
 from aioproducer.errors import (
     BrokerError,
     DeliveryTimeoutError,
@@ -29,7 +30,7 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
         limit_ms: delivery_timeout_ms.
         cause: the last failure on its way (of the batch, else of its broker's connection or of the metadata).
     """
-    sent = batch.attempts
+    sent = batch.attempts + (batch.state is BatchState.IN_FLIGHT)  # attempts are those that are over
     elapsed = now - batch.created_at
     node = "" if batch.last_node is None else f", last to broker {batch.last_node}"
     history = f"sent {sent} times{node}" if sent else "never sent"

@@ -297,7 +297,7 @@ class Produce:
 
     def _retry(self, batch: ProducerBatch, error: KafkaError, now: float, *, at_once: bool = False) -> None:
         batch.last_error = error
-        if batch.attempts > self._max_retries:
+        if batch.attempts >= self._max_retries:
             self.fail(batch, error)
             return
         self.retries += 1
@@ -306,7 +306,7 @@ class Produce:
         has_moved = self._metadata.cluster.leader_epoch(batch.topic, batch.partition) > batch.leader_epoch
         wait = 0.0
         if not at_once and not has_moved:
-            wait = exponential_backoff(batch.attempts, self._backoff, self._backoff_max, self._rng)
+            wait = exponential_backoff(batch.attempts + 1, self._backoff, self._backoff_max, self._rng)
         self._accumulator.requeue(batch, now, now + wait)
 
     def _split(self, batch: ProducerBatch, error: KafkaError, now: float) -> None:

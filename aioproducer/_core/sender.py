@@ -45,6 +45,8 @@ _PRODUCE_THROTTLE_SINCE: Final = 6
 _METADATA_THROTTLE_SINCE: Final = 6
 _INIT_PRODUCER_ID_THROTTLE_SINCE: Final = 1
 
+_ROUNDING: Final = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class _SentMetadata:
@@ -113,7 +115,8 @@ class Sender:
                 times.append(self._metadata.next_at())
         waiting = self._accumulator.deadline()
         if waiting is not None:
-            times.append(waiting)
+            # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
+            times.append(max(waiting, self._polled_at + _ROUNDING))
         # What was due at the last poll and is still there waits for an event, or for a broker (_wake_at): without
         # this, a producer whose cluster is away would poll without a pause.
         due = min((time for time in times if time > self._polled_at), default=math.inf)
@@ -194,7 +197,7 @@ class Sender:
         """The connection that was asked for could not be made."""
         self._has_news = True
         named = self._nodes.on_connect_failed(self._nodes[node_id], error, now)
-        self._note_failure(named)
+        self._note_failure(named, now)
 
     def on_disconnected(self, node_id: int, error: KafkaError | None, now: float) -> None:
         """The connection is gone; what was in flight on it fails."""
@@ -202,7 +205,7 @@ class Sender:
         named, failed = self._nodes.on_disconnected(self._nodes[node_id], error, now)
         if named is None:
             return
-        self._note_failure(named)
+        self._note_failure(named, now)
         for request in failed:
             self._on_lost(request, named, now)
 
@@ -262,8 +265,9 @@ class Sender:
         self._effects += self._nodes.check(now)
 
     def _refresh_metadata(self, now: float) -> None:
-        self._metadata.want(self._accumulator.take_wanted_topics(), now)
-        for topic in self._accumulator.leaderless_topics:
+        wanted = self._accumulator.take_wanted_topics()
+        self._metadata.want(wanted, now)
+        for topic in (*wanted, *self._accumulator.leaderless_topics):
             self._metadata.request_update(topic)
         if not self._metadata.is_due(now):
             return
@@ -413,6 +417,8 @@ class Sender:
                 if earlier is not None and earlier.topic_id != known.topic_id:
                     self._sequences.on_topic_recreated(topic, known.partition_count)
         self._accumulator.update_topics(after, now)
+        for topic in before.topics.keys() - after.topics.keys():
+            self._accumulator.forget_topic(topic, now)
 
     def _on_producer_id(
         self, node: Node, sent: _SentInitProducerId, message: InitProducerIdResponse, now: float
@@ -424,7 +430,7 @@ class Sender:
             self.fatal_error = error
         elif verdict is Verdict.FAIL and error is not None:
             logger.error("%s; what was buffered fails, and it is tried again", error)
-            self._fail_all(error)
+            self._note_failed(self._accumulator.fail_queued(error), error)
 
     def _on_complete_without_answer(self, request: InFlight) -> None:
         if isinstance(request.context, SentProduce):
@@ -441,14 +447,20 @@ class Sender:
             case _:
                 raise AssertionError(f"unknown request {request!r}")
 
-    def _note_failure(self, error: KafkaError) -> None:
+    def _note_failure(self, error: KafkaError, now: float) -> None:
         self.last_connection_error = error
-        self._metadata.last_error = error
         self._metadata.request_update()
+        # Whoever waits for a topic that cannot be asked for learns why, should the wait end in a timeout.
+        before = self._metadata.cluster
+        self._metadata.explain(self._accumulator.busy_topics(), error)
+        self._use_metadata(before, now)
 
     def _fail_all(self, error: KafkaError) -> None:
+        self._note_failed(self._accumulator.fail_all(error), error)
+
+    def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:
         written: KafkaError | None = None
-        for batch in self._accumulator.fail_all(error):
+        for batch in batches:
             self._sequences.on_failed(batch)
             if batch.possibly_written and not error.possibly_written:
                 if written is None:

@@ -13,7 +13,7 @@ from aioproducer.errors import AuthorizationError, InvalidTopicError, KafkaConne
 from tests.unit._core.harness import config, metadata_answer, topic_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from typing import Unpack
 
     from aioproducer._wire.messages.metadata import MetadataResponse, MetadataResponseTopic
@@ -30,16 +30,18 @@ class Known(MetadataState):
         self.want(topics or ("t",), 0.0)
 
     def exchange(
-        self, answer: MetadataResponse, now: float = 0.0, *, version: int = 13, busy: Iterable[str] = ()
+        self, answer: MetadataResponse, now: float = 0.0, *, version: int = 13, busy: Collection[str] = ()
     ) -> MetadataNeed:
         """Ask and be answered."""
         need = self.begin_request(now)
         self.apply(answer, version, need, busy, now)
         return need
 
-    def tell(self, *topics: MetadataResponseTopic, now: float = 0.0, version: int = 13) -> ClusterMetadata:
+    def tell(
+        self, *topics: MetadataResponseTopic, now: float = 0.0, version: int = 13, busy: Collection[str] = ()
+    ) -> ClusterMetadata:
         """Be answered about these topics by brokers 1 and 2."""
-        self.exchange(metadata_answer(*topics, brokers=(1, 2)), now, version=version)
+        self.exchange(metadata_answer(*topics, brokers=(1, 2)), now, version=version, busy=busy)
         return self.cluster
 
 
@@ -126,7 +128,7 @@ def test_answers_that_change_nothing_back_off_exponentially() -> None:
     waits: list[float] = []
     now = 0.0
     for _ in range(7):
-        state.tell(unknown, now=now)
+        state.tell(unknown, now=now, busy=["t"])
         waits.append(state.next_at() - now)
         now = state.next_at()
         assert state.is_due(now)
@@ -136,10 +138,17 @@ def test_answers_that_change_nothing_back_off_exponentially() -> None:
     assert state.is_due(now)  # a new topic does not wait
 
 
-def test_a_topic_with_a_retriable_error_is_asked_for_again_alone() -> None:
+@pytest.mark.parametrize("code", [3, 5, 100])
+def test_a_busy_topic_with_a_retriable_error_is_asked_for_again_alone(code: int) -> None:
     state = Known("t", "u")
-    state.tell(topic_answer(leaders=(), error=5), topic_answer("u"))
+    state.tell(topic_answer(leaders=(), error=code), topic_answer("u"), busy=["t"])
     assert state.begin_request(1.0).topics == ("t",)
+
+
+def test_a_topic_that_nobody_waits_for_any_more_is_not_asked_for_again() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(), error=3))
+    assert state.next_at() == 300.0
 
 
 def test_a_partition_without_a_leader_has_the_topic_asked_for_again() -> None:
@@ -310,7 +319,7 @@ def test_partitions_with_gaps_are_refused_and_count_as_a_failure(indices: tuple[
     state = Known()
     answer = topic_answer(leaders=(1,) * len(indices))
     for partition, index in zip(answer.partitions, indices, strict=True):
-        partition.partition_index = index
+        partition.partition_index = index  # type: ignore[misc]
     need = state.begin_request(0.0)
     with pytest.raises(ProtocolError, match="not numbered from 0"):
         state.apply(metadata_answer(answer), 13, need, (), 0.0)
