@@ -11,14 +11,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from enum import IntEnum
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from aioproducer._records.checksum import load_crc32c
 from aioproducer.errors import ConfigurationError, CorruptRecordError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aioproducer.records import BytesLike
 
 Compressor: TypeAlias = Callable[[bytes], bytes]
@@ -58,8 +60,13 @@ LEVELS: Final = {
 XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 XERIAL_HEADER: Final = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
 XERIAL_BLOCK_BYTES: Final = 32 * 1024
-ZSTD_STEP_BYTES: Final = 512
-CHUNK_BYTES: Final = 1024 * 1024
+STEP_BYTES: Final = {
+    # What a decompressor gets at once becomes at most 16 MiB: gzip expands 1,032 times, zstd 4 bytes to 128 KiB,
+    # and lz4 gives a block of at most 4 MiB when it is complete.
+    Codec.GZIP: 4096,
+    Codec.LZ4: 4096,
+    Codec.ZSTD: 512,
+}
 
 
 def load(codec: Codec) -> None:
@@ -111,7 +118,8 @@ def compressor(codec: Codec, level: int | None = None) -> Compressor:
 def decompress(codec: Codec, data: BytesLike, max_bytes: int = MAX_UNCOMPRESSED_BYTES) -> bytes:
     """Expand the records section of a batch.
 
-    Besides the result it allocates at most 16 MiB more than `max_bytes`, whatever the data says of its size.
+    Whatever the data says of its size, this allocates at most 16 MiB more than `max_bytes`, and for zstd the window of
+    the frame, at most 128 MiB.
 
     Raises:
         CorruptRecordError: the data is not of this codec, is cut off, or would give more than `max_bytes`.
@@ -185,128 +193,92 @@ def _expand_none(data: BytesLike, max_bytes: int) -> bytes:
 
 
 def _expand_gzip(data: BytesLike, max_bytes: int) -> bytes:
-    output = _Output(Codec.GZIP, max_bytes)
-    rest: BytesLike | None = data
     try:
-        while rest is not None:
-            rest = _gzip_member(rest, output)
+        return _expand_frames(Codec.GZIP, partial(zlib.decompressobj, 31), data, max_bytes)
     except zlib.error as error:
         raise _corrupt(Codec.GZIP, error) from error
-    return output.joined()
-
-
-def _gzip_member(data: BytesLike, output: _Output) -> bytes | None:
-    job = zlib.decompressobj(31)
-    pending = data
-    while not job.eof:
-        chunk = job.decompress(pending, output.next_length())
-        if not chunk and not job.eof:
-            raise _cut_off(Codec.GZIP)
-        output.add(chunk)
-        pending = job.unconsumed_tail
-    return job.unused_data or None
-
-
-def _expand_snappy(data: BytesLike, max_bytes: int) -> bytes:
-    output = _Output(Codec.SNAPPY, max_bytes)
-    view = memoryview(data)
-    if bytes(view[: len(XERIAL_MAGIC)]) != XERIAL_MAGIC:
-        output.add(_snappy_block(view, output))
-        return output.joined()
-    at = len(XERIAL_HEADER)
-    while at < len(view):
-        end = at + 4 + int.from_bytes(view[at : at + 4], "big")
-        if end > len(view):
-            raise _cut_off(Codec.SNAPPY)
-        output.add(_snappy_block(view[at + 4 : end], output))
-        at = end
-    if at > len(view):
-        raise _cut_off(Codec.SNAPPY)
-    return output.joined()
-
-
-def _snappy_block(block: memoryview, output: _Output) -> bytes:
-    snappy = _package(Codec.SNAPPY).snappy
-    try:
-        if snappy.decompress_raw_len(block) >= output.next_length(output.max_bytes + 2):
-            raise _too_large(Codec.SNAPPY, output.max_bytes)
-        return bytes(snappy.decompress_raw(block))
-    except _package(Codec.SNAPPY).DecompressionError as error:
-        raise _corrupt(Codec.SNAPPY, error) from error
 
 
 def _expand_lz4(data: BytesLike, max_bytes: int) -> bytes:
-    output = _Output(Codec.LZ4, max_bytes)
-    rest: BytesLike | None = data
     try:
-        while rest is not None:
-            rest = _lz4_frame(rest, output)
+        return _expand_frames(Codec.LZ4, _package(Codec.LZ4).LZ4FrameDecompressor, data, max_bytes)
     except RuntimeError as error:  # what the package raises for damaged data
         raise _corrupt(Codec.LZ4, error) from error
-    return output.joined()
-
-
-def _lz4_frame(data: BytesLike, output: _Output) -> bytes | None:
-    job = _package(Codec.LZ4).LZ4FrameDecompressor()
-    pending = data
-    while not job.eof:
-        chunk: bytes = job.decompress(pending, output.next_length())
-        if not job.eof and job.needs_input:
-            raise _cut_off(Codec.LZ4)
-        output.add(chunk)
-        pending = b""
-    return job.unused_data or None
 
 
 def _expand_zstd(data: BytesLike, max_bytes: int) -> bytes:
-    output = _Output(Codec.ZSTD, max_bytes)
     zstandard = _package(Codec.ZSTD)
-    expander = zstandard.ZstdDecompressor()
-    rest: BytesLike | None = data
     try:
-        while rest is not None:
-            rest = _zstd_frame(expander, rest, output)
+        return _expand_frames(Codec.ZSTD, zstandard.ZstdDecompressor().decompressobj, data, max_bytes)
     except zstandard.ZstdError as error:
         raise _corrupt(Codec.ZSTD, error) from error
-    return output.joined()
 
 
-def _zstd_frame(expander: Any, data: BytesLike, output: _Output) -> bytes | None:
-    # The package cannot bound what one call gives, and its reader takes a frame that is cut off for a whole one. So the
-    # data goes in by small steps: 512 bytes are at most 128 blocks, which give at most 128 KiB each.
-    job = expander.decompressobj()
+class _Job(Protocol):
+    """The decompressor of one frame (gzip: one member); zlib, lz4 and zstandard all have it in this form."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: BytesLike, /) -> bytes: ...
+
+
+def _expand_frames(codec: Codec, new_job: Callable[[], _Job], data: BytesLike, max_bytes: int) -> bytes:
+    # By small steps, as zstandard cannot bound what one call gives, and the readers that could take a frame that is cut
+    # off for a whole one. What a step leaves unused is copied, so steps also bound the cost of many tiny frames.
     view = memoryview(data)
-    for start in range(0, len(view), ZSTD_STEP_BYTES):
-        end = start + ZSTD_STEP_BYTES
-        output.add(job.decompress(view[start:end]))
+    step = STEP_BYTES[codec]
+    chunks: list[bytes] = []
+    room = max_bytes
+    job = new_job()
+    at = 0
+    while at < len(view):
         if job.eof:
-            return (job.unused_data + bytes(view[end:])) or None
-    raise _cut_off(Codec.ZSTD)
+            job = new_job()
+        piece = view[at : at + step]
+        chunk = job.decompress(piece)
+        room -= len(chunk)
+        if room < 0:
+            raise _too_large(codec, max_bytes)
+        chunks.append(chunk)
+        at += len(piece) - len(job.unused_data or b"")
+    if not job.eof:
+        raise _cut_off(codec)
+    return b"".join(chunks)
 
 
-class _Output:
-    """The chunks that were expanded so far, and how much more is allowed."""
+def _expand_snappy(data: BytesLike, max_bytes: int) -> bytes:
+    view = memoryview(data)
+    room = max_bytes
+    blocks: list[bytes] = []
+    for block in _snappy_blocks(view):
+        blocks.append(_expand_snappy_block(block, room, max_bytes))
+        room -= len(blocks[-1])
+    return b"".join(blocks)
 
-    __slots__ = ("_chunks", "_codec", "_room", "max_bytes")
 
-    def __init__(self, codec: Codec, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._codec = codec
-        self._room = max_bytes
-        self._chunks: list[bytes] = []
+def _snappy_blocks(view: memoryview) -> Iterator[memoryview]:
+    if bytes(view[: len(XERIAL_MAGIC)]) != XERIAL_MAGIC:
+        yield view  # one block without framing, as some clients write
+        return
+    at = len(XERIAL_HEADER)
+    while at + 4 <= len(view):
+        start = at + 4
+        at = start + int.from_bytes(view[at:start], "big")
+        yield view[start:at]
+    if at != len(view):
+        raise _cut_off(Codec.SNAPPY)
 
-    def next_length(self, at_most: int = CHUNK_BYTES) -> int:
-        # One byte more than there is room for, so that too much data is seen; never 0, which is "no limit" to zlib.
-        return min(at_most, self._room + 1)
 
-    def add(self, chunk: bytes) -> None:
-        self._room -= len(chunk)
-        if self._room < 0:
-            raise _too_large(self._codec, self.max_bytes)
-        self._chunks.append(chunk)
-
-    def joined(self) -> bytes:
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+def _expand_snappy_block(block: memoryview, room: int, max_bytes: int) -> bytes:
+    cramjam = _package(Codec.SNAPPY)
+    try:
+        if cramjam.snappy.decompress_raw_len(block) > room:
+            raise _too_large(Codec.SNAPPY, max_bytes)
+        return bytes(cramjam.snappy.decompress_raw(block))
+    except cramjam.DecompressionError as error:
+        raise _corrupt(Codec.SNAPPY, error) from error
 
 
 def _too_large(codec: Codec, max_bytes: int) -> CorruptRecordError:

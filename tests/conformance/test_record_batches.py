@@ -46,8 +46,8 @@ JAVA_LEVELS: Final[list[tuple[Codec, int | None]]] = [
     *[(Codec.ZSTD, level) for level in (None, -131072, -5, -1, *range(1, 23))],
 ]
 KIB: Final = 1024
-SIZES: Final = [0, 1, 63, 64, 8191, 8192, 8193]
-SIZES += [32 * KIB - 1, 32 * KIB, 32 * KIB + 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 900_000]
+BORDERS: Final = [size + difference for size in (32 * KIB, 64 * KIB) for difference in (-1, 0, 1)]
+SIZES: Final = [0, 1, 63, 64, 8191, 8192, 8193, *BORDERS, 900_000]
 
 
 class Oracle:
