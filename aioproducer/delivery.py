@@ -115,7 +115,8 @@ class Delivery:
         if isinstance(home, PendingAppend):
             if home.batch is None:
                 return home
-            home, self._index = home.batch, home.index
+            self._index = home.index
+            home = home.batch
         self._home, self._index = follow_split(home, self._index)
         return self._home
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from aioproducer.records import ProducerRecord, RecordMetadata
+    from aioproducer.records import Headers, ProducerRecord, RecordMetadata
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -32,12 +32,14 @@ class ProducerInterceptor(Protocol[K, V]):
         """
         return record
 
-    def on_acknowledgement(self, metadata: RecordMetadata | None, error: BaseException | None) -> None:
-        """Learn the outcome of a record; called once for each that on_send saw, before callbacks and waiters.
+    def on_acknowledgement(self, metadata: RecordMetadata, error: BaseException | None, headers: Headers) -> None:
+        """Learn the outcome of a record; called once for each that on_send saw, before callbacks and waiters (KIP-512).
 
         Args:
-            metadata: where the record is, or None after a failure.
+            metadata: where the record is. After a failure its offset and timestamp are -1, and its partition too if
+                none was chosen.
             error: None, or why it failed. It may be the error of the very call that sent the record.
+            headers: the record's headers as they were sent; empty when its call failed before they were known.
         """
         return None  # written out: type checkers take an empty method of a protocol for an abstract one
 

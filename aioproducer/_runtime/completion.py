@@ -40,7 +40,7 @@ class Completion:
         self,
         backend: Backend,
         undelivered: Undelivered,
-        interceptors: Sequence[ProducerInterceptor],
+        interceptors: Sequence[ProducerInterceptor[Any, Any]],
         clock: Callable[[], float],
     ) -> None:
         self._backend = backend
@@ -93,7 +93,7 @@ class Completion:
 
 
 def acknowledge(
-    interceptors: Iterable[ProducerInterceptor],
+    interceptors: Iterable[ProducerInterceptor[Any, Any]],
     metadata: RecordMetadata,
     error: BaseException | None,
     headers: Headers,

@@ -51,7 +51,7 @@ class Intake:
         is_plain: neither serializers nor interceptors are set, so that a record of bytes needs nothing from here.
     """
 
-    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor]) -> None:
+    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor[Any, Any]]) -> None:
         self._key = as_function(config.key_serializer)
         self._value = as_function(config.value_serializer)
         self._interceptors = interceptors

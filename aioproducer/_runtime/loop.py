@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import anyio
 
@@ -44,7 +44,7 @@ class Runtime:
         client_id: str,
         backend: Backend,
         connect: Connector,
-        interceptors: Sequence[ProducerInterceptor],
+        interceptors: Sequence[ProducerInterceptor[Any, Any]],
         rng: Random,
     ) -> None:
         self.client_id = client_id

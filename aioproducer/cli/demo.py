@@ -47,7 +47,7 @@ class Printer:
 
 async def send_in_all_three_ways(bootstrap_servers: str | list[str], topic: str, printer: Printer) -> None:
     """The program that the demo shows: wait for the result, callbacks, fire and forget."""
-    async with Producer(bootstrap_servers=bootstrap_servers) as producer:
+    async with Producer[bytes, bytes](bootstrap_servers=bootstrap_servers) as producer:
         # 1. wait for the result
         for number in range(3):
             key, value = b"wait-%d" % number, b"waited for"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aioproducer.interceptors import ProducerInterceptor
-from aioproducer.records import ProducerRecord, RecordMetadata
+from aioproducer.records import Headers, ProducerRecord, RecordMetadata
 
 
 class Tracing(ProducerInterceptor[Any, Any]):
@@ -24,7 +24,7 @@ class Unrelated:
     def on_send(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
         return record
 
-    def on_acknowledgement(self, metadata: RecordMetadata | None, error: BaseException | None) -> None:
+    def on_acknowledgement(self, metadata: RecordMetadata, error: BaseException | None, headers: Headers) -> None:
         pass
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ def test_an_interceptor_that_overrides_nothing_changes_nothing() -> None:
     record = ProducerRecord("t", b"v")
     interceptor = Nothing()
     assert interceptor.on_send(record) is record
-    interceptor.on_acknowledgement(None, ValueError())
+    interceptor.on_acknowledgement(RecordMetadata("t", 0, -1, -1), ValueError(), ())
     interceptor.close()
 
 
