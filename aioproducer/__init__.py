@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     )
     from aioproducer.interceptors import ProducerInterceptor
     from aioproducer.partitioners import Partitioner
-    from aioproducer.producer import Producer, ProducerProtocol
+    from aioproducer.producer import Producer
+    from aioproducer.protocol import ProducerProtocol
     from aioproducer.records import (
         ConsumerGroupMetadata,
         OffsetAndMetadata,
@@ -116,7 +117,7 @@ _ELSEWHERE = {
     "Producer": "producer",
     "ProducerConfig": "config",
     "ProducerInterceptor": "interceptors",
-    "ProducerProtocol": "producer",
+    "ProducerProtocol": "protocol",
     "ProducerRecord": "records",
     "RecordMetadata": "records",
     "Serializer": "serializers",

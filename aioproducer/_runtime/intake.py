@@ -74,7 +74,7 @@ class Intake:
                 record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers
             )
         except Exception as error:
-            self.refused(record.topic, None, None, error)
+            self.refused(Prepared(record.topic, None, None, None, None, None), error)
             raise
 
     def _check(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
@@ -100,11 +100,12 @@ class Intake:
                 home.callbacks = []
             home.callbacks.append((index, Intercepted(headers or ())))
 
-    def refused(self, topic: str, partition: int | None, headers: Headers | None, error: BaseException) -> None:
+    def refused(self, record: Prepared, error: BaseException) -> None:
         """The record was not accepted, and its call raises: tell the interceptors now."""
         if self._interceptors:
-            metadata = RecordMetadata(topic, -1 if partition is None else partition, NO_OFFSET, NO_TIMESTAMP)
-            acknowledge(self._interceptors, metadata, error, headers or ())
+            partition = -1 if record.partition is None else record.partition
+            metadata = RecordMetadata(record.topic, partition, NO_OFFSET, NO_TIMESTAMP)
+            acknowledge(self._interceptors, metadata, error, record.headers or ())
 
     def _intercept(self, record: ProducerRecord[Any, Any]) -> ProducerRecord[Any, Any]:
         for interceptor in self._interceptors:

@@ -1,0 +1,223 @@
+"""The way of a record from a call to its batch: checked, appended at once if it can be, else queued until its turn."""
+
+from __future__ import annotations
+
+import enum
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
+from aioproducer.records import ProducerRecord
+
+if TYPE_CHECKING:
+    from aioproducer._backend import Backend
+    from aioproducer._core.accumulator import Accumulator, PendingAppend, Waiting
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._runtime.intake import Intake, Prepared
+    from aioproducer._runtime.loop import Runtime
+    from aioproducer.config import ProducerConfig
+
+
+class Missing(enum.Enum):
+    """The value was not given: None is a value, a tombstone."""
+
+    MISSING = 0
+
+
+MISSING: Final = Missing.MISSING
+
+
+class State(enum.Enum):
+    """Where a producer is in its life, in the words of its refusals."""
+
+    NEW = "it was not started: use `async with`, or await start()"
+    STARTING = "it is being started"
+    RUNNING = "it is running"
+    CLOSING = "it is being closed"
+    CLOSED = "it is closed; start() makes it usable again"
+
+
+class Entrance:
+    """Lets records in while the producer runs, and says why not when it does not.
+
+    Attributes:
+        state: of the producer; set by it.
+    """
+
+    def __init__(self, config: ProducerConfig, client_id: str, intake: Intake) -> None:
+        self.state = State.NEW
+        self._client_id = client_id
+        self._intake = intake
+        self._is_plain = intake.is_plain
+        self._max_block = config.max_block_ms / 1000
+        self._runtime: Runtime | None = None
+        self._accumulator: Accumulator | None = None  # set while records are let in: the one check of the hot path
+        self._yielded_at = 0
+
+    def open(self, runtime: Runtime) -> None:
+        """Let records in, from the loop of this runtime."""
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._is_current = runtime.backend.is_current
+        self._yielded_at = 0
+        self._accumulator = runtime.accumulator
+        self.state = State.RUNNING
+
+    def close(self, state: State) -> None:
+        """Let no more in."""
+        self._accumulator = None
+        self.state = state
+
+    def running(self) -> Runtime:
+        """Return the runtime.
+
+        Raises:
+            ProducerClosedError, IllegalStateError: the producer does not run, or not in this loop, thread and process.
+        """
+        if self._accumulator is None or self._runtime is None or not self._is_current():
+            raise self.refusal()
+        return self._runtime
+
+    def refusal(self) -> KafkaError:
+        """Why a call is not possible now."""
+        if self.state in {State.CLOSED, State.CLOSING}:
+            return ProducerClosedError(f"{self._client_id} cannot be used: {self.state.value}")
+        if self.state is not State.RUNNING:
+            return IllegalStateError(f"{self._client_id} cannot be used: {self.state.value}")
+        return IllegalStateError(
+            f"{self._client_id} belongs to another event loop, thread or process: use it where it was started"
+            " (after fork, make a new producer; from a thread, go through the loop)"
+        )
+
+    # ── appending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def try_append(
+        self, topic: Any, value: Any, key: Any, partition: int | None, timestamp_ms: int | None, headers: Any
+    ) -> ProducerBatch | Prepared:
+        """Append the record, which is then the last of the batch returned; or return it prepared, as it has to wait.
+
+        Raises:
+            TypeError, ValueError, KafkaError: the record is wrong, or the producer does not run.
+        """
+        accumulator = self._accumulator
+        if (
+            accumulator is None
+            or not self._is_plain
+            or topic.__class__ is not str
+            or value.__class__ is not bytes
+            or headers is not None
+            or partition is not None
+            or timestamp_ms is not None
+            or (key is not None and key.__class__ is not bytes)
+            or not self._is_current()
+        ):
+            return self._append_prepared(self.prepare(topic, value, key, partition, timestamp_ms, headers))
+        batch = accumulator.try_append(topic, None, key, value, None, time.time_ns() // 1_000_000, self._clock())
+        if batch is None:
+            return self.prepare(topic, value, key, None, None, None)
+        if accumulator.needs_wake:
+            self._runtime.wake()  # type: ignore[union-attr]  # it is set whenever the accumulator is
+        return batch
+
+    def has_to_yield(self) -> bool:
+        """True once for each batch that was filled: a loop of submits lets other tasks run then."""
+        accumulator = self._accumulator
+        if accumulator is None or accumulator.closed_batches == self._yielded_at:
+            return False
+        self._yielded_at = accumulator.closed_batches
+        return True
+
+    def prepare(
+        self, topic: Any, value: Any, key: Any, partition: int | None, timestamp_ms: int | None, headers: Any
+    ) -> Prepared:
+        """Check and serialize a record; raises as `try_append`."""
+        self.running()
+        if isinstance(topic, ProducerRecord):
+            if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
+                raise TypeError("give a ProducerRecord alone: everything else about the record is its own")
+            record: ProducerRecord[Any, Any] = topic
+            topic, value, key = record.topic, record.value, record.key
+            partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
+        elif value is MISSING:
+            raise TypeError("value is missing; give value=None for a tombstone")
+        return self._intake.prepare(topic, value, key, partition, timestamp_ms, headers)
+
+    def _append_prepared(self, record: Prepared) -> ProducerBatch | Prepared:
+        runtime = self.running()
+        accumulator = runtime.accumulator
+        topic, partition, key, value, headers, _ = record
+        try:
+            batch = accumulator.try_append(topic, partition, key, value, headers, _timestamp_ms(record), self._clock())
+        except Exception as error:
+            self._intake.refused(record, error)
+            raise
+        if batch is None:
+            return record
+        self._intake.appended(batch, batch.count - 1, headers)
+        if accumulator.needs_wake:
+            runtime.wake()
+        return batch
+
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enqueue(self, record: Prepared, *, accepted: bool) -> PendingAppend:
+        """Queue a record behind those that wait already; `accepted` as in Accumulator.enqueue."""
+        runtime = self.running()
+        now = self._clock()
+        # The core has no wall clock to ask when it appends an accepted one by itself.
+        timestamp_ms = _timestamp_ms(record) if accepted else record.timestamp_ms
+        topic, partition, key, value, headers, _ = record
+        try:
+            pending = runtime.accumulator.enqueue(
+                topic, partition, key, value, headers, timestamp_ms, now, now + self._max_block, accepted=accepted
+            )
+        except Exception as error:
+            self._intake.refused(record, error)
+            raise
+        if accepted:
+            self._intake.appended(pending, 0, headers)
+        runtime.wake()
+        return pending
+
+    async def wait_and_append(self, record: Prepared) -> tuple[ProducerBatch, int]:
+        """Wait for the record's turn, then append it. Cancelled, it leaves the queue and was never accepted."""
+        pending = self.enqueue(record, accepted=False)
+        runtime = self.running()
+        try:
+            if pending.is_granted:
+                await runtime.backend.yield_now()
+            else:
+                await park(runtime, pending)
+        except BaseException as error:
+            runtime.accumulator.cancel(pending)
+            runtime.wake()
+            self._intake.refused(record, error)
+            raise
+        try:
+            batch = runtime.accumulator.redeem(pending, self._clock(), _timestamp_ms(record))
+        except Exception as error:
+            self._intake.refused(record, error)
+            raise
+        finally:
+            runtime.wake()
+        self._intake.appended(batch, pending.index, record.headers)
+        return batch, pending.index
+
+
+async def park(runtime: Runtime, waiting: Waiting) -> None:
+    """Suspend until the core says that this wait is over."""
+    waiter = runtime.backend.new_waiter()
+    waiting.waiter = waiter
+    runtime.wake()
+    await waiter
+
+
+async def run_pending_calls(backend: Backend) -> None:
+    """Wait until all that was handed to the loop before has run: callbacks and counts of outcomes that are final."""
+    waiter = backend.new_waiter()
+    backend.call_soon(backend.wake, [waiter])
+    await waiter
+
+
+def _timestamp_ms(record: Prepared) -> int:
+    return time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms

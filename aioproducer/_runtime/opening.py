@@ -1,0 +1,73 @@
+"""How a producer's runtime comes up: made in the running loop, and ready when one broker is connected."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from aioproducer import _backend
+from aioproducer._net.connection import tcp_connector
+from aioproducer._runtime.loop import Runtime
+from aioproducer.delivery import fresh
+from aioproducer.errors import BootstrapError, ProducerClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aioproducer._net.connection import Connector
+    from aioproducer.config import ProducerConfig
+    from aioproducer.interceptors import ProducerInterceptor
+
+
+async def open_runtime(
+    config: ProducerConfig,
+    client_id: str,
+    connect: Connector | None,
+    interceptors: Sequence[ProducerInterceptor[Any, Any]],
+) -> Runtime:
+    """Start the background task and wait for the first connection. Cancelled or failed, nothing is left.
+
+    Raises:
+        BootstrapError: no connection within max_block_ms.
+        KafkaError: the cluster cannot be used at all, for example because it is too old.
+    """
+    backend = _backend.current()
+    connector = connect or tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
+    runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
+    backend.spawn_host(runtime.run)
+    try:
+        await _wait_connected(runtime, config.max_block_ms)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            runtime.abort(ProducerClosedError("the producer could not be started"))
+            await runtime.finished.wait()
+        raise
+    return runtime
+
+
+async def _wait_connected(runtime: Runtime, max_block_ms: int) -> None:
+    started = runtime.clock()
+    async with anyio.create_task_group() as tasks:
+
+        async def until(event: anyio.Event) -> None:
+            await event.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.cancel_scope.deadline = anyio.current_time() + max_block_ms / 1000
+        tasks.start_soon(until, runtime.connected)
+        tasks.start_soon(until, runtime.finished)
+    if runtime.sender.fatal_error is not None:
+        raise fresh(runtime.sender.fatal_error)
+    if not runtime.connected.is_set():
+        raise _bootstrap_error(runtime, max_block_ms, runtime.clock() - started)
+
+
+def _bootstrap_error(runtime: Runtime, max_block_ms: int, elapsed: float) -> BootstrapError:
+    told = "; ".join(f"{host}:{port}: {reason}" for (host, port), reason in runtime.failures.items())
+    return BootstrapError(
+        f"no bootstrap server could be reached within {elapsed:.1f} s (max_block_ms={max_block_ms}):"
+        f" {told or 'no attempt to connect has ended yet'}; check bootstrap_servers, and that brokers listen there",
+        failures=runtime.failures,
+    )
