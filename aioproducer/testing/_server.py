@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import socket
+import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -13,6 +14,8 @@ import anyio
 from anyio.abc import SocketListener
 
 from aioproducer._wire.frames import FrameBuffer, decode_request, decode_request_body, encode_response
+from aioproducer._wire.messages import REQUESTS
+from aioproducer._wire.schema import Request
 from aioproducer.errors import ProtocolError
 from aioproducer.testing._broker import Closed
 
@@ -205,7 +208,7 @@ class Server:
         key, version = header.api_key, header.api_version
         if not self.core.accepts(key, version):
             return self.core.refuse(connection.node_id, connection, key, version, header.correlation_id, now)
-        message = decode_request_body(key, version, body)
+        message = _decode(key, version, body)
         return self.core.handle(connection.node_id, connection, message, version, header.correlation_id, now)
 
     def _deliver(self, outputs: list[Output], current: Connection | None) -> None:
@@ -290,3 +293,20 @@ class Server:
             if outputs:
                 self._deliver(outputs, None)
                 self.changes.announce()
+
+
+def _decode(api_key: int, version: int, body: memoryview) -> Request:
+    """The request. What follows it is ignored, as by Kafka's parser: librdkafka sends more bytes with Metadata 13."""
+    try:
+        return decode_request_body(api_key, version, body)
+    except ProtocolError as error:
+        compiled = REQUESTS[api_key].decoders.get(version)
+        if compiled is None:
+            raise
+        decode, from_bytes = compiled
+        try:
+            message, _ = decode(bytes(body) if from_bytes else body, 0, len(body))
+        except (ProtocolError, IndexError, struct.error, UnicodeDecodeError):
+            raise error from None
+        assert isinstance(message, Request)
+        return message

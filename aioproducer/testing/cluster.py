@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from aioproducer._wire.messages import ApiKey
+    from aioproducer.records import TopicPartition
     from aioproducer.testing.log_reader import Isolation, LogRecord
 
 T = TypeVar("T")
@@ -73,6 +74,15 @@ class _Verbs(FaultVerbs):
             isolation: "read_committed" leaves out aborted transactions, and ends before the first open one.
         """
         return self._do(lambda: records_of(self._server.core.state, topic, isolation))
+
+    def committed_offsets(self, group: str) -> dict[TopicPartition, int]:
+        """What a group has committed, without what open transactions may still commit."""
+
+        def read() -> dict[TopicPartition, int]:
+            offsets = self._server.core.state.groups.offsets(group)
+            return {tp: committed.offset for tp, committed in offsets.items()}
+
+        return self._do(read)
 
     def leader(self, topic: str, partition: int = 0) -> int:
         """The broker that leads a partition; -1 for none."""
