@@ -19,7 +19,7 @@ class Crc32c(Protocol):
 def load_crc32c() -> Crc32c:
     """Return the checksum function.
 
-    The first call imports it, 40 to 110 ms as the package loads importlib.metadata; the others cost 0.04 µs, once per
+    The first call imports it, 40 ms and more as the package loads importlib.metadata; the others cost 0.04 µs, once per
     batch. start() makes the first call, so that neither `import aioproducer` nor the first batch waits for it.
     """
     from crc32c import crc32c
