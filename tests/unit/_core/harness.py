@@ -156,6 +156,7 @@ class Shell:
         """Poll whenever the sender asks for it until the condition holds; return how many polls it took."""
         end = self.now + within
         polls = 0
+        self.poll()
         while not condition():
             due = self.sender.deadline(self.now)
             assert due is not None, "the sender waits for an event, which nobody will send"
@@ -175,6 +176,7 @@ class Shell:
             self.accumulator.wait_for_topic(answer.name, self.now, self.now + 60.0)
         self.poll()
         self.answer_metadata(*answers)
+        self.poll()
         if self.config.enable_idempotence:
             self.answer_init()
         self.poll()
@@ -248,7 +250,12 @@ class Shell:
         endpoints: Sequence[NodeEndpoint] = (),
         throttle_time_ms: int = 0,
     ) -> None:
-        """Answer the oldest Produce request of the node with a code, for all of its batches."""
+        """Answer the oldest Produce request of the node with a code, for all of its batches.
+
+        Metadata requests before it are answered with nothing new.
+        """
+        while isinstance(self.sent[node_id][0].message, MetadataRequest):
+            self.answer(node_id, metadata_answer(brokers=self.brokers))
         send = self.sent[node_id][0]
         assert send.produce is not None
         topics: dict[str, list[PartitionProduceResponse]] = {}
