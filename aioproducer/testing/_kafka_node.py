@@ -122,15 +122,15 @@ class Node:
 
 
 class Guard:
-    """Kills a process group when this Python process ends, however it ends.
+    """Kills a process group, and removes its files, when this Python process ends, however it ends.
 
     A shell waits on a pipe that only we hold open. It leads the group that the nodes are started in, and kills that
     whole group when the pipe breaks: no pid can be reused meanwhile, and Ctrl-C in a terminal does not reach the group.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", "read -r _; kill -9 0"],
+            ["/bin/sh", "-c", 'read -r _; rm -rf "$1"; kill -9 0', "guard", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -151,8 +151,13 @@ class Guard:
         self._shell.wait()
 
 
-def java_arguments(java: str, jars: Path, heap_mb: int, log_level: str, archive: Sequence[str]) -> list[str]:
-    """The command line up to the main class: what makes a small Java start fast."""
+def java_arguments(
+    java: str, jars: Path, heap_mb: int, log_level: str, archive: Sequence[str], temporary: Path
+) -> list[str]:
+    """The command line up to the main class: what makes a small Java start fast.
+
+    `temporary` is where codecs unpack their native libraries, and leave them when they are killed.
+    """
     # In a fixed order, and without wildcards: a class archive is refused when the class path differs.
     class_path = os.pathsep.join(str(path) for path in sorted(jars.glob("*.jar")))
     return [
@@ -167,6 +172,7 @@ def java_arguments(java: str, jars: Path, heap_mb: int, log_level: str, archive:
         "-Xlog:all=error:stderr",
         *archive,
         "-Djava.awt.headless=true",
+        f"-Djava.io.tmpdir={temporary}",
         f"-Dorg.slf4j.simpleLogger.defaultLogLevel={log_level}",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",

@@ -89,8 +89,8 @@ class RealCluster:
     """A Kafka cluster of real brokers, whose methods block; the ones for signals do so for a moment only.
 
     Usable with `with` and, the waiting in a worker thread, with `async with`. In async code call `restart`, `terminate`
-    and `wait_ready` with `anyio.to_thread.run_sync`. Processes are gone after `stop()`, and also when this Python
-    process ends in any way; so are files, unless it is killed. Nodes are numbered from 1.
+    and `wait_ready` with `anyio.to_thread.run_sync`. Processes and files are gone after `stop()`, and also when this
+    Python process ends in any way. Nodes are numbered from 1.
 
     Args:
         nodes: 1 to 3; with three, replication is three unless told otherwise.
@@ -200,7 +200,7 @@ class RealCluster:
             if self._is_proxied:
                 self._start_proxies()
             self._prepare(java, jars)
-            self._guard = kafka_node.Guard()
+            self._guard = kafka_node.Guard(self.folder)
             for node in self._nodes.values():
                 node.launch(self._guard.process_group)
             self.wait_ready()
@@ -350,11 +350,12 @@ class RealCluster:
         archive = _ClassArchive.of(java, jars)
         for node in self._nodes.values():
             flags = archive.flags(is_recording=node.node_id == 1, folder=self.folder)
-            node.arguments = kafka_node.java_arguments(java, jars, self._heap_mb, self._log_level, flags)
+            node.arguments = kafka_node.java_arguments(java, jars, self._heap_mb, self._log_level, flags, self.folder)
             node.write_properties(self._properties_of(node))
         if archive.is_recording:
             self._archive = archive
-        checkpoint = self._checkpoint(kafka_node.java_arguments(java, jars, 128, "error", archive.read_flags()), jars)
+        tool = kafka_node.java_arguments(java, jars, 128, "error", archive.read_flags(), self.folder)
+        checkpoint = self._checkpoint(tool, jars)
         for node in self._nodes.values():
             node.write_storage(checkpoint)
 

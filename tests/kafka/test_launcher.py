@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -31,7 +32,7 @@ import sys, time
 from aioproducer.testing import RealCluster
 cluster = RealCluster()
 cluster.start()
-print(cluster.pid(1), flush=True)
+print(cluster.pid(1), cluster.folder, flush=True)
 time.sleep(60)
 """
 
@@ -217,10 +218,11 @@ def test_nodes_end_with_the_process_that_started_them(number: signal.Signals) ->
     ) as parent:
         try:
             assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
-            assert exists(pid)
+            pid, folder = parent.stdout.readline().split()
+            assert exists(int(pid))
             os.kill(parent.pid, number)
             parent.wait(30)
         finally:
             parent.kill()
-    assert eventually(lambda: not exists(pid))
+    assert eventually(lambda: not exists(int(pid)))
+    assert eventually(lambda: not Path(folder).exists())
