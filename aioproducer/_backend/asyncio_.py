@@ -22,7 +22,7 @@ class AsyncioWaiter:
     (cancelling one of several tasks that await one asyncio.Future cancels all of them).
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_loop", "_state", "index")
+    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_loop", "_message", "_state", "index")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, index: int) -> None:
         self._loop = loop
@@ -30,6 +30,7 @@ class AsyncioWaiter:
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
         self._state = _PENDING
+        self._message: object = None
         self.index = index
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -56,10 +57,10 @@ class AsyncioWaiter:
 
     def cancel(self, msg: object = None) -> bool:
         """Give up this wait alone. False when it was woken already: the task is then cancelled at its next step."""
-        del msg
         if self._state != _PENDING:
             return False
         self._state = _CANCELLED
+        self._message = msg  # anyio knows its own cancellations by it
         if self._callback is not None:
             self._loop.call_soon(self._callback, self, context=self._context)
         return True
@@ -75,7 +76,7 @@ class AsyncioWaiter:
     def result(self) -> None:
         """Asked by asyncio.Task when it resumes."""
         if self._state == _CANCELLED:
-            raise asyncio.CancelledError
+            raise asyncio.CancelledError if self._message is None else asyncio.CancelledError(self._message)
 
     def is_waiting(self) -> bool:
         """See `Waiter.is_waiting`."""

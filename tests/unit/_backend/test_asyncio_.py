@@ -1,0 +1,210 @@
+"""_backend/asyncio_.py: waiting on our own objects has to be as good as waiting on asyncio's futures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aioproducer._backend.asyncio_ import AsyncioBackend, AsyncioWaiter
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": request.param}
+
+
+async def _park(waiter: AsyncioWaiter, then: Callable[[], object] = lambda: None) -> str:
+    await waiter
+    then()
+    return "resumed"
+
+
+async def test_wake_resumes_the_tasks_in_order_before_it_returns() -> None:
+    backend = AsyncioBackend()
+    order: list[int] = []
+    waiters = [backend.new_waiter(number) for number in range(3)]
+    tasks = [
+        asyncio.create_task(_park(waiter, lambda number=number: order.append(number)))  # type: ignore[misc]
+        for number, waiter in enumerate(waiters)
+    ]
+    await asyncio.sleep(0)
+    seen: list[list[int]] = []
+    backend.call_soon(lambda: (backend.wake([waiters[2], waiters[0], waiters[1]]), seen.append(list(order))))
+    await asyncio.wait(tasks)
+    assert order == [2, 0, 1]
+    assert seen == [[2, 0, 1]]
+
+
+async def test_a_waiter_that_was_woken_before_it_is_awaited_does_not_wait() -> None:
+    backend = AsyncioBackend()
+    waiter = backend.new_waiter()
+    backend.wake([waiter])
+    async with asyncio.timeout(1):
+        await waiter
+
+
+async def test_cancelling_one_task_cancels_no_other_and_wakes_no_cancelled_one() -> None:
+    backend = AsyncioBackend()
+    first, second = backend.new_waiter(), backend.new_waiter()
+    tasks = [asyncio.create_task(_park(waiter)) for waiter in (first, second)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    await asyncio.wait([tasks[0]])
+    assert tasks[0].cancelled()
+    assert not first.is_waiting()
+    assert second.is_waiting()
+    backend.call_soon(backend.wake, [first, second])
+    assert await tasks[1] == "resumed"
+
+
+async def test_a_cancellation_keeps_its_message() -> None:
+    waiter = AsyncioBackend().new_waiter()
+    task = asyncio.create_task(_park(waiter))
+    await asyncio.sleep(0)
+    task.cancel("why")
+    with pytest.raises(asyncio.CancelledError, match="why"):
+        await task
+
+
+async def test_a_scope_of_anyio_knows_its_own_cancellation_however_it_is_nested() -> None:
+    backend = AsyncioBackend()
+    with anyio.CancelScope() as outer:
+        with anyio.move_on_after(0.01) as inner:
+            await backend.new_waiter()
+        assert inner.cancelled_caught
+        with pytest.raises(TimeoutError):
+            with anyio.fail_after(0.01):
+                await backend.new_waiter()
+    assert not outer.cancelled_caught
+
+
+async def test_a_task_cancelled_after_it_was_woken_is_cancelled_at_its_next_step() -> None:
+    backend = AsyncioBackend()
+    waiter = backend.new_waiter()
+    steps: list[str] = []
+
+    async def run() -> None:
+        await waiter
+        steps.append("resumed")
+        await asyncio.sleep(0)
+        steps.append("not reached")
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0)
+
+    def wake_then_cancel() -> None:
+        backend.wake([waiter])
+        task.cancel()
+
+    backend.call_soon(wake_then_cancel)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert steps == ["resumed"]
+
+
+async def test_a_woken_task_runs_in_its_own_context() -> None:
+    backend = AsyncioBackend()
+    variable = contextvars.ContextVar[str]("variable")
+    seen: list[str] = []
+
+    async def run(name: str, waiter: AsyncioWaiter) -> None:
+        variable.set(name)
+        await waiter
+        seen.append(variable.get())
+
+    waiters = [backend.new_waiter(), backend.new_waiter()]
+    tasks = [asyncio.create_task(run(name, waiter)) for name, waiter in zip("ab", waiters, strict=True)]
+    await asyncio.sleep(0)
+    variable.set("mine")
+    backend.call_soon(backend.wake, waiters)
+    await asyncio.wait(tasks)
+    assert seen == ["a", "b"]
+    assert variable.get() == "mine"
+
+
+async def test_what_a_woken_task_raises_stays_in_that_task() -> None:
+    backend = AsyncioBackend()
+    waiters = [backend.new_waiter(), backend.new_waiter()]
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    tasks = [asyncio.create_task(_park(waiters[0], fail)), asyncio.create_task(_park(waiters[1]))]
+    await asyncio.sleep(0)
+    backend.call_soon(backend.wake, waiters)
+    await asyncio.wait(tasks)
+    assert isinstance(tasks[0].exception(), ZeroDivisionError)
+    assert tasks[1].result() == "resumed"
+
+
+async def test_asyncios_own_tools_accept_a_waiting_task() -> None:
+    backend = AsyncioBackend()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await backend.new_waiter()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(_park(backend.new_waiter()), 0.01)
+    waiter = backend.new_waiter()
+    gathered = asyncio.gather(_park(waiter), return_exceptions=True)
+    await asyncio.sleep(0)
+    backend.call_soon(backend.wake, [waiter])
+    assert await gathered == ["resumed"]
+
+
+async def test_a_wake_up_that_is_set_twice_wakes_once() -> None:
+    wake_up = AsyncioBackend().new_wake_up()
+    wake_up.set()
+    wake_up.set()
+    await asyncio.wait_for(wake_up.wait_until(None), 1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wake_up.wait_until(None), 0.01)
+
+
+async def test_a_wake_up_ends_at_its_deadline() -> None:
+    backend = AsyncioBackend()
+    wake_up = backend.new_wake_up()
+    started = backend.clock()
+    await wake_up.wait_until(started + 0.02)
+    assert 0.015 < backend.clock() - started < 0.5
+    await wake_up.wait_until(started)  # in the past
+
+
+async def test_a_wake_up_always_lets_others_run() -> None:
+    wake_up = AsyncioBackend().new_wake_up()
+    ran: list[int] = []
+    asyncio.get_running_loop().call_soon(ran.append, 1)
+    wake_up.set()
+    await wake_up.wait_until(None)
+    assert ran == [1]
+
+
+async def test_only_the_loops_own_thread_is_current() -> None:
+    backend = AsyncioBackend()
+    assert backend.is_current()
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(backend.is_current()))
+    thread.start()
+    thread.join()
+    assert answers == [False]
+
+
+async def test_a_host_is_not_cancelled_with_the_task_that_spawned_it() -> None:
+    backend = AsyncioBackend()
+    ended = asyncio.Event()
+
+    async def host() -> None:
+        await asyncio.sleep(0.01)
+        ended.set()
+
+    with anyio.CancelScope() as scope:
+        backend.spawn_host(host)
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+    await asyncio.wait_for(ended.wait(), 1)
