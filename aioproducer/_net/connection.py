@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -129,13 +130,14 @@ async def _receive(stream: ByteStream) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """The words of the system: "Connection refused" rather than an address that is known already."""
-    cause = error
-    while not isinstance(cause, OSError) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, OSError):
-        first: BaseException = cause
-        while isinstance(first.__cause__, OSError):
-            first = first.__cause__
-        return getattr(first, "strerror", None) or str(first) or type(first).__name__
-    return str(cause) or type(cause).__name__
+    """The words of the system, "Connection refused", rather than those of a library or an address that is known."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if isinstance(root, BaseExceptionGroup):  # one for each address of a name
+        return ", ".join(dict.fromkeys(map(_reason, root.exceptions)))
+    if isinstance(root, OSError):
+        if root.errno is not None and not isinstance(root, socket.gaierror):
+            return os.strerror(root.errno)
+        return root.strerror or str(root) or type(root).__name__
+    return str(root) or type(root).__name__
