@@ -14,7 +14,15 @@ from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.entrance import MISSING, Entrance, State, park, run_pending_calls
 from aioproducer._runtime.intake import Intake, Prepared
 from aioproducer.config import ProducerConfig
-from aioproducer.delivery import Delivery, DeliveryCallback, follow_split, fresh, outcome_error, record_metadata
+from aioproducer.delivery import (
+    Delivery,
+    DeliveryCallback,
+    check_callback,
+    follow_split,
+    fresh,
+    outcome_error,
+    record_metadata,
+)
 from aioproducer.errors import (
     IllegalStateError,
     KafkaTimeoutError,
@@ -132,9 +140,11 @@ class Producer(Generic[K, V]):
             raise entrance.refusal()
         if entrance.state is State.RUNNING:
             entrance.close(State.CLOSING)
-            runtime.begin_close()
-        with anyio.move_on_after(timeout):
-            await runtime.finished.wait()
+            if timeout != 0:  # else nothing more is to be sent
+                runtime.begin_close()
+        if timeout != 0:
+            with anyio.move_on_after(timeout):
+                await runtime.finished.wait()
         if not runtime.finished.is_set():
             runtime.abort(ProducerClosedError("the producer was closed before the record was delivered"))
             await runtime.finished.wait()
@@ -230,6 +240,8 @@ class Producer(Generic[K, V]):
             be in the log.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
         """
+        if on_delivery is not None:
+            check_callback(on_delivery)
         home = self._try_append(topic, value, key, partition, timestamp_ms, headers)
         if isinstance(home, ProducerBatch):
             batch, index = home, home.count - 1
@@ -296,6 +308,8 @@ class Producer(Generic[K, V]):
 
         Raises: as `send`, but for what happens after the record was accepted: that is the Delivery's.
         """
+        if on_delivery is not None:
+            check_callback(on_delivery)
         entrance = self._entrance
         if entrance.has_to_yield():
             home: ProducerBatch | Prepared = entrance.prepare(topic, value, key, partition, timestamp_ms, headers)
@@ -352,6 +366,8 @@ class Producer(Generic[K, V]):
             BufferFullError: there is no room, or others wait for it.
             And what `send` raises for a record that is wrong.
         """
+        if on_delivery is not None:
+            check_callback(on_delivery)
         home = self._try_append(topic, value, key, partition, timestamp_ms, headers)
         backend = self._backend
         assert backend is not None, "an appended record has a started producer"
