@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Any, Literal
 
 import trio
@@ -97,7 +98,7 @@ class TrioBackend:
         if context is None:
             self._token.run_sync_soon(function, *arguments)
         else:
-            self._token.run_sync_soon(context.run, function, *arguments)
+            self._token.run_sync_soon(partial(context.run, function, *arguments))
 
     def new_waiter(self, index: int = 0) -> TrioWaiter:
         """See `Backend.new_waiter`."""

@@ -135,7 +135,7 @@ class Entrance:
         if isinstance(topic, ProducerRecord):
             if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
                 raise TypeError("give a ProducerRecord alone: everything else about the record is its own")
-            record: ProducerRecord[Any, Any] = topic
+            record: ProducerRecord[Any, Any] = topic  # pyright: ignore[reportUnknownVariableType]
             topic, value, key = record.topic, record.value, record.key
             partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
         elif value is MISSING:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aioproducer._runtime.completion import Intercepted, acknowledge
 from aioproducer.errors import SerializationError
@@ -123,7 +123,7 @@ class Intake:
                     f"on_send of {type(interceptor).__name__} returned {type(changed).__name__};"
                     " it must return a ProducerRecord"
                 )
-            record = changed
+            record = changed  # pyright: ignore[reportUnknownVariableType]
         return record
 
 
@@ -139,19 +139,24 @@ def as_function(serializer: Any) -> Serialize | None:
 
 def _to_bytes(part: str, value: Any, serialize: Serialize | None, topic: str, headers: Headers) -> bytes | None:
     if serialize is not None:
-        try:
-            value = serialize(value, topic, headers)
-        except Exception as error:
-            # Only the class: the text of a serializer's error often quotes the value.
-            raise SerializationError(
-                f"the {part} serializer raised {type(error).__name__} (topic {topic!r}); see __cause__ for its words",
-                topic=topic,
-                part=part,
-            ) from error
-        if value is not None and not isinstance(value, bytes | bytearray | memoryview):
-            raise SerializationError(
-                f"the {part} serializer returned {type(value).__name__} (topic {topic!r}); it must return bytes",
-                topic=topic,
-                part=part,
-            )
+        value = _serialized(part, value, serialize, topic, headers)
     return value if value is None or type(value) is bytes else copy_bytes(part, value)
+
+
+def _serialized(part: str, value: Any, serialize: Serialize, topic: str, headers: Headers) -> Any:
+    try:
+        serialized = serialize(value, topic, headers)
+    except Exception as error:
+        # Only the class: the text of a serializer's error often quotes the value.
+        raise SerializationError(
+            f"the {part} serializer raised {type(error).__name__} (topic {topic!r}); see __cause__ for its words",
+            topic=topic,
+            part=part,
+        ) from error
+    if serialized is None or isinstance(serialized, bytes | bytearray | memoryview):
+        return cast(Any, serialized)
+    raise SerializationError(
+        f"the {part} serializer returned {type(serialized).__name__} (topic {topic!r}); it must return bytes",
+        topic=topic,
+        part=part,
+    )
