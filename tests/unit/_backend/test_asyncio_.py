@@ -36,7 +36,12 @@ async def test_wake_resumes_the_tasks_in_order_before_it_returns() -> None:
     ]
     await asyncio.sleep(0)
     seen: list[list[int]] = []
-    backend.call_soon(lambda: (backend.wake([waiters[2], waiters[0], waiters[1]]), seen.append(list(order))))
+
+    def wake_and_look() -> None:
+        backend.wake([waiters[2], waiters[0], waiters[1]])
+        seen.append(list(order))
+
+    backend.call_soon(wake_and_look)
     await asyncio.wait(tasks)
     assert order == [2, 0, 1]
     assert seen == [[2, 0, 1]]
@@ -155,7 +160,8 @@ async def test_asyncios_own_tools_accept_a_waiting_task() -> None:
     gathered = asyncio.gather(_park(waiter), return_exceptions=True)
     await asyncio.sleep(0)
     backend.call_soon(backend.wake, [waiter])
-    assert await gathered == ["resumed"]
+    (result,) = await gathered
+    assert result == "resumed"
 
 
 async def test_a_wake_up_that_is_set_twice_wakes_once() -> None:
