@@ -47,8 +47,9 @@ class Link:
         self._outbox.append(effect)
         self._wake_up.set()
 
-    def close(self) -> None:
-        """Close the socket; what was not answered by then is not going to be."""
+    def close(self, error: KafkaError | None = None) -> None:
+        """Close the socket; what was not answered by then is not going to be. `error`: why, if something is wrong."""
+        self._error = self._error or error
         self._scope.cancel()
 
     async def run(self) -> None:

@@ -129,7 +129,7 @@ class Runtime:
                 case Disconnect():
                     link = self._links.get(effect.node_id)
                     if link is not None:
-                        link.close()
+                        link.close(effect.error)
                 case _:
                     assert_never(effect)
 
