@@ -148,7 +148,7 @@ class Nodes:
 
     def has_all(self, brokers: Mapping[int, Broker]) -> bool:
         """Whether exactly these brokers are the candidates now."""
-        return brokers.keys() == {node.node_id for node in self._nodes.values() if node.is_current}
+        return set(brokers) == {node.node_id for node in self._nodes.values() if node.is_current}
 
     def get(self, node_id: int) -> Node | None:
         """Return the node, None if the cluster has none of that id."""
@@ -425,6 +425,8 @@ class Nodes:
         node.last_error = error
         if error is not None:
             node.failures += 1
+            # Once for each time that a broker goes away; then it is known.
+            logger.log(logging.WARNING if node.failures == 1 else logging.DEBUG, "%s", error)
             node.not_before = now + exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:

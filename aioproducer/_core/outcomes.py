@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from aioproducer._core.batch import BatchState
@@ -34,10 +35,10 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
     elapsed = now - batch.created_at
     node = "" if batch.last_node is None else f", last to broker {batch.last_node}"
     history = f"sent {sent} times{node}" if sent else "never sent"
-    written = "they may have been written" if batch.possibly_written else "they were not written"
+    written = "possibly written" if batch.possibly_written else "not written"
     why = f"; last failure: {cause}" if cause is not None else ""
     error = DeliveryTimeoutError(
-        f"{batch.count} records of topic {batch.topic!r} partition {batch.partition} were not acknowledged within"
+        f"{_records(batch)} of topic {batch.topic!r} partition {batch.partition} not acknowledged within"
         f" delivery_timeout_ms={limit_ms} ({elapsed:.1f} s since the batch began; {history}); {written}{why};"
         f" {_advice(batch, sent)}",
         elapsed=elapsed,
@@ -51,25 +52,35 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
     return error
 
 
+def _records(batch: ProducerBatch) -> str:
+    return "1 record" if batch.count == 1 else f"{batch.count} records"
+
+
 def _advice(batch: ProducerBatch, sent: int) -> str:
     if batch.possibly_written:
-        return "sending them again may duplicate them; look at the brokers, or raise delivery_timeout_ms"
+        return "sending again may duplicate; look at the brokers, or raise delivery_timeout_ms"
     if sent:
-        return "they can be sent again; look at the brokers, or raise delivery_timeout_ms"
+        return "it is safe to send again; look at the brokers, or raise delivery_timeout_ms"
     return "check that the partition's leader can be reached, or raise delivery_timeout_ms"
 
 
-def final_failure(batch: ProducerBatch, error: KafkaError) -> KafkaError:
-    """Return the error with `possibly_written` as it is for this batch."""
-    error.possibly_written = batch.possibly_written
+def with_doubt(error: KafkaError, *, possibly_written: bool) -> KafkaError:
+    """Return the error, or a copy if need be (others may have it too), that says whether the records may be written."""
+    if error.possibly_written == possibly_written:
+        return error
+    cause = error.__cause__
+    error = copy.copy(error)
+    error.__cause__ = cause
+    error.possibly_written = possibly_written
     return error
 
 
 def renumbering_failure(batch: ProducerBatch) -> KafkaError:
     """Return the error of a batch that may have been written and can never be confirmed, as the sequence has a gap."""
     error = BrokerError(
-        f"{batch.count} records of topic {batch.topic!r} partition {batch.partition} may have been written, and the"
-        " broker cannot tell any more, as an earlier batch is missing; sending them again may duplicate them",
+        f"{_records(batch)} of topic {batch.topic!r} partition {batch.partition} cannot be confirmed: it may have been"
+        " written, and the"
+        " broker cannot tell any more, as an earlier batch is missing; sending again may duplicate",
         code=ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
         api="Produce",
         node=batch.last_node,
@@ -104,7 +115,7 @@ def record_failures(
         )
         if isinstance(error, InvalidRecordError):
             error.record_errors = ((entry.batch_index, text),)
-        own[entry.batch_index] = final_failure(batch, error)
+        own[entry.batch_index] = with_doubt(error, possibly_written=batch.possibly_written)
     others = KafkaError(
         f"not written, as the broker refused {len(named)} other records of the same batch (topic {batch.topic!r}"
         f" partition {batch.partition}); this record can be sent again",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import ProducePlan
 from aioproducer._core.metadata import Broker
-from aioproducer._core.outcomes import delivery_timeout, final_failure, record_failures, renumbering_failure
+from aioproducer._core.outcomes import delivery_timeout, record_failures, renumbering_failure, with_doubt
 from aioproducer._core.retries import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
 from aioproducer._wire.messages.produce import ProduceRequest
 from aioproducer.errors import (
@@ -157,7 +156,7 @@ class Produce:
 
     def _refuse(self, batches: list[ProducerBatch], error: KafkaError) -> None:
         for batch in batches:
-            self.fail(batch, copy.copy(error))
+            self.fail(batch, error)
             self._accumulator.release(batch)
 
     # ── what came back ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,7 +277,9 @@ class Produce:
     def fail(self, batch: ProducerBatch, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
         """Make the failure the batch's outcome."""
         self._sequences.on_failed(batch)
-        self._accumulator.complete(batch, error=final_failure(batch, error), record_errors=record_errors)
+        self._accumulator.complete(
+            batch, error=with_doubt(error, possibly_written=batch.possibly_written), record_errors=record_errors
+        )
         self.completed.append(batch)
 
     def _fail_records(self, batch: ProducerBatch, answer: PartitionProduceResponse, error: KafkaError) -> None:

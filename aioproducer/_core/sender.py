@@ -8,7 +8,6 @@ Nothing waits for anything it does not need: a metadata request that is due does
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from aioproducer._core.effects import Completed, Send
 from aioproducer._core.identity import Identity
 from aioproducer._core.metadata import MetadataNeed, MetadataState
 from aioproducer._core.nodes import Node, Nodes, NodeState
+from aioproducer._core.outcomes import with_doubt
 from aioproducer._core.produce import Produce, SentProduce
 from aioproducer._core.retries import Verdict
 from aioproducer._core.sequences import Sequences
+from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
@@ -84,7 +85,6 @@ class Sender:
         self._wake_at = math.inf  # when a broker that something waits for may be able to take it
         self._polled_at = -math.inf
         self._has_news = True
-        self._is_closing = False
 
     # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,37 +137,27 @@ class Sender:
         """The cluster as it is known now."""
         return self._metadata.cluster
 
-    def status(self, now: float) -> dict[str, object]:
-        """Return where things stand, for people: brokers, producer id, metadata. No payload, no credentials."""
-        cluster = self._metadata.cluster
-        return {
-            "cluster_id": cluster.cluster_id,
-            "brokers": {
-                node.node_id: {
-                    "address": f"{node.host}:{node.port}",
-                    "state": node.state.name,
-                    "requests_in_flight": len(node.in_flight),
-                    "throttled_s": max(0.0, node.throttled_until - now),
-                    "last_error": None if node.last_error is None else str(node.last_error),
-                }
-                for node in self._nodes.all()
-            },
-            "topics": len(cluster.topics),
-            "producer_id": self._sequences.producer_id,
-            "producer_epoch": self._sequences.producer_epoch,
-            "fatal_error": None if self.fatal_error is None else str(self.fatal_error),
-        }
+    def status(self, now: float) -> SenderStatus:
+        """Return where things stand."""
+        return SenderStatus(
+            cluster_id=self._metadata.cluster.cluster_id,
+            brokers=tuple([_broker_status(node, now) for node in self._nodes.all()]),
+            topics=len(self._metadata.cluster.topics),
+            producer_id=self._sequences.producer_id,
+            producer_epoch=self._sequences.producer_epoch,
+            fatal_error=self.fatal_error,
+        )
 
-    def statistics(self) -> dict[str, int]:
-        """Return counters since the start."""
-        return {
-            "retries": self._produce.retries,
-            "batch_splits": self._produce.splits,
-            "expired_batches": self._produce.expired,
-            "late_deliveries": self._produce.late_deliveries,
-            "producer_epoch_bumps": self._sequences.epoch_bumps,
-            "requests_in_flight": sum(len(node.in_flight) for node in self._nodes.all()),
-        }
+    def statistics(self) -> SenderStatistics:
+        """Return the counters."""
+        return SenderStatistics(
+            batch_retries=self._produce.retries,
+            batch_splits=self._produce.splits,
+            expired_batches=self._produce.expired,
+            late_deliveries=self._produce.late_deliveries,
+            producer_epoch_bumps=self._sequences.epoch_bumps,
+            requests_in_flight=sum(len(node.in_flight) for node in self._nodes.all()),
+        )
 
     # ── told: the life of the producer ───────────────────────────────────────────────────────────────────────────────
 
@@ -176,7 +166,6 @@ class Sender:
 
         Bounded by delivery_timeout_ms, as every batch is.
         """
-        self._is_closing = True
         self._has_news = True
         self._accumulator.close(ProducerClosedError("the producer is closed"))
 
@@ -459,12 +448,20 @@ class Sender:
         self._note_failed(self._accumulator.fail_all(error), error)
 
     def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:
-        written: KafkaError | None = None
+        in_doubt = with_doubt(error, possibly_written=True)
         for batch in batches:
             self._sequences.on_failed(batch)
-            if batch.possibly_written and not error.possibly_written:
-                if written is None:
-                    written = copy.copy(error)
-                    written.possibly_written = True
-                batch.error = written
+            batch.error = in_doubt if batch.possibly_written else error
             self._produce.completed.append(batch)
+
+
+def _broker_status(node: Node, now: float) -> BrokerStatus:
+    return BrokerStatus(
+        node_id=node.node_id,
+        host=node.host,
+        port=node.port,
+        state=node.state.name,
+        requests_in_flight=len(node.in_flight),
+        throttled_seconds=max(0.0, node.throttled_until - now),
+        last_error=node.last_error,
+    )

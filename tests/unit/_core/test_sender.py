@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from aioproducer._core.effects import Completed, Connect, Disconnect, Send
@@ -52,7 +54,7 @@ def test_both_are_asked_for_one_after_the_other_with_one_request_in_flight() -> 
     shell.poll()
     shell.answer_init()
     shell.poll()
-    assert shell.sender.status(shell.now)["producer_id"] == 7
+    assert shell.sender.status(shell.now).producer_id == 7
 
 
 def test_without_idempotence_no_producer_id_is_asked_for() -> None:
@@ -76,7 +78,7 @@ def test_one_record_is_one_request_and_its_acknowledgement_completes_it() -> Non
     effects = shell.poll()
     assert effects == [Completed([batch])]
     assert (batch.base_offset, batch.error) == (5, None)
-    assert shell.sender.statistics()["requests_in_flight"] == 0
+    assert shell.sender.statistics().requests_in_flight == 0
 
 
 def test_only_the_broker_that_leads_the_partition_is_connected_to() -> None:
@@ -134,8 +136,8 @@ def test_acks_0_completes_when_written_without_an_offset() -> None:
     assert (batch.base_offset, batch.error) == (-1, None)
 
 
-@pytest.mark.parametrize(("acks", "expected"), [("all", -1), ("1", 1)])
-def test_acks_and_timeout_are_those_of_the_settings(acks: str, expected: int) -> None:
+@pytest.mark.parametrize(("acks", "expected"), [("all", -1), (1, 1)])
+def test_acks_and_timeout_are_those_of_the_settings(acks: Literal["all", 1], expected: int) -> None:
     shell = Shell(acks=acks, enable_idempotence=acks == "all", request_timeout_ms=12_000).start()
     shell.send()
     plan = shell.sent[1][0].produce
