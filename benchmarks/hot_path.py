@@ -1,7 +1,7 @@
 """What does one record cost before it is sent? Run: python benchmarks/hot_path.py
 
-Times are in µs for each record, the best of several runs; "calls" is the ratio to calling a method that does nothing, which
-carries over to other machines better than the time does.
+Times are in µs for each record, the best of several runs; "calls" is the ratio to calling a method that does nothing,
+which carries over to other machines better than the time does.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Appender:
         self._flushes = FlushEpochs()
         self._unfinished: OrderedDict[ProducerBatch, None] = OrderedDict()  # by creation, but for parts of a split
         self._latest = 0.0  # the latest time told; a call that tells none means about this one
-        self._free = config.buffer_memory
+        self._free: int = config.buffer_memory
         # The topics to which anybody may append at once: known, and nobody waits. While somebody waits for memory, or
         # nothing is accepted, `_open_topics` is _NO_TOPICS, so that a single look-up says all of it.
         self._appendable: dict[str, TopicState] = {}

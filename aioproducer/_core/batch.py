@@ -216,13 +216,13 @@ class ProducerBatch:
         if self.keys is not None:
             self.keys.append(key)
         elif key is not None:
-            self.keys = [None] * count
-            self.keys.append(key)
+            no_keys: list[bytes | None] = [None] * count
+            self.keys = [*no_keys, key]
         if self.headers is not None:
             self.headers.append(headers or ())
         elif headers:
-            self.headers = [()] * count
-            self.headers.append(headers)
+            no_headers: list[Headers] = [()] * count
+            self.headers = [*no_headers, headers]
         self.count = count + 1
         self.size += record_bytes
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aioproducer._core.appending import OBJECT_BYTES, full_size
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.topics import RATIO_MARGIN
-from aioproducer._records.sizes import record_upper_bound
+from aioproducer._records.sizes import BATCH_OVERHEAD, record_upper_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from aioproducer.records import Headers
 
 _SEQUENCE_MASK = 2**31 - 1
 
@@ -26,10 +26,7 @@ def split_batch(batch: ProducerBatch, batch_size: int, size_factor: float) -> li
         batch_size: what to aim at when it was not itself made by a split.
         size_factor: the expected encoded bytes for each byte of records; 1.0 without compression.
     """
-    target = _target_size(batch, batch_size)
-    children = _cut(batch, full_size(target, size_factor), size_factor)
-    if len(children) == 1:  # the largest record's bound leaves room for tiny ones beside it
-        children = _cut(batch, 0, size_factor, lambda index: index * 2 < batch.count)
+    children = _cut(batch, _limit(batch, batch_size, size_factor), size_factor)
     batch.split_into = children
     batch.apply(BatchEvent.SPLIT)
     parts = [child for _, child in children]
@@ -39,44 +36,33 @@ def split_batch(batch: ProducerBatch, batch_size: int, size_factor: float) -> li
     return parts
 
 
-def _target_size(batch: ProducerBatch, batch_size: int) -> int:
-    half = batch.estimated_size // 2
-    if batch_size < batch.estimated_size and not batch.is_split:
-        return batch_size
-    # Cut to batch_size it would stay as it is, and be refused again. Halving converges on whatever the topic allows.
-    return max(half, _largest_bound(batch))
+def _limit(batch: ProducerBatch, batch_size: int, size_factor: float) -> int:
+    """Return the size that no part may exceed, unless it is a single record; less than that of the whole."""
+    limit = full_size(batch_size, size_factor)
+    if not batch.is_split and limit < batch.size:
+        return limit
+    # It was cut to this size before, or would not be cut at all: aim lower, until whatever the topic allows is met.
+    return BATCH_OVERHEAD + (batch.size - BATCH_OVERHEAD + 1) // 2
 
 
-def _largest_bound(batch: ProducerBatch) -> int:
-    return max(record_upper_bound(*_payload(batch, index)) for index in range(batch.count))
-
-
-def _payload(
-    batch: ProducerBatch, index: int
-) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]:
+def _payload(batch: ProducerBatch, index: int) -> tuple[bytes | None, bytes | None, Headers]:
     key = None if batch.keys is None else batch.keys[index]
     headers = () if batch.headers is None else batch.headers[index]
     return key, batch.values[index], headers
 
 
-def _cut(
-    batch: ProducerBatch, limit: int, size_factor: float, stays: Callable[[int], bool] | None = None
-) -> list[tuple[int, ProducerBatch]]:
-    """Return (index of the first record, child) of each; `stays` overrules the limit for all but the first record."""
+def _cut(batch: ProducerBatch, limit: int, size_factor: float) -> list[tuple[int, ProducerBatch]]:
+    """Return (index of the first record, child) of each."""
     children: list[tuple[int, ProducerBatch]] = []
     child: ProducerBatch | None = None
-    for index in range(batch.count):
+    for index, timestamp_ms in enumerate(batch.timestamps):
         key, value, headers = _payload(batch, index)
-        timestamp_ms = batch.timestamps[index]
-        if child is not None:
+        record_bytes = 0 if child is None else child.next_record_size(timestamp_ms, key, value, headers)
+        if child is None or child.size + record_bytes > limit:
+            child = _child(batch, index, limit, size_factor)
+            children.append((index, child))
             record_bytes = child.next_record_size(timestamp_ms, key, value, headers)
-            has_room = child.has_room(record_bytes) if stays is None else stays(index) or len(children) == 2
-            if has_room:
-                child.append(timestamp_ms, key, value, headers, record_bytes)
-                continue
-        child = _child(batch, index, limit, size_factor)
-        child.append(timestamp_ms, key, value, headers, child.next_record_size(timestamp_ms, key, value, headers))
-        children.append((index, child))
+        child.append(timestamp_ms, key, value, headers, record_bytes)
     return children
 
 
