@@ -360,15 +360,16 @@ class Nodes:
     def on_disconnected(
         self, node: Node, error: KafkaError | None, now: float
     ) -> tuple[KafkaError | None, list[InFlight]]:
-        """The connection is gone; return why (None: idle, as asked) and the requests that fail, oldest first."""
+        """The connection is gone; return why and the requests that fail, oldest first.
+
+        An error of None means that it was closed from this side; if nothing was in flight either, that is no failure.
+        """
         was_asked = node.state is NodeState.CLOSING
         self._move(node, NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
         failed = list(node.in_flight)
-        if reason is None and not was_asked:
-            reason = KafkaConnectionError("closed by the broker")
         if reason is None and failed:
-            reason = KafkaConnectionError("closed as it was not needed any more")
+            reason = KafkaConnectionError("it was closed from this side")
         named = None if reason is None else self._named(node, reason, "lost the connection to")
         self._end(node, named, now)
         return named, failed

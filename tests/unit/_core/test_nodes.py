@@ -247,6 +247,27 @@ def test_an_idle_connection_is_closed_without_an_error_and_can_be_opened_at_once
     assert nodes.can_connect(node, 71.0)
 
 
+def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_flight() -> None:
+    nodes = make(1, 2)
+    idle, busy = ready(nodes, 1), ready(nodes, 2)
+    nodes.begin_request(busy, "a", 0.0)
+    assert nodes.on_disconnected(idle, None, 1.0) == (None, [])
+    error, failed = nodes.on_disconnected(busy, None, 1.0)
+    assert "closed from this side" in str(error)
+    assert [r.context for r in failed] == ["a"]
+
+
+def test_a_broker_that_goes_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = make(1)
+    nodes.on_disconnected(ready(nodes, 1), LOST, 0.0)
+    for now in (10.0, 20.0):
+        nodes.connect(nodes[1], now)
+        nodes.on_connect_failed(nodes[1], LOST, now)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "lost the connection to broker 1 (host1:9092): reset by peer"
+    ]
+
+
 def test_a_negative_idle_limit_keeps_connections_open() -> None:
     nodes = make(1, connections_max_idle_ms=-1)
     ready(nodes, 1)

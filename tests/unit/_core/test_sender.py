@@ -411,6 +411,16 @@ def test_a_partition_without_a_leader_waits_while_the_metadata_is_refreshed() ->
     assert shell.batches(2) == [[held]]
 
 
+def test_a_partition_that_is_not_known_yet_is_asked_for() -> None:
+    shell = Shell().start()
+    pending = shell.accumulator.enqueue("t", 1, None, b"v", (), None, shell.now, shell.now + 60, accepted=False)
+    shell.wait_until(lambda: shell.has_request(MetadataRequest), within=1.0)
+    shell.answer_metadata(topic_answer(leaders=(1, 1), epoch=1))
+    batch = shell.accumulator.redeem(pending, shell.now, 0)
+    shell.poll(after=0.005)
+    assert shell.batches() == [[batch]]
+
+
 def test_records_for_a_leaderless_partition_keep_the_refreshes_going() -> None:
     shell = Shell().start(topic_answer(leaders=(1, -1)))
     shell.append(1)
