@@ -73,7 +73,7 @@ async def test_a_cluster_that_swallows_everything_at_the_start_ends_it_within_ma
     with pytest.raises(BootstrapError) as caught:
         await quick(embedded).start()
     assert 0.6 < time.monotonic() - started < 1.5
-    assert "not ready within" in str(caught.value)
+    assert "within 0.3 s" in str(caught.value)
     assert producer_tasks() == []
 
 
@@ -152,10 +152,12 @@ async def test_a_partition_without_leader_fails_only_its_own_records(embedded: E
     async with quick(embedded) as producer:
         await producer.partitions_for("alone")
         await embedded.stop_broker(leaders[0])
+        await anyio.sleep(0.05)  # a record handed to the socket before its end is seen may have been written
         deliveries = [await producer.submit("alone", b"v", partition=partition) for partition in range(3)]
         with pytest.raises(DeliveryTimeoutError) as caught:
             await deliveries[0]
         assert_tells_all(caught.value, topic="alone")
+        assert caught.value.__cause__ is not None
         assert not caught.value.possibly_written
         for partition in (1, 2):
             assert (await deliveries[partition]).offset == 0

@@ -11,10 +11,11 @@ import anyio
 import pytest
 
 from aioproducer import Delivery, Producer, ProducerRecord, RecordMetadata
+from tests.contract.support import wait_for_records
 
 if TYPE_CHECKING:
     from aioproducer.records import Headers
-    from tests.contract.support import Cluster, wait_for_records
+    from tests.contract.support import Cluster
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
