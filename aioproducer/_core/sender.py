@@ -25,7 +25,14 @@ from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatu
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
-from aioproducer.errors import ErrorCode, KafkaError, ProducerClosedError, ProtocolError, UnsupportedVersionError
+from aioproducer.errors import (
+    ErrorCode,
+    KafkaError,
+    ProducerClosedError,
+    ProtocolError,
+    UnsupportedVersionError,
+    error_for,
+)
 
 if TYPE_CHECKING:
     import random
@@ -245,7 +252,7 @@ class Sender:
         node = None if leader is None else self._nodes.get(leader)
         return (
             (None if node is None else node.last_error)
-            or (cluster.errors.get(batch.topic) if leader is None else None)
+            or (_no_leader(cluster, batch) if leader is None else None)
             or self._identity.last_error
             or self.last_connection_error
         )
@@ -464,4 +471,11 @@ def _broker_status(node: Node, now: float) -> BrokerStatus:
         requests_in_flight=len(node.in_flight),
         throttled_seconds=max(0.0, node.throttled_until - now),
         last_error=node.last_error,
+    )
+
+
+def _no_leader(cluster: ClusterMetadata, batch: ProducerBatch) -> KafkaError:
+    """Why the batch has nowhere to go."""
+    return cluster.errors.get(batch.topic) or error_for(
+        ErrorCode.LEADER_NOT_AVAILABLE, api="Metadata", topic=batch.topic, partition=batch.partition
     )
