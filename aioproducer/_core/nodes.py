@@ -445,8 +445,9 @@ class Nodes:
         """Return the error with the broker named in its text; one that names it already stays as it is."""
         if node.address in str(error):
             return error
-        named = KafkaConnectionError(
-            f"{what} {node.address}: {error}", node=node.node_id, address=(node.host, node.port)
-        )
+        text = f"{what} {node.address}: {error}"
+        if f"{node.host}:{node.port}" in str(error):
+            text = f"{'bootstrap server' if node.node_id < 0 else f'broker {node.node_id}'}: {error}"
+        named = KafkaConnectionError(text, node=node.node_id, address=(node.host, node.port))
         named.__cause__ = error
         return named

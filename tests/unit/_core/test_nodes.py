@@ -113,6 +113,13 @@ def test_a_failed_attempt_names_node_address_and_cause() -> None:
     assert (error.node, error.address) == (1, ("host1", 9092))
 
 
+def test_an_address_is_not_said_twice() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    error = nodes.on_connect_failed(nodes[1], KafkaConnectionError("cannot connect to host1:9092: refused"), 0.0)
+    assert str(error) == "broker 1: cannot connect to host1:9092: refused"
+
+
 def test_an_attempt_that_takes_too_long_is_closed_once() -> None:
     nodes = make(1)
     effect = nodes.connect(nodes[1], 0.0)
