@@ -260,19 +260,19 @@ class Accumulator(Admission):
         The caller completes each at once, with an error.
         """
         oldest = now - self._delivery_timeout
-        expired: list[ProducerBatch] = []
+        expired: dict[ProducerBatch, None] = {}  # a part may be found in both places
         for batch in self._unfinished:
             if batch.created_at > oldest:
                 break
-            expired.append(batch)
+            expired[batch] = None
         parts = self._split_expiry
         while parts and (parts[0][2].is_done or parts[0][2].created_at <= oldest):
             part = heapq.heappop(parts)[2]
-            if not part.is_done and part not in expired:
-                expired.append(part)
+            if not part.is_done:
+                expired[part] = None
         for batch in expired:
             self._give_up(batch, now)
-        return expired
+        return list(expired)
 
     def statistics(self) -> AccumulatorStatistics:
         """Return what is held now."""

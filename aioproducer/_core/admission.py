@@ -200,6 +200,8 @@ class Admission(Appender):
             if known is not None:
                 if brokers_changed or known is not state.metadata or not state.is_known:
                     self._learn(state, known, metadata, now)
+                if state.absent:  # partitions that are being added take a while to be known everywhere
+                    self._wanted_topics.add(state.name)
                 continue
             if state.is_known:
                 self._lose(state, now)
@@ -222,7 +224,7 @@ class Admission(Appender):
     def take_wanted_topics(self) -> set[str]:
         """Return the topics that somebody has begun to wait for, or for more partitions of, since the last call.
 
-        Those of which `update_topics` brings nothing new are not returned again, but for missing partitions.
+        Those of which `update_topics` brings nothing new are not returned again, unless partitions are missing.
         """
         wanted = self._wanted_topics
         if wanted:
@@ -330,10 +332,7 @@ class Admission(Appender):
         for pending in [pending for pending in state.absent if state.has_partition(pending.partition)]:
             del state.absent[pending]
             self._admit(state, pending)
-        if state.absent:
-            self._wanted_topics.add(state.name)  # partitions that are being added take a while to be known everywhere
-        else:
-            self._update_wanted(state)
+        self._update_wanted(state)
         self._grant()
         self._append_accepted(state, now)
 

@@ -108,8 +108,9 @@ class Appender:
         batch = state.sticky_batch
         if batch is None or partition is not None or key is not None or value is None or headers:
             return self._append_slowly(state, partition, key, value, headers, timestamp_ms, now)
-        # From here on: no key, no headers, and the sticky partition has an open batch. All of it is in line, and the
-        # size is worked out by comparisons: see the figures in benchmarks/hot_path.py.
+        # From here on: no key, no headers, and the sticky partition has an open batch. All in line, with the size made
+        # out by comparisons: 0.5 µs for a 100-byte value, against 2.1 by way of _append, where a record with a key goes
+        # (an empty method: 0.05; CPython 3.11, benchmarks/hot_path.py).
         size = len(value)
         charge = size + _PLAIN_CHARGE
         free = self._free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -633,3 +634,24 @@ def test_statistics_count_what_is_held() -> None:
     assert (found.buffer_total_bytes, found.buffer_available_bytes) == (charge_of(1), 0)
     assert (found.batches, found.waiting_for_topic, found.waiting_for_memory) == (1, 1, 1)
     assert (found.closed_batches, found.split_batches, found.late_outcomes) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("share_of_bad", [0.01, 0.3, 0.7, 0.99])
+def test_few_batches_turn_out_too_large_when_some_records_compress_badly(share_of_bad: float) -> None:
+    rng = random.Random(5)
+    batch_size = 10_000
+    accumulate = accumulator({"t": [0]}, batch_size=batch_size, compression_type="zstd", linger_ms=10_000)
+    bad: dict[bytes, bool] = {}
+    batches = split = 0
+    for number in range(40_000):
+        value = b"%06d" % number + b"v" * 94
+        bad[value] = rng.random() < share_of_bad
+        append(accumulate, partition=None, value=value)
+        for batch in drain(accumulate) if accumulate.ready_nodes(0.0) else []:
+            encoded = 61 + sum(int(109 * (0.9 if bad.pop(v or b"") else 0.3)) for v in batch.values)
+            accumulate.on_encoded(batch, batch.size - 61, encoded - 61)
+            batches += 1
+            split += encoded > batch_size
+            accumulate.complete(batch, base_offset=0)
+    assert batches > 100
+    assert split < batches / 10
