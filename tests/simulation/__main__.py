@@ -1,0 +1,84 @@
+"""`python -m tests.simulation SEED` replays one history with its trace; see --help for many of them."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tests.simulation.history import Result, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CHUNK = 50
+
+
+def main() -> int:
+    """Run the histories that the command line asks for; 1 if one of them broke a promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("seed", type=int, nargs="?", help="replay this one and print what happened")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many")
+    parser.add_argument("--start", type=int, default=0, help="the first of them")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        return replay(arguments.seed)
+    return many(arguments.start, arguments.seeds, arguments.processes, keep_going=arguments.keep_going)
+
+
+def replay(seed: int) -> int:
+    """Run one history and print its trace."""
+    result = run(seed, is_traced=True)
+    print("\n".join(result.lines))
+    print(result.violation or "every promise was kept")
+    return 1 if result.violation else 0
+
+
+def many(start: int, seeds: int, processes: int, *, keep_going: bool) -> int:
+    """Run many histories and print the totals, and each failure with how to replay it."""
+    began = time.monotonic()
+    chunks = [range(first, min(first + CHUNK, start + seeds)) for first in range(start, start + seeds, CHUNK)]
+    done = events = records = acknowledged = failed = 0
+    with multiprocessing.Pool(processes) as pool:
+        for results in pool.imap_unordered(run_chunk, chunks):
+            done += len(results)
+            events += sum(result.events for result in results)
+            records += sum(result.records for result in results)
+            acknowledged += sum(result.acknowledged for result in results)
+            for result in results:
+                if result.violation:
+                    failed += 1
+                    print(f"seed {result.seed}: {result.violation}\n    python -m tests.simulation {result.seed}")
+            sys.stdout.flush()
+            if failed and not keep_going:
+                break
+    elapsed = time.monotonic() - began
+    print(
+        f"{done} histories from seed {start}: {failed} broke a promise; {events / max(done, 1):.0f} events,"
+        f" {records / max(done, 1):.0f} records ({acknowledged / max(records, 1):.0%} acknowledged) each;"
+        f" {elapsed:.1f} s, {elapsed * 1000 / max(done, 1):.1f} ms each with {processes} processes"
+    )
+    return 1 if failed else 0
+
+
+def run_chunk(seeds: Iterable[int]) -> list[Result]:
+    """Run some histories; their garbage is cyclic and collected in between."""
+    gc.disable()
+    logging.disable(logging.CRITICAL)  # what the core logs is worth a tenth of the time
+    try:
+        return [run(seed) for seed in seeds]
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
+        gc.collect()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

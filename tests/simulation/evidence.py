@@ -1,0 +1,188 @@
+"""Was everything kept that is promised? Looks at the brokers' logs, the outcomes, and what the core still holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioproducer._records.decode import decode_batch
+from aioproducer.delivery import follow_split
+from aioproducer.errors import DeliveryTimeoutError
+from tests.simulation.calls import Violation
+
+if TYPE_CHECKING:
+    from aioproducer.testing._broker.partition import Partition
+    from tests.simulation.calls import Call
+    from tests.simulation.history import History
+
+Place = tuple[int, int, int]
+"""(which of the topics of that name, partition, offset)"""
+
+
+def examine(history: History) -> None:
+    """Judge a history that is over.
+
+    Raises:
+        Violation: a promise was broken.
+    """
+    _examine_outcomes(history)
+    examine_memory(history)
+    _examine_leftovers(history)
+    _examine_logs(history)
+    if history.scenario.is_patient:
+        _examine_patience(history)
+
+
+def examine_memory(history: History) -> None:
+    """Whether what the core counts as used is what the batches and the waiting records hold."""
+    calls = history.calls
+    reserved = calls.reserved()
+    held = 0
+    looked_at = list(calls.batches)  # grows by the parts of splits
+    for batch in looked_at:
+        if batch.split_into is not None:
+            children = [child for _, child in batch.split_into]
+            looked_at += [child for child in children if child not in calls.batches]
+            calls.batches.update(dict.fromkeys(children))
+        held += batch.charged
+        if batch.is_done and not batch.charged:
+            calls.batches.pop(batch, None)
+    statistics = history.accumulator.statistics()
+    used = statistics.buffer_total_bytes - statistics.buffer_available_bytes
+    if used != held + reserved:
+        raise Violation(f"{used} bytes of buffer_memory are taken; batches hold {held}, waiting records {reserved}")
+
+
+def _examine_outcomes(history: History) -> None:
+    for call in history.calls.calls:
+        if call.done_at is None:
+            raise Violation(f"{call} has no outcome")
+        batch = call.batch
+        if batch is None:
+            continue
+        if call.pending is not None and call.pending.batch is not None:
+            home, index = follow_split(call.pending.batch, call.pending.index)
+            if home is not batch or index != call.index:
+                raise Violation(f"{call}: its Delivery ends at record {index} of {home}, its callback in {batch}")
+        offset = batch.base_offset + call.index if batch.base_offset >= 0 else -1
+        is_same = (offset, batch.error is None or call.error is not None) == (call.offset, True)
+        if not is_same or (batch.error is None and batch.record_errors is None and call.error is not None):
+            raise Violation(f"the outcome of {call} has changed after it was told")
+        if isinstance(call.error, DeliveryTimeoutError):
+            limit = history.scenario.config.delivery_timeout_ms / 1000
+            if call.error.elapsed < limit - 1e-6:
+                raise Violation(f"{call} was given up after {call.error.elapsed} s, too early")
+
+
+def _examine_leftovers(history: History) -> None:
+    statistics = history.accumulator.statistics()
+    if statistics.buffer_available_bytes != statistics.buffer_total_bytes:
+        raise Violation(f"memory is not free at the end: {statistics}")
+    if statistics.batches or statistics.waiting_for_memory or statistics.waiting_for_topic:
+        raise Violation(f"something is left at the end: {statistics}")
+    if history.calls.flushes:
+        raise Violation("a flush has not ended")
+    if history.calls.lookups:
+        raise Violation("a look-up has not ended")
+    if history.accumulator.deadline() is not None:
+        raise Violation("the accumulator waits for something, and holds nothing")
+
+
+# ── the logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _examine_logs(history: History) -> None:
+    scenario = history.scenario
+    found = _found(history)
+    is_reliable = scenario.config.acks == -1
+    for call in history.calls.calls:
+        places = found.pop(call.number, [])
+        if call.topic != (topic := places[0][0] if places else call.topic):
+            raise Violation(f"{call} is in topic {topic}")
+        where = [place for _, place in places]
+        if call.accepted_at is None and where:
+            raise Violation(f"{call} was never accepted, and is in the log at {where}")
+        if scenario.is_idempotent and scenario.keeps_promises and len(where) > 1:
+            raise Violation(f"{call} was written {len(where)} times, at {where}")
+        if call.accepted_at is None:
+            continue
+        if call.error is None:
+            _examine_acknowledged(call, where, is_reliable=is_reliable)
+        else:
+            _examine_failed(call, where, is_reliable=scenario.keeps_promises)
+    if found:
+        raise Violation(f"records that nobody made are in the log: {found}")
+    if scenario.is_ordered and scenario.keeps_promises and is_reliable:
+        _examine_order(history)
+
+
+def _found(history: History) -> dict[int, list[tuple[str, Place]]]:
+    found: dict[int, list[tuple[str, Place]]] = {}
+    buried = history.faults.graveyard
+    for incarnation, topic in enumerate([*buried, *history.cluster.state.topics.values()]):
+        for partition in topic.partitions:
+            for offset, number in _records(partition):
+                found.setdefault(number, []).append((topic.name, (incarnation, partition.index, offset)))
+    return found
+
+
+def _records(partition: Partition) -> list[tuple[int, int]]:
+    records: list[tuple[int, int]] = []
+    for stored in partition.log.batches:
+        for index, record in enumerate(decode_batch(stored.data).records):
+            assert record.value is not None
+            records.append((stored.base_offset + index, int(record.value.partition(b".")[0])))
+    return records
+
+
+def _examine_acknowledged(call: Call, where: list[Place], *, is_reliable: bool) -> None:
+    if call.named_partition is not None and call.partition != call.named_partition:
+        raise Violation(f"{call} went to partition {call.partition}")
+    if not is_reliable:
+        return
+    if not where:
+        raise Violation(f"{call} was acknowledged at offset {call.offset}, and is lost")
+    if call.offset >= 0 and (call.partition, call.offset) not in [place[1:] for place in where]:
+        raise Violation(f"{call} was acknowledged at {call.partition}/{call.offset}, and is at {where}")
+
+
+def _examine_failed(call: Call, where: list[Place], *, is_reliable: bool) -> None:
+    if not call.possibly_written and where and is_reliable:
+        raise Violation(f"{call} failed as not written, and is in the log at {where}: {call.error}")
+    if call.possibly_written and not call.was_sent:
+        raise Violation(f"{call} was never sent, and may have been written: {call.error}")
+
+
+def _examine_order(history: History) -> None:
+    last: dict[tuple[str, int], Call] = {}
+    for call in history.calls.calls:
+        if call.accepted_at is None or call.error is not None or call.offset < 0 or call.is_grown:
+            continue
+        before = last.get((call.topic, call.partition))
+        if before is not None and before.offset >= call.offset:
+            raise Violation(f"{before} is at offset {before.offset}, and {call}, a later call, at {call.offset}")
+        last[call.topic, call.partition] = call
+
+
+# ── patience ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def recovery_time(history: History) -> float:
+    """Return within how many seconds after the last fault everything has to be delivered."""
+    config = history.scenario.config
+    longest_wait = max(
+        config.request_timeout_ms,
+        config.retry_backoff_max_ms,
+        config.reconnect_backoff_max_ms,
+        config.socket_connection_setup_timeout_max_ms,
+        config.linger_ms,
+    )
+    return 10 + 10 * longest_wait / 1000
+
+
+def _examine_patience(history: History) -> None:
+    """With all the time that is needed, and faults that pass, nothing may fail."""
+    if history.scenario.ending not in ("close", "flush"):
+        return
+    for call in history.calls.calls:
+        if call.error is not None and not call.is_grown:
+            raise Violation(f"{call} failed in spite of all patience: {call.error!r}")

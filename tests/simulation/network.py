@@ -1,0 +1,328 @@
+"""The network between the core and the brokers: connections that keep order, take their time, and die at any point.
+
+It stands in for the shell's links too: it writes requests in the order of the Send effects, makes the bytes of batches
+as late as the shell does, and reports each step to the sender.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from aioproducer._records.compression import Codec, compressor
+from aioproducer._records.encode import encode_records, restamp, seal_batch
+from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
+from aioproducer._wire.messages.metadata import MetadataResponse
+from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
+from aioproducer._wire.schema import ZERO_UUID
+from aioproducer.errors import KafkaConnectionError
+from aioproducer.testing._broker import Closed, Reply
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.effects import Connect, Disconnect, ProducePlan, Send
+    from aioproducer._core.sender import Sender
+    from aioproducer._wire.schema import Message
+    from aioproducer.testing._broker import ClusterCore, Output
+    from tests.simulation.clock import Clock
+    from tests.simulation.scenario import Scenario
+    from tests.simulation.trace import Trace
+
+_TICK = 1e-6
+
+
+class Connection:
+    """One connection: what is on its way, and which of the two ends still lives."""
+
+    __slots__ = (
+        "broker_id",
+        "held_until",
+        "is_broker_gone",
+        "is_closed",
+        "is_open",
+        "is_writing",
+        "last_arrival",
+        "last_reply",
+        "node_id",
+        "on_wire",
+        "outbox",
+    )
+
+    def __init__(self, node_id: int, broker_id: int) -> None:
+        self.node_id = node_id
+        self.broker_id = broker_id
+        self.is_open = False  # the sender knows that it is usable
+        self.is_closed = False  # the sender has been told of its end
+        self.is_broker_gone = False  # nothing arrives any more
+        self.is_writing = False
+        self.held_until = 0.0  # what is on its way to the broker is stuck until then
+        self.last_arrival = 0.0
+        self.last_reply = 0.0
+        self.outbox: deque[Send] = deque()
+        self.on_wire: dict[int, list[ProducerBatch]] = {}  # by correlation id
+
+    def __repr__(self) -> str:
+        return f"node {self.node_id}"
+
+
+class Network:
+    """All connections of one producer.
+
+    Attributes:
+        stuck_until: by broker, when it takes requests again.
+        slowness: what latencies are multiplied by.
+        metadata: answers that were given, for stale ones.
+        stale_until: until then answers about metadata may be old ones.
+    """
+
+    def __init__(
+        self, scenario: Scenario, clock: Clock, cluster: ClusterCore, sender: Sender, rng: Random, trace: Trace
+    ) -> None:
+        self.stuck_until: dict[int, float] = {}
+        self.slowness = 1.0
+        self.stale_until = 0.0
+        self._scenario = scenario
+        self._clock = clock
+        self._cluster = cluster
+        self._sender = sender
+        self._rng = rng
+        self._trace = trace
+        self._links: dict[int, Connection] = {}
+        self._metadata: list[MetadataResponse] = []
+        self._cluster_due = float("inf")
+        self._epoch = scenario.first_epoch
+        self._codec = Codec[scenario.config.compression_type.upper()]
+        self._compress = compressor(self._codec)
+        self._wake = lambda: None
+
+    def set_wake(self, wake: Any) -> None:  # Any: a callable without arguments
+        """Set what is to be called when the sender has been told something."""
+        self._wake = wake
+
+    # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self, effect: Connect) -> None:
+        """Open a connection, or fail to."""
+        broker_id = int(effect.host[1:])
+        assert self._links.get(effect.node_id) is None, f"node {effect.node_id} is connected to already"
+        connection = self._links[effect.node_id] = Connection(effect.node_id, broker_id)
+        if not self._cluster.state.nodes[broker_id].is_alive:
+            self._clock.after(self._latency(), self.lose, connection, "refused")
+        elif self.stuck_until.get(broker_id, 0.0) > self._clock.now:
+            self._clock.after(effect.timeout * self._rng.uniform(0.99, 1.01), self.lose, connection, "timed out")
+        else:
+            self._clock.after(2 * self._latency(), self._open, connection)
+
+    def disconnect(self, effect: Disconnect) -> None:
+        """Close a connection; its end is reported a moment later."""
+        connection = self._links.get(effect.node_id)
+        if connection is None:
+            return
+        if not connection.is_open and self._rng.random() < 0.5:
+            self._open(connection)  # the shell had opened it before it saw that it should be closed
+        self._clock.after(self._rng.choice((0.0, 0.0005)), self.lose, connection, "")
+
+    def send(self, effect: Send) -> None:
+        """Queue a request."""
+        connection = self._links[effect.node_id]
+        assert connection.is_open
+        assert not connection.is_closed
+        connection.outbox.append(effect)
+        if effect.produce is not None:
+            connection.on_wire[effect.correlation_id] = effect.produce.batches
+        if not connection.is_writing:
+            connection.is_writing = True
+            self._clock.after(self._rng.random() * self._scenario.write_lateness, self._write, connection)
+
+    # ── the life of a connection ─────────────────────────────────────────────────────────────────────────────────────
+
+    def open_connections(self) -> list[Connection]:
+        """Return the connections that are in use."""
+        return [connection for connection in self._links.values() if connection.is_open]
+
+    def on_wire(self) -> set[ProducerBatch]:
+        """Return the batches that were sent, without an answer so far."""
+        return {
+            batch for connection in self._links.values() for batches in connection.on_wire.values() for batch in batches
+        }
+
+    def is_on_wire(self, batch: ProducerBatch) -> bool:
+        """Whether a batch was sent and is without an answer so far."""
+        return any(batch in batches for c in self._links.values() for batches in c.on_wire.values())
+
+    def _open(self, connection: Connection) -> None:
+        if connection.is_closed or connection.is_open:
+            return
+        connection.is_open = True
+        apis = {key: ApiVersionRange(*versions) for key, versions in self._cluster.state.versions.items()}
+        self._trace("connected", connection)
+        self._sender.on_connected(connection.node_id, BrokerVersions(apis=apis), self._clock.now)
+        self._wake()
+
+    def lose(self, connection: Connection, why: str) -> None:
+        """Tell the sender of a connection's end. What is on its way to the broker may arrive all the same."""
+        if connection.is_closed:
+            return
+        connection.is_closed = True
+        connection.on_wire.clear()
+        connection.outbox.clear()
+        del self._links[connection.node_id]
+        self._trace("lost", connection, why)
+        error = KafkaConnectionError(why) if why else None
+        if connection.is_open:
+            self._sender.on_disconnected(connection.node_id, error, self._clock.now)
+        else:
+            error = error or KafkaConnectionError("closed before it was set up")
+            self._sender.on_connect_failed(connection.node_id, error, self._clock.now)
+        self._after_death(connection)
+        self._wake()
+
+    def _after_death(self, connection: Connection) -> None:
+        drawn = self._rng.random()
+        if drawn < 0.4:
+            self.cut_off(connection)
+        elif drawn < 0.5:  # a request that is written long after it was given up
+            connection.held_until = self._clock.now + self._rng.uniform(0, 0.5)
+
+    def cut_off(self, connection: Connection) -> None:
+        """Let nothing arrive at the broker any more, and no answer come back."""
+        connection.is_broker_gone = True
+        self._cluster.disconnected(connection)
+
+    def break_off(self, connection: Connection, why: str) -> None:
+        """End a connection at both ends, with everything that is on its way."""
+        self.cut_off(connection)
+        self.lose(connection, why)
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write(self, connection: Connection) -> None:
+        if connection.is_closed:
+            return
+        effect = connection.outbox.popleft()
+        message = effect.message
+        if effect.produce is not None:
+            message = self._produce_request(effect.produce)
+        assert message is not None
+        connection.last_arrival = max(connection.last_arrival, self._clock.now + self._latency())
+        self._clock.at(
+            connection.last_arrival, self._arrive, connection, message, effect.version, effect.correlation_id
+        )
+        if not effect.expects_response:
+            connection.on_wire.pop(effect.correlation_id, None)
+        self._sender.on_written(connection.node_id, effect.correlation_id, self._clock.now)
+        self._wake()
+        connection.is_writing = bool(connection.outbox)
+        if connection.is_writing:
+            self._clock.after(self._rng.random() * self._scenario.write_lateness, self._write, connection)
+
+    def _produce_request(self, plan: ProducePlan) -> ProduceRequest:
+        topics: dict[str, list[PartitionProduceData]] = {}
+        for batch in plan.batches:
+            encoded = self._encode(batch)
+            if encoded is not None:
+                topics.setdefault(batch.topic, []).append(PartitionProduceData(index=batch.partition, records=encoded))
+        return ProduceRequest(
+            transactional_id=plan.transactional_id,
+            acks=plan.acks,
+            timeout_ms=plan.timeout_ms,
+            topic_data=[
+                TopicProduceData(name=topic, topic_id=plan.topic_ids.get(topic, ZERO_UUID), partition_data=partitions)
+                for topic, partitions in topics.items()
+            ],
+        )
+
+    def _encode(self, batch: ProducerBatch) -> bytes | None:
+        """Return the bytes of a batch; None when its outcome came meanwhile, as the shell does."""
+        if batch.is_done:
+            return None
+        stamp = (batch.producer_id, batch.producer_epoch, batch.base_sequence)
+        if batch.encoded is not None:
+            batch.encoded = restamp(batch.encoded, *stamp, False)
+            return batch.encoded
+        records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
+        batch.encoded = seal_batch(
+            records,
+            count=batch.count,
+            base_timestamp=batch.timestamps[0],
+            max_timestamp=max(batch.timestamps),
+            codec=self._codec,
+            compressor=self._compress,
+            producer_id=stamp[0],
+            producer_epoch=stamp[1],
+            base_sequence=stamp[2],
+        )
+        self._sender.on_encoded(batch, len(records), len(batch.encoded) - 61)
+        return batch.encoded
+
+    def _arrive(self, connection: Connection, message: Message, version: int, correlation_id: int) -> None:
+        if connection.is_broker_gone:
+            return
+        free_at = max(connection.held_until, self.stuck_until.get(connection.broker_id, 0.0))
+        if free_at > self._clock.now:
+            self._clock.at(free_at, self._arrive, connection, message, version, correlation_id)
+            return
+        self._trace("arrives", connection, correlation_id, message)
+        self.dispatch(
+            self._cluster.handle(connection.broker_id, connection, message, version, correlation_id, self._clock.now)
+        )
+
+    # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def poll_cluster(self) -> None:
+        """Let the brokers do what is due."""
+        self._cluster_due = float("inf")
+        self.dispatch(self._cluster.poll(self._clock.now))
+
+    def dispatch(self, outputs: list[Output]) -> None:
+        """Put the brokers' answers on their way."""
+        for output in outputs:
+            connection = output.connection
+            assert isinstance(connection, Connection)
+            connection.last_reply = due = max(connection.last_reply, self._clock.now + self._latency())
+            match output:
+                case Reply():
+                    message = self._falsified(output.message)
+                    self._clock.at(due, self._answer, connection, output.correlation_id, message)
+                case Closed():
+                    connection.is_broker_gone = True
+                    self._clock.at(due, self.lose, connection, "closed by the broker")
+        due = self._cluster.deadline()
+        if due is not None and due < self._cluster_due:
+            self._cluster_due = due
+            self._clock.at(due, self.poll_cluster)
+
+    def _answer(self, connection: Connection, correlation_id: int, message: Message) -> None:
+        if connection.is_closed:
+            return
+        connection.on_wire.pop(correlation_id, None)
+        self._trace("answered", connection, correlation_id, message)
+        self._sender.on_response(connection.node_id, correlation_id, message, self._clock.now)
+        self._wake()
+
+    def _falsified(self, message: Message) -> Message:
+        """Return the answer, or one that a broker which lags behind gives."""
+        if isinstance(message, MetadataResponse):
+            if self._clock.now < self.stale_until and self._metadata and self._rng.random() < 0.7:
+                return self._outdated(message)
+            self._metadata.append(message)
+        elif isinstance(message, InitProducerIdResponse) and message.error_code == 0 and self._epoch:
+            message = InitProducerIdResponse(producer_id=message.producer_id, producer_epoch=self._epoch)
+        return message
+
+    def _outdated(self, message: MetadataResponse) -> MetadataResponse:
+        old = self._rng.choice(self._metadata)
+        topics = {topic.name: topic for topic in old.topics}
+        return MetadataResponse(
+            brokers=old.brokers,
+            cluster_id=message.cluster_id,
+            controller_id=message.controller_id,
+            topics=[topics.get(topic.name, topic) for topic in message.topics],
+        )
+
+    def _latency(self) -> float:
+        low, high = self._scenario.latency
+        return self.slowness * (low + (high - low) * self._rng.random()) + _TICK
