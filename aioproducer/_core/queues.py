@@ -155,8 +155,7 @@ class Schedule:
                 break
             del lingering[batch]
             self._overdue[batch] = queue
-            if queue.batches[0] is batch:
-                self.place(queue, now)
+            self.place(queue, now)
         while self._retries and self._retries[0][0] <= now:
             retry_at, _, queue = heapq.heappop(self._retries)
             if queue.retry_at == retry_at:

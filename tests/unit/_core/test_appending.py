@@ -137,6 +137,25 @@ def test_compression_lets_a_batch_take_what_the_estimate_promises() -> None:
     assert 9_000 < batch.estimated_size <= 10_000
 
 
+def test_with_compression_the_short_way_keeps_room_for_a_record_that_does_not_compress() -> None:
+    accumulate = accumulator({"t": [0]}, batch_size=10_000, compression_type="zstd", linger_ms=1000)
+    for _ in range(200):
+        learn(accumulate, 0.2)
+    rng = random.Random(2)
+    crossed = 0
+    batch = append(accumulate, partition=None, value=b"v" * 1000)
+    for _ in range(5000):
+        size, had_room = batch.size, batch.has_room
+        value = b"v" * rng.choice([10, 500, 1023])
+        record_bytes = batch.next_record_size(TIMESTAMP, None, value, None)
+        fits = batch.state is BatchState.OPEN and had_room(record_bytes)
+        after = append(accumulate, partition=None, value=value)
+        assert (after is batch) == fits, size
+        crossed += after is not batch
+        batch = after
+    assert crossed > 20
+
+
 def learn(accumulate: Accumulator, ratio: float) -> None:
     batch = append(accumulate)
     drain(accumulate)
@@ -365,6 +384,15 @@ def test_a_switch_is_forced_after_twice_batch_size_although_a_batch_is_open() ->
             append(accumulate, partition=partition, value=b"v" * 20)
     longest = max(runs(found))
     assert 2000 / (29 + 61) < longest <= 2000 / 29 + 1
+
+
+def test_a_forced_switch_is_not_missed_on_the_short_way() -> None:
+    accumulate = accumulator({"t": [0] * 50}, batch_size=1000, linger_ms=10_000)
+    found = [append(accumulate, partition=None, value=b"v" * 40).partition]
+    for _ in range(30):
+        append(accumulate, partition=found[-1], value=b"v" * 500)  # closes the batch before, and is in the next
+        found += [append(accumulate, partition=None, value=b"v" * 40).partition for _ in range(8)]
+    assert 2000 / (48 + 61) < max(runs(found)) <= 2000 / 48 + 1
 
 
 def test_the_sticky_partition_is_drawn_anew_when_it_has_lost_its_leader() -> None:

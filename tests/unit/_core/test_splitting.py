@@ -31,6 +31,12 @@ def test_a_batch_no_larger_than_batch_size_is_halved_at_once() -> None:
     assert [part.count for part in split_batch(in_flight(*[b"v" * 100] * 40), 100_000, 1.0)] == [20, 20]
 
 
+def test_a_split_batch_is_halved_even_if_batch_size_is_less() -> None:
+    batch = in_flight(*[b"v" * 100] * 40)
+    batch.is_split = True
+    assert [part.count for part in split_batch(batch, 1000, 1.0)] == [20, 20]
+
+
 def test_what_was_split_is_halved_until_single_records_are_left() -> None:
     batches = [in_flight(*[b"v" * 100] * 16)]
     counts: list[list[int]] = []
