@@ -71,7 +71,7 @@ class Admission(Appender):
             accepted: take it over now, without a task that waits for it (submit_nowait).
 
         Returns:
-            The entry. If it `is_granted` already, redeem it without parking; otherwise `take_woken` returns it in time.
+            The entry. Unless it `has_to_park`, redeem it without parking; otherwise `take_woken` returns it in time.
             An accepted one is returned by `take_woken` only if it fails; otherwise its `batch` is set one day.
 
         Raises:
@@ -101,7 +101,10 @@ class Admission(Appender):
             self._admit(state, pending)
             self._grant()
             if self._woken and self._woken[-1] is pending:
-                self._woken.pop()  # its task has not parked
+                if next(iter(state.line)) is pending:
+                    self._woken.pop()  # its task has not parked
+                else:
+                    pending.is_behind = True
             self._append_accepted(state, now)
         else:
             (state.absent if state.is_known else state.line)[pending] = None

@@ -38,6 +38,7 @@ class PendingAppend:
         topic, partition, key, value, headers, timestamp_ms: the record; key, value and headers are dropped at the end.
         enqueued_at, deadline: monotonic seconds.
         charge: the bytes of buffer_memory that it needs.
+        is_behind: it was granted at once, but stands behind others whose tasks have yet to run (see `has_to_park`).
         accepted: submit_nowait took it: it is charged already, nobody parks on it, and its Delivery points here first.
         flush_epoch: of an accepted one: the flush() calls that wait for it are those with this epoch or a later one.
         batch, index: where the record is, once appended.
@@ -57,6 +58,7 @@ class PendingAppend:
         "flush_epoch",
         "headers",
         "index",
+        "is_behind",
         "key",
         "partition",
         "state",
@@ -92,6 +94,7 @@ class PendingAppend:
         self.charge = charge
         self.accepted = accepted
         self.flush_epoch = 0
+        self.is_behind = False
         self.state = PendingState.FOR_TOPIC
         self.batch: ProducerBatch | None = None
         self.index = 0
@@ -107,6 +110,15 @@ class PendingAppend:
     def is_granted(self) -> bool:
         """Whether it may be redeemed now (or its error be had by redeeming it): there is nothing left to wait for."""
         return self.state not in _STILL_WAITING
+
+    @property
+    def has_to_park(self) -> bool:
+        """Whether its task must wait until `take_woken` returns it, though it may be granted already.
+
+        Were it to run first, its redeem would append those before it, too: 1. A is granted, its task does not know yet
+        2. B is granted at once, and redeems 3. A's task is cancelled, and its record is in a batch.
+        """
+        return self.is_behind or self.state in _STILL_WAITING
 
     def settle(self, state: PendingState) -> None:
         """End the wait; the record's bytes are let go."""

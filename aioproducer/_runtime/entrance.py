@@ -184,10 +184,10 @@ class Entrance:
         pending = self.enqueue(record, accepted=False)
         runtime = self.running()
         try:
-            if pending.is_granted:
-                await runtime.backend.yield_now()
-            else:
+            if pending.has_to_park:
                 await park(runtime, pending)
+            else:
+                await runtime.backend.yield_now()
         except BaseException as error:
             runtime.accumulator.cancel(pending)
             runtime.wake()

@@ -194,7 +194,8 @@ class Calls:
         elif drawn < 0.56 and not self._scenario.is_patient:
             partition = known
         call = Call(len(self.calls), topic, partition, self._clock.now)
-        call.is_grown = partition is not None and partition >= known
+        surely = 1 if "recreate_topic" in self._scenario.faults else known
+        call.is_grown = partition is not None and partition >= surely
         call.is_nowait = rng.random() < 0.4
         self.calls.append(call)
         low, high = self._scenario.values
@@ -212,7 +213,7 @@ class Calls:
             return
         pending.callbacks = [(0, call)]
         self.waiting.setdefault(call.topic, {})[call] = None
-        if pending.is_granted:  # the shell yields once, without parking
+        if not pending.has_to_park:  # the shell yields once, without parking
             call.is_woken = True
             self._clock.after(0.0, self._resume, call)
             return
@@ -440,7 +441,8 @@ class Calls:
                 self.batches[pending.batch] = None
                 continue
             assert call.pending is pending
-            total += pending.charge
+            if pending.error is None:
+                total += pending.charge
         for calls in self.waiting.values():
             total += sum(c.pending.charge for c in calls if c.pending and c.pending.state is PendingState.GRANTED)
         return total

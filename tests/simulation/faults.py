@@ -40,9 +40,12 @@ class Faults:
         self._network = network
         self._rng = rng
         self._trace = trace
+        self._is_healed = False
 
     def strike(self) -> None:
-        """Let one of the scenario's faults happen."""
+        """Let one of the scenario's faults happen, unless all was healed."""
+        if self._is_healed:
+            return
         kind = self._rng.choice(self._scenario.faults)
         self._trace("FAULT", kind)
         getattr(self, kind)()
@@ -51,6 +54,7 @@ class Faults:
     def heal(self) -> None:
         """Repair everything."""
         self._trace("heal")
+        self._is_healed = True
         for node in self._cluster.state.nodes.values():
             if not node.is_alive:
                 self._cluster.state.start_node(node.id)

@@ -40,6 +40,7 @@ class Connection:
     __slots__ = (
         "broker_id",
         "held_until",
+        "inbox",
         "is_broker_gone",
         "is_closed",
         "is_open",
@@ -62,6 +63,7 @@ class Connection:
         self.last_arrival = 0.0
         self.last_reply = 0.0
         self.outbox: deque[Send] = deque()
+        self.inbox: deque[tuple[Message, int, int]] = deque()  # (request, version, correlation id), not handled yet
         self.on_wire: dict[int, list[ProducerBatch]] = {}  # by correlation id
 
     def __repr__(self) -> str:
@@ -261,14 +263,21 @@ class Network:
     def _arrive(self, connection: Connection, message: Message, version: int, correlation_id: int) -> None:
         if connection.is_broker_gone:
             return
-        free_at = max(connection.held_until, self.stuck_until.get(connection.broker_id, 0.0))
-        if free_at > self._clock.now:
-            self._clock.at(free_at, self._arrive, connection, message, version, correlation_id)
-            return
-        self._trace("arrives", connection, correlation_id, message)
-        self.dispatch(
-            self._cluster.handle(connection.broker_id, connection, message, version, correlation_id, self._clock.now)
-        )
+        connection.inbox.append((message, version, correlation_id))
+        if len(connection.inbox) == 1:
+            self._deliver(connection)
+
+    def _deliver(self, connection: Connection) -> None:
+        inbox = connection.inbox
+        while inbox and not connection.is_broker_gone:
+            free_at = max(connection.held_until, self.stuck_until.get(connection.broker_id, 0.0))
+            if free_at > self._clock.now:
+                self._clock.at(free_at, self._deliver, connection)
+                return
+            message, version, correlation_id = inbox.popleft()
+            self._trace("arrives", connection, correlation_id, message)
+            now = self._clock.now
+            self.dispatch(self._cluster.handle(connection.broker_id, connection, message, version, correlation_id, now))
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -117,7 +117,8 @@ def draw(seed: int) -> Scenario:
     if rng.random() < 0.3:
         topics["made-later"] = 0
     values = rng.choice(((8, 20), (8, 60), (20, 200), (8, 800)))
-    settings = _settings(rng, values, is_patient=is_patient)
+    latency = rng.choice(((0.0002, 0.001), (0.0005, 0.02), (0.005, 0.05)))
+    settings = _settings(rng, values, latency[1], is_patient=is_patient)
     topic_settings: dict[str, str] = {}
     if rng.random() < 0.2:
         topic_settings["max.message.bytes"] = str(rng.randint(values[1] + 100, 3 * values[1] + 500))
@@ -134,7 +135,7 @@ def draw(seed: int) -> Scenario:
         calls=calls,
         duration=duration,
         values=values,
-        latency=rng.choice(((0.0002, 0.001), (0.0005, 0.02), (0.005, 0.05))),
+        latency=latency,
         poll_lateness=rng.choice((0.0, 0.0005, 0.01)),
         write_lateness=rng.choice((0.0, 0.0005, 0.02)),
         is_trio=rng.random() < 0.5,
@@ -164,9 +165,13 @@ def _faults(rng: Random, *, is_patient: bool) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def _settings(rng: Random, values: tuple[int, int], *, is_patient: bool) -> dict[str, Any]:
+def _settings(rng: Random, values: tuple[int, int], latency: float, *, is_patient: bool) -> dict[str, Any]:
     linger_ms = rng.choice((0, 1, 5, 20, 100))
     request_timeout_ms = rng.choice((60, 200, 1000))
+    setup_ms = rng.choice((100, 500))
+    if is_patient:  # a request that is answered as soon as can be must not be too late
+        request_timeout_ms = max(request_timeout_ms, int(latency * 10_000))
+        setup_ms = max(setup_ms, int(latency * 10_000))
     lifetime_ms = rng.choice((20, 200, 1000, 5000))
     delivery_ms = 3_600_000 if is_patient else linger_ms + request_timeout_ms + lifetime_ms
     batch_size = rng.choice((0, 200, 1000, 4000))
@@ -186,7 +191,7 @@ def _settings(rng: Random, values: tuple[int, int], *, is_patient: bool) -> dict
         "reconnect_backoff_max_ms": rng.choice((50, 500)),
         "metadata_max_age_ms": rng.choice((100, 1000, 300_000)),
         "metadata_recovery_rebootstrap_trigger_ms": rng.choice((100, 1000, 300_000)),
-        "socket_connection_setup_timeout_ms": rng.choice((100, 500)),
+        "socket_connection_setup_timeout_ms": setup_ms,
         "socket_connection_setup_timeout_max_ms": 1000,
         "connections_max_idle_ms": rng.choice((50, 1000, 540_000, -1)),
         "max_in_flight_requests_per_connection": rng.choice((1, 2, 5, 5, 5)),

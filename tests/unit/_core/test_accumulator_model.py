@@ -77,7 +77,7 @@ class History:
                 self.waiting[pending] = value
         else:
             self.waiting[pending] = value
-            if pending.is_granted:
+            if not pending.has_to_park:
                 self.granted.append(pending)
 
     def take_woken(self) -> None:

@@ -112,6 +112,25 @@ def test_a_new_call_does_not_pass_one_that_is_granted_but_has_not_appended() -> 
     assert append(accumulate).count == 1
 
 
+def test_a_call_granted_behind_one_that_was_not_told_yet_is_told_after_it() -> None:
+    # Otherwise it could run first and append the other's record, whose task may be cancelled still.
+    accumulate = full()
+    first = enqueue(accumulate, value=b"1")
+    deliver(accumulate, 3)
+    second = enqueue(accumulate, value=b"2")
+    assert second.is_granted
+    assert second.has_to_park
+    assert accumulate.take_woken() == [first, second]
+
+
+def test_a_call_granted_with_nobody_before_it_needs_not_park() -> None:
+    accumulate = accumulator()
+    accumulate.update_topics(cluster({"t": [0]}), 0.0)
+    pending = enqueue(accumulate)
+    assert not pending.has_to_park
+    assert accumulate.take_woken() == []
+
+
 def test_whoever_redeems_first_appends_what_was_granted_before() -> None:
     accumulate = full(linger_ms=1000)
     waiting = [enqueue(accumulate, value=b"%d" % i) for i in range(3)]
