@@ -13,6 +13,7 @@ is appended as soon as nobody stands before it.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +81,8 @@ class Admission(Appender):
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
         if self.closed_error is not None:
-            raise self.closed_error
+            # A copy: each raise adds to an error's traceback, and many calls may come.
+            raise copy.copy(self.closed_error) from self.closed_error.__cause__
         pending = PendingAppend(
             topic,
             partition,
@@ -162,7 +164,8 @@ class Admission(Appender):
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
         if self.closed_error is not None:
-            raise self.closed_error
+            # A copy: each raise adds to an error's traceback, and many calls may come.
+            raise copy.copy(self.closed_error) from self.closed_error.__cause__
         pending = PendingTopic(topic, enqueued_at=now, deadline=deadline)
         state = self._state(topic)
         if state.is_known:

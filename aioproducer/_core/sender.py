@@ -177,8 +177,12 @@ class Sender:
         self._accumulator.close(ProducerClosedError("the producer is closed"))
 
     def abort(self, error: KafkaError, now: float) -> None:
-        """Fail everything that waits for its outcome with the error; the next poll tells which batches those were."""
-        self.begin_close(now)
+        """Fail everything with the error, calls that wait or come later included.
+
+        The next poll tells which batches those were.
+        """
+        self._has_news = True
+        self._accumulator.close(error)
         self._fail_all(error)
 
     # ── told: connections ────────────────────────────────────────────────────────────────────────────────────────────

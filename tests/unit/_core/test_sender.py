@@ -642,6 +642,17 @@ def test_abort_fails_what_is_queued_and_what_is_in_flight_at_once_each_with_the_
     assert shell.sender.is_drained
 
 
+def test_abort_gives_its_error_to_calls_that_wait_and_to_those_that_come_later() -> None:
+    shell = Shell().start()
+    error = ProducerClosedError("closed by force")
+    waiting = shell.accumulator.wait_for_topic("not-known", shell.now, shell.now + 60)
+    shell.sender.abort(error, shell.now)
+    assert waiting.error is error
+    with pytest.raises(ProducerClosedError, match="closed by force") as caught:
+        shell.accumulator.wait_for_topic("not-known", shell.now, shell.now + 60)
+    assert caught.value is not error
+
+
 def test_after_a_fatal_error_everything_fails_with_it_and_nothing_is_sent() -> None:
     shell = Shell(brokers=(1, 2)).start(topic_answer(leaders=(1, 2)))
     first, second = shell.send(0), shell.send(1)
