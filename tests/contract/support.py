@@ -108,20 +108,19 @@ class Network:
     Attributes:
         attempts: how many connections were asked for.
         open_count: how many are open.
+        bug: raised from the next sends; what no network does, so it stands for a bug of the producer.
     """
 
     attempts: int = 0
     open_count: int = 0
     is_held: bool = False
-    is_down: bool = False
+    bug: Exception | None = None
     _streams: set[_Stream] = field(default_factory=lambda: set[_Stream]())
     _released: anyio.Event | None = None
 
     async def connect(self, host: str, port: int) -> ByteStream:
         """The `connect` of a Producer."""
         self.attempts += 1
-        if self.is_down:
-            raise ConnectionRefusedError(111, "Connection refused")
         stream = _Stream(self, await anyio.connect_tcp(host, port))
         self._streams.add(stream)
         self.open_count += 1
@@ -167,6 +166,8 @@ class _Stream(ByteStream):
 
     async def send(self, item: bytes) -> None:
         await self._network.passage()
+        if self._network.bug is not None:
+            raise self._network.bug
         await self.inner.send(item)
 
     async def send_eof(self) -> None:
