@@ -43,8 +43,9 @@ async def test_connections_cut_while_records_flow_cost_nothing(cluster: Cluster)
             if number % 50 == 0:
                 await anyio.sleep(0.002)
         with anyio.fail_after(30):
-            places = [(metadata.partition, metadata.offset) for metadata in [await each for each in deliveries]]
+            await producer.flush()
         tasks.cancel_scope.cancel()
+    places = [(delivery.result().partition, delivery.result().offset) for delivery in deliveries]
     assert network.attempts > 3
     log = await cluster.read(topic)
     assert {(record.partition, record.offset): record.value for record in log} == {
