@@ -1,0 +1,344 @@
+"""Bugs to plant into the core, so that the simulation can show that it would have noticed them.
+
+Each is a mistake that somebody could make in a line or two. Those at the end are the ones that the Java producer has,
+or had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aioproducer._core.batch import BatchState, ProducerBatch
+from tests.simulation.presets import inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.sender import Sender
+
+# Any, here and below: parts of the core that are private to it, and replaced.
+Plant = "Callable[[Sender, Accumulator], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedBug:
+    """A mistake, in words and in deed."""
+
+    name: str
+    text: str
+    plant: Callable[[Sender, Accumulator], None]
+
+
+def _sequence_assigned_twice(sender: Sender, accumulator: Accumulator) -> None:
+    sequences = inside(sender, "_sequences")
+    number = sequences._number
+
+    def without_advancing(known: Any, batch: ProducerBatch) -> None:
+        number(known, batch)
+        known.next_sequence = batch.base_sequence
+
+    sequences._number = without_advancing
+
+
+def _epoch_not_bumped(sender: Sender, accumulator: Accumulator) -> None:
+    inside(sender, "_sequences")._bump = lambda: None
+
+
+def _sequence_wraps_one_early(sender: Sender, accumulator: Accumulator) -> None:
+    sequences = inside(sender, "_sequences")
+    number = sequences._number
+
+    def modulo_the_largest(known: Any, batch: ProducerBatch) -> None:
+        number(known, batch)
+        known.next_sequence = (batch.base_sequence + batch.count) % (2**31 - 1)
+
+    sequences._number = modulo_the_largest
+
+
+def _requeued_at_the_tail(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+
+    def put_back(batch: ProducerBatch, now: float) -> None:
+        queue = core._queue_of(batch)
+        batch.is_queued = True
+        place = len(queue.batches) - (queue.open_batch is not None)
+        queue.batches.insert(place, batch)
+        core._schedule.place(queue, now)
+
+    core._put_back = put_back
+
+
+def _new_batch_wakes_nobody(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    open_batch = core._open_batch
+
+    def quietly(*arguments: Any) -> ProducerBatch:
+        before = core.needs_wake
+        batch: ProducerBatch = open_batch(*arguments)
+        core.needs_wake = before
+        return batch
+
+    core._open_batch = quietly
+
+
+def _woken_call_forgotten(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    take = core.take_woken
+    core.take_woken = lambda: take()[:2]
+
+
+def _completed_again_by_a_late_answer(sender: Sender, accumulator: Accumulator) -> None:
+    produce = inside(sender, "_produce")
+    is_open = produce._is_open
+
+    def always(batch: ProducerBatch) -> bool:
+        if not is_open(batch):
+            produce.completed.append(batch)
+        return batch.state is not BatchState.DONE
+
+    produce._is_open = always
+
+
+def _memory_released_early(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    give_up = core._give_up
+
+    def at_once(batch: ProducerBatch, now: float) -> None:
+        give_up(batch, now)
+        batch.holds_memory = False
+
+    core._give_up = at_once
+
+
+def _memory_never_released(sender: Sender, accumulator: Accumulator) -> None:
+    produce = inside(sender, "_produce")
+    is_open = produce._is_open
+
+    def without_release(batch: ProducerBatch) -> bool:
+        if batch.state is BatchState.DONE:
+            return False
+        opened: bool = is_open(batch)
+        return opened
+
+    produce._is_open = without_release
+
+
+def _waiting_call_overtaken(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    admit = core._admit
+
+    def and_leave_open(state: Any, pending: Any) -> None:
+        admit(state, pending)
+        core._appendable[state.name] = state
+        core._open_topics = core._appendable
+
+    core._admit = and_leave_open
+
+
+def _cancelled_call_kept(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    core._leave_line = lambda pending: None
+
+
+def _cancelled_grant_kept(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    after_leaving = core._after_leaving
+
+    def without_granting(pending: Any) -> None:
+        grant = core._grant
+        core._grant = lambda: None
+        after_leaving(pending)
+        core._grant = grant
+
+    core._after_leaving = without_granting
+
+
+def _refusal_clears_older_doubt(sender: Sender, accumulator: Accumulator) -> None:
+    produce = inside(sender, "_produce")
+    begin = produce.begin_request
+
+    def without_doubt(*arguments: Any) -> Any:
+        begun = begin(*arguments)
+        for entry in begun[0].entries if begun is not None else ():
+            object.__setattr__(entry, "was_in_doubt", False)
+        return begun
+
+    produce.begin_request = without_doubt
+
+
+def _parts_of_a_split_never_expire(sender: Sender, accumulator: Accumulator) -> None:
+    inside(accumulator)._split_expiry_add = lambda part: None
+
+
+def _flush_ends_with_the_split(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    enter = core._enter
+
+    def as_of_now(state: Any, batch: ProducerBatch) -> None:
+        batch.flush_epoch = core._flushes.epoch
+        enter(state, batch)
+
+    core._enter = as_of_now
+
+
+def _lost_request_forgotten(sender: Sender, accumulator: Accumulator) -> None:
+    inside(sender, "_produce")._lose = lambda entries, error, now: None
+
+
+def _not_muted(sender: Sender, accumulator: Accumulator) -> None:
+    inside(sender, "_produce")._is_muting = False
+
+
+def _deadline_ignores_retries(sender: Sender, accumulator: Accumulator) -> None:
+    schedule = inside(accumulator, "_schedule")
+
+    def without_retries() -> float:
+        first = next(iter(schedule._lingering), None)
+        return float("inf") if first is None else first.created_at + schedule._linger
+
+    schedule.next_change = without_retries
+
+
+def _deadline_in_the_past(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(sender)
+    deadline = core.deadline
+
+    def at_once(now: float) -> float | None:
+        due: float | None = deadline(now)
+        return due if due is None or sender.is_drained else now
+
+    core.deadline = at_once
+
+
+def _java_renumbers_what_may_be_written(sender: Sender, accumulator: Accumulator) -> None:
+    sequences = inside(sender, "_sequences")
+    reset = sequences._reset
+
+    def of_all(tp: Any, known: Any) -> Any:
+        doubtful = [batch for batch in known.outstanding if batch.possibly_written]
+        for batch in doubtful:
+            batch.possibly_written = False
+        doomed = reset(tp, known)
+        for batch in doubtful:
+            batch.possibly_written = True
+        return doomed
+
+    sequences._reset = of_all
+
+
+def _java_ignores_a_first_flight_that_expires(sender: Sender, accumulator: Accumulator) -> None:
+    sequences = inside(sender, "_sequences")
+    on_failed = sequences.on_failed
+
+    def if_it_was_retried(batch: ProducerBatch) -> None:
+        known = sequences._state_of(batch)
+        if known is not None and batch.possibly_written and batch.attempts == 0:
+            sequences._drop(known, batch)
+        else:
+            on_failed(batch)
+
+    sequences.on_failed = if_it_was_retried
+
+
+def _java_sends_five_before_the_first_answer(sender: Sender, accumulator: Accumulator) -> None:
+    sequences = inside(sender, "_sequences")
+    can_number = sequences._can_number
+
+    def without_answer(known: Any) -> bool:
+        had_ack, known.has_ack = known.has_ack, True
+        can: bool = can_number(known)
+        known.has_ack = had_ack
+        return can
+
+    sequences._can_number = without_answer
+
+
+def _java_stops_at_a_partition_that_may_not_send(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    drain = core.drain
+    served = core._schedule.serve_last
+    blocked: dict[int, ProducerBatch] = {}
+
+    def until_blocked(node_id: int, now: float, max_size: int, can_send: Callable[[ProducerBatch], bool]) -> Any:
+        blocked.pop(node_id, None)
+
+        def and_then_none(batch: ProducerBatch) -> bool:
+            if node_id in blocked:
+                return False
+            if can_send(batch):
+                return True
+            blocked[node_id] = batch  # the queue stays first, and the next drain begins with it
+            return False
+
+        return drain(node_id, now, max_size, and_then_none)
+
+    core._schedule.serve_last = served
+    core.drain = until_blocked
+
+
+def _java_wraps_with_plain_arithmetic(sender: Sender, accumulator: Accumulator) -> None:
+    """Order of the in-flight set and of the queue by plain comparison; KAFKA's TransactionManager."""
+    core = inside(accumulator)
+
+    def put_back(batch: ProducerBatch, now: float) -> None:
+        queue = core._queue_of(batch)
+        batch.is_queued = True
+        place = 0
+        for other in queue.batches:
+            if not other.has_sequence or batch.base_sequence < other.base_sequence:
+                break
+            place += 1
+        queue.batches.insert(place if batch.has_sequence else 0, batch)
+        core._schedule.place(queue, now)
+
+    core._put_back = put_back
+
+
+BUGS: Final = (
+    PlantedBug("sequence assigned twice", "two batches get the same sequence number", _sequence_assigned_twice),
+    PlantedBug("epoch not bumped", "after a gap the partition begins at 0 again in the same epoch", _epoch_not_bumped),
+    PlantedBug("wrap off by one", "2**31 - 1 is skipped when sequences wrap", _sequence_wraps_one_early),
+    PlantedBug("requeue at the tail", "a batch to be sent again goes behind later ones", _requeued_at_the_tail),
+    PlantedBug("lost wake-up", "a new batch does not set needs_wake", _new_batch_wakes_nobody),
+    PlantedBug("woken call forgotten", "take_woken returns two entries and drops the rest", _woken_call_forgotten),
+    PlantedBug("double completion", "a late answer completes an expired batch again", _completed_again_by_a_late_answer),
+    PlantedBug("memory released early", "a batch that expires in flight frees its memory", _memory_released_early),
+    PlantedBug("memory never released", "a late answer does not free the memory", _memory_never_released),
+    PlantedBug("waiter overtaken", "new calls append while others wait", _waiting_call_overtaken),
+    PlantedBug("cancelled waiter kept", "a cancelled call stays in its line", _cancelled_call_kept),
+    PlantedBug("cancelled grant kept", "the memory of a cancelled call wakes nobody", _cancelled_grant_kept),
+    PlantedBug("older doubt cleared", "a refusal says not written of an earlier attempt too", _refusal_clears_older_doubt),
+    PlantedBug("parts never expire", "the parts of a split do not expire", _parts_of_a_split_never_expire),
+    PlantedBug("flush ends with the split", "flush does not wait for the parts of a split", _flush_ends_with_the_split),
+    PlantedBug("lost request forgotten", "batches of a lost connection are not sent again", _lost_request_forgotten),
+    PlantedBug("not muted", "without idempotence a partition has two requests under way", _not_muted),
+    PlantedBug("retry not timed", "deadline() leaves the retries out", _deadline_ignores_retries),
+    PlantedBug("busy loop", "deadline() asks for another poll at once", _deadline_in_the_past),
+    PlantedBug(
+        "re-sequenced in doubt",
+        "a batch that may have been written gets a new number (Java does that)",
+        _java_renumbers_what_may_be_written,
+    ),
+    PlantedBug(
+        "first flight ignored",
+        "a batch that expires on its first flight leaves no mark (Java does that)",
+        _java_ignores_a_first_flight_that_expires,
+    ),
+    PlantedBug(
+        "five before the first answer",
+        "a leader without state is sent several batches at once (Java does that)",
+        _java_sends_five_before_the_first_answer,
+    ),
+    PlantedBug(
+        "plain arithmetic",
+        "sequences are compared without regard to the wrap (Java does that)",
+        _java_wraps_with_plain_arithmetic,
+    ),
+    PlantedBug(
+        "drain stops",
+        "a partition that may not send stops its whole broker (Java does that)",
+        _java_stops_at_a_partition_that_may_not_send,
+    ),
+)
