@@ -215,7 +215,7 @@ class Admission(Appender):
                 self._refuse(state, state.error)
 
     def tick(self, now: float) -> None:
-        """Fail the waits whose deadline has come; to be called at each poll."""
+        """Take over what the time has brought, and fail the waits whose deadline has come; called first in each poll."""
         self._latest = now
         while (waiting := self._deadlines.pop_due(now)) is not None:
             if isinstance(waiting, PendingTopic):

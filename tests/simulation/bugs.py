@@ -303,13 +303,17 @@ BUGS: Final = (
     PlantedBug("requeue at the tail", "a batch to be sent again goes behind later ones", _requeued_at_the_tail),
     PlantedBug("lost wake-up", "a new batch does not set needs_wake", _new_batch_wakes_nobody),
     PlantedBug("woken call forgotten", "take_woken returns two entries and drops the rest", _woken_call_forgotten),
-    PlantedBug("double completion", "a late answer completes an expired batch again", _completed_again_by_a_late_answer),
+    PlantedBug(
+        "double completion", "a late answer completes an expired batch again", _completed_again_by_a_late_answer
+    ),
     PlantedBug("memory released early", "a batch that expires in flight frees its memory", _memory_released_early),
     PlantedBug("memory never released", "a late answer does not free the memory", _memory_never_released),
     PlantedBug("waiter overtaken", "new calls append while others wait", _waiting_call_overtaken),
     PlantedBug("cancelled waiter kept", "a cancelled call stays in its line", _cancelled_call_kept),
     PlantedBug("cancelled grant kept", "the memory of a cancelled call wakes nobody", _cancelled_grant_kept),
-    PlantedBug("older doubt cleared", "a refusal says not written of an earlier attempt too", _refusal_clears_older_doubt),
+    PlantedBug(
+        "older doubt cleared", "a refusal says not written of an earlier attempt too", _refusal_clears_older_doubt
+    ),
     PlantedBug("parts never expire", "the parts of a split do not expire", _parts_of_a_split_never_expire),
     PlantedBug("flush ends with the split", "flush does not wait for the parts of a split", _flush_ends_with_the_split),
     PlantedBug("lost request forgotten", "batches of a lost connection are not sent again", _lost_request_forgotten),

@@ -151,7 +151,9 @@ class Calls:
 
     def submit(self) -> Call:
         """Make one call."""
-        call, key, value = self._draw()
+        return self._submit(*self._draw())
+
+    def _submit(self, call: Call, key: bytes | None, value: bytes) -> Call:
         now = self._clock.now
         timestamp = int(now * 1000)
         arguments = (call.topic, call.named_partition, key, value, None)
@@ -179,6 +181,11 @@ class Calls:
         self._wake()
         return call
 
+    def probe(self) -> list[Call]:
+        """Make a call for each partition, when all is well again; none of them may fail."""
+        known = [(topic, index) for topic, count in self._scenario.topics.items() for index in range(max(1, count))]
+        return [self._submit(*self._call(topic, index)) for topic, index in known]
+
     def _draw(self) -> tuple[Call, bytes | None, bytes]:
         rng = self._rng
         topics = list(self._scenario.topics)
@@ -193,14 +200,18 @@ class Calls:
             key = b"k%d" % int(rng.random() * 10)
         elif drawn < 0.56 and not self._scenario.is_patient:
             partition = known
-        call = Call(len(self.calls), topic, partition, self._clock.now)
+        call, _, value = self._call(topic, partition)
         surely = 1 if "recreate_topic" in self._scenario.faults else known
         call.is_grown = partition is not None and partition >= surely
         call.is_nowait = rng.random() < 0.4
+        return call, key, value
+
+    def _call(self, topic: str, partition: int | None) -> tuple[Call, None, bytes]:
+        call = Call(len(self.calls), topic, partition, self._clock.now)
         self.calls.append(call)
         low, high = self._scenario.values
         value = b"%d" % call.number
-        return call, key, value.ljust(low + int(rng.random() * (high - low)), b".")
+        return call, None, value.ljust(low + int(self._rng.random() * (high - low)), b".")
 
     def _after_enqueue(self, call: Call, pending: PendingAppend) -> None:
         if call.is_nowait:

@@ -8,6 +8,7 @@ from aioproducer._records.decode import decode_batch
 from aioproducer.delivery import follow_split
 from aioproducer.errors import DeliveryTimeoutError
 from tests.simulation.calls import Violation
+from tests.simulation.presets import inside
 
 if TYPE_CHECKING:
     from aioproducer.testing._broker.partition import Partition
@@ -30,6 +31,9 @@ def examine(history: History) -> None:
     _examine_logs(history)
     if history.scenario.is_patient:
         _examine_patience(history)
+    if history.scenario.is_sparse:
+        _examine_promptness(history)
+    _examine_probes(history)
 
 
 def examine_memory(history: History) -> None:
@@ -50,6 +54,16 @@ def examine_memory(history: History) -> None:
     used = statistics.buffer_total_bytes - statistics.buffer_available_bytes
     if used != held + reserved:
         raise Violation(f"{used} bytes of buffer_memory are taken; batches hold {held}, waiting records {reserved}")
+
+
+def examine_line(history: History) -> None:
+    """Whether nobody waits for memory that is there."""
+    accumulator = history.accumulator
+    line = inside(accumulator, "_memory_line")
+    if line:
+        first = next(iter(line))
+        if first.charge <= accumulator.statistics().buffer_available_bytes:
+            raise Violation(f"{first} waits for {first.charge} bytes, which are free")
 
 
 def _examine_outcomes(history: History) -> None:
@@ -186,3 +200,32 @@ def _examine_patience(history: History) -> None:
     for call in history.calls.calls:
         if call.error is not None and not call.is_grown:
             raise Violation(f"{call} failed in spite of all patience: {call.error!r}")
+
+
+def _examine_promptness(history: History) -> None:
+    """With nothing else to do, nothing waits for longer than its backoffs: each timer is set."""
+    config = history.scenario.config
+    limit = (
+        1
+        + (
+            2 * config.request_timeout_ms
+            + config.linger_ms
+            + 10 * (config.retry_backoff_max_ms + config.reconnect_backoff_max_ms)
+        )
+        / 1000
+    )
+    for call in history.calls.calls:
+        if call.accepted_at is not None and call.done_at is not None and call.done_at > call.accepted_at + limit:
+            raise Violation(f"{call} took {call.done_at - call.accepted_at:.3f} s, with little to wait for")
+
+
+def _examine_probes(history: History) -> None:
+    """The faults over, and some time after, the producer must work as if nothing had been."""
+    config = history.scenario.config
+    if config.delivery_timeout_ms < config.linger_ms + config.request_timeout_ms + 1000 or config.retries < 100:
+        return  # too little time for a lost connection in between
+    if config.request_timeout_ms < history.scenario.latency[1] * 10_000:
+        return  # answers may be too late for no fault of anybody's
+    for call in history.probes:
+        if call.refusal is not None or call.error is not None:
+            raise Violation(f"{call}, made when all was well again, failed: {call.refusal or call.error}")

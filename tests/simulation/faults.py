@@ -46,9 +46,10 @@ class Faults:
         """Let one of the scenario's faults happen, unless all was healed."""
         if self._is_healed:
             return
-        kind = self._rng.choice(self._scenario.faults)
-        self._trace("FAULT", kind)
-        getattr(self, kind)()
+        for _ in range(self._rng.choice((1, 1, 2, 4))):  # they are worst in company
+            kind = self._rng.choice(self._scenario.faults)
+            self._trace("FAULT", kind)
+            getattr(self, kind)()
         self._network.poll_cluster()
 
     def heal(self) -> None:
@@ -103,6 +104,15 @@ class Faults:
 
     def refuse(self) -> None:
         self._set(Fault(Effect.FAIL, code=self._rng.choice(REFUSALS), api=ApiKey.PRODUCE))
+
+    def refuse_long(self) -> None:
+        fault = Fault(Effect.FAIL, code=19, api=ApiKey.PRODUCE)
+        topic, index = self._partition()
+        if topic is not None:
+            fault.topic, fault.partition = topic, index
+        self._trace("fault set", fault)
+        self._cluster.faults.add(fault)
+        self._clock.after(self._rng.choice((0.1, 0.5, 2.0)), self._cluster.faults.remove, fault)
 
     def fail_batch(self) -> None:
         self._set(Fault(Effect.FAIL, code=self._rng.choice(FAILURES), api=ApiKey.PRODUCE))

@@ -13,7 +13,7 @@ from aioproducer.errors import ProducerClosedError
 from aioproducer.testing._broker import ClusterCore
 from aioproducer.testing._broker.state import Options
 from tests.simulation import evidence
-from tests.simulation.calls import Calls, Violation
+from tests.simulation.calls import Call, Calls, Violation
 from tests.simulation.clock import Clock
 from tests.simulation.faults import Faults
 from tests.simulation.network import Network
@@ -114,7 +114,7 @@ class History:
         self._empty_polls = 0
         self._is_over = False
         self._ended_at = float("inf")
-        self._healed_at = float("inf")
+        self.probes: list[Call] = []
 
     def _cluster(self, rng: Random) -> ClusterCore:
         scenario = self.scenario
@@ -194,7 +194,26 @@ class History:
         self._ended_at = self.clock.now
         if scenario.is_patient or self._rng.random() < 0.5:
             self.faults.heal()
-            self._healed_at = self.clock.now
+            if not scenario.is_patient and scenario.ending == "flush":
+                self._ended_at += evidence.recovery_time(self)
+                self.clock.at(self._ended_at, self._probe)
+                return
+        self._close()
+
+    def _probe(self) -> None:
+        self.trace("probe")
+        self.probes = self.calls.probe()
+        self._close_after_probes(self.clock.now + 10)
+
+    def _close_after_probes(self, limit: float) -> None:
+        if self.clock.now < limit and any(call.done_at is None for call in self.probes):
+            self.clock.after(0.2, self._close_after_probes, limit)
+        else:
+            self._ended_at = self.clock.now
+            self._close()
+
+    def _close(self) -> None:
+        scenario = self.scenario
         if scenario.ending == "flush":
             self.calls.flush()
         elif scenario.ending == "abort":
@@ -238,6 +257,7 @@ class History:
             again = self.sender.poll(now)
             if again:
                 raise Violation(f"the second poll at the same time brought {again}")
+        evidence.examine_line(self)
         self._set_timer(now)
         self._is_over = self._is_finished()
         return len(effects), len(woken)

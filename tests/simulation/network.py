@@ -43,6 +43,7 @@ class Connection:
         "inbox",
         "is_broker_gone",
         "is_closed",
+        "is_closing",
         "is_open",
         "is_writing",
         "last_arrival",
@@ -57,6 +58,7 @@ class Connection:
         self.broker_id = broker_id
         self.is_open = False  # the sender knows that it is usable
         self.is_closed = False  # the sender has been told of its end
+        self.is_closing = False  # the sender has asked for its end
         self.is_broker_gone = False  # nothing arrives any more
         self.is_writing = False
         self.held_until = 0.0  # what is on its way to the broker is stuck until then
@@ -123,6 +125,7 @@ class Network:
         connection = self._links.get(effect.node_id)
         if connection is None:
             return
+        connection.is_closing = True
         if not connection.is_open and self._rng.random() < 0.5:
             self._open(connection)  # the shell had opened it before it saw that it should be closed
         self._clock.after(self._rng.choice((0.0, 0.0005)), self.lose, connection, "")
@@ -307,7 +310,8 @@ class Network:
     def _answer(self, connection: Connection, correlation_id: int, message: Message) -> None:
         if connection.is_closed:
             return
-        connection.on_wire.pop(correlation_id, None)
+        if not connection.is_closing:  # otherwise the sender waits for the end
+            connection.on_wire.pop(correlation_id, None)
         self._trace("answered", connection, correlation_id, message)
         self._sender.on_response(connection.node_id, correlation_id, message, self._clock.now)
         self._wake()

@@ -28,6 +28,7 @@ HARMLESS: Final = (
     "hold_replication",
     "shrink_isr",
     "refuse",
+    "refuse_long",
     "stale_metadata",
     "refuse_metadata",
     "refuse_init",
@@ -38,6 +39,9 @@ HARMLESS: Final = (
 
 HARMFUL: Final = ("fail_batch", "spurious_gap", "fail_topic", "fail_init")
 """Faults that may fail records, and yet must not break a promise."""
+
+QUICK: Final = ("lose_response", "close_at_request", "refuse", "add_partitions", "kill_connection")
+"""Faults after which the producer has no reason to wait for longer than its backoffs."""
 
 FORGETFUL: Final = ("recreate_topic", "forget_producers")
 """Faults by which brokers lose what they have promised to keep; little is promised after them."""
@@ -63,6 +67,7 @@ class Scenario:
         faults: what may go wrong.
         fault_gap: mean time between two faults.
         ending: how the producer is closed.
+        is_sparse: calls are seconds apart and faults are QUICK, so that each record is delivered before the next.
         is_patient: delivery_timeout_ms is so long that, the faults over, everything has to be delivered.
         first_sequence: of each partition, in the first epoch; near 2**31 - 1 so that it wraps.
         first_epoch: of the first producer id, as its broker gives it.
@@ -85,6 +90,7 @@ class Scenario:
     faults: tuple[str, ...]
     fault_gap: float
     ending: str
+    is_sparse: bool
     is_patient: bool
     first_sequence: int
     first_epoch: int
@@ -109,8 +115,11 @@ class Scenario:
 def draw(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     rng = Random(seed)
-    is_patient = rng.random() < 0.35
+    is_sparse = rng.random() < 0.05
+    is_patient = is_sparse or rng.random() < 0.35
     faults = _faults(rng, is_patient=is_patient)
+    if is_sparse:
+        faults = tuple(kind for kind in faults if kind in QUICK)
     brokers = rng.choice((1, 1, 2, 3, 3))
     replication = rng.randint(1, brokers)
     topics = {f"t{index}": rng.choice((1, 1, 2, 3, 6)) for index in range(rng.choice((1, 1, 2, 3)))}
@@ -119,11 +128,13 @@ def draw(seed: int) -> Scenario:
     values = rng.choice(((8, 20), (8, 60), (20, 200), (8, 800)))
     latency = rng.choice(((0.0002, 0.001), (0.0005, 0.02), (0.005, 0.05)))
     settings = _settings(rng, values, latency[1], is_patient=is_patient)
+    if is_sparse:  # nothing but what is due may wake the core
+        settings |= dict.fromkeys(("metadata_max_age_ms", "metadata_recovery_rebootstrap_trigger_ms"), 300_000)
     topic_settings: dict[str, str] = {}
     if rng.random() < 0.2:
         topic_settings["max.message.bytes"] = str(rng.randint(values[1] + 100, 3 * values[1] + 500))
-    calls = rng.randint(150, 330)
-    duration = calls * rng.choice((0.0005, 0.002, 0.005, 0.01, 0.03))
+    calls = rng.randint(10, 40) if is_sparse else rng.randint(120, 280)
+    duration = calls * (rng.uniform(3, 10) if is_sparse else rng.choice((0.0005, 0.002, 0.005, 0.01, 0.03)))
     return Scenario(
         seed=seed,
         settings=settings,
@@ -142,8 +153,9 @@ def draw(seed: int) -> Scenario:
         faults=faults,
         fault_gap=duration / rng.uniform(3, 25),
         ending=rng.choice(("close", "close", "flush", "flush", "early close", "abort")),
+        is_sparse=is_sparse,
         is_patient=is_patient,
-        first_sequence=2**31 - rng.randint(1, 200) if rng.random() < 0.2 else 0,
+        first_sequence=2**31 - rng.choice((3, 30, 100)) if rng.random() < 0.25 else 0,
         first_epoch=2**15 - rng.randint(1, 4) if rng.random() < 0.15 else 0,
         config=ProducerConfig(bootstrap_servers=_bootstrap(brokers), **settings),
     )
@@ -212,6 +224,8 @@ def _choose_guarantee(rng: Random, settings: dict[str, Any], *, is_patient: bool
         return
     settings["enable_idempotence"] = False
     settings["acks"] = rng.choice((-1, -1, 1, 0))
+    if settings["acks"] == -1 and rng.random() < 0.7:
+        settings["max_in_flight_requests_per_connection"] = 1
 
 
 def _versions(rng: Random, settings: Mapping[str, Any]) -> dict[int, int]:

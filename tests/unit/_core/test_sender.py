@@ -421,6 +421,20 @@ def test_a_partition_that_is_not_known_yet_is_asked_for() -> None:
     assert shell.batches() == [[batch]]
 
 
+def test_a_retry_that_finds_its_leader_gone_asks_for_metadata_in_the_same_poll() -> None:
+    # Asked for one poll later, it would wait for whatever event comes next: nothing else is due.
+    shell = Shell(retry_backoff_ms=500, retry_backoff_max_ms=500).start()
+    shell.send()
+    shell.accumulator.wait_for_topic("u", shell.now, shell.now + 60)
+    shell.poll()
+    shell.refuse(19)
+    shell.answer_metadata(topic_answer(error=29, leaders=()), topic_answer("u"))
+    shell.poll(after=0.4)
+    assert not shell.has_request(MetadataRequest)
+    shell.now += 0.1
+    assert [type(e.message) for e in shell.sender.poll(shell.now) if isinstance(e, Send)] == [MetadataRequest]
+
+
 def test_records_for_a_leaderless_partition_keep_the_refreshes_going() -> None:
     shell = Shell().start(topic_answer(leaders=(1, -1)))
     shell.append(1)
