@@ -215,8 +215,9 @@ class Admission(Appender):
                 self._refuse(state, state.error)
 
     def tick(self, now: float) -> None:
-        """Take over what the time has brought, and fail the waits whose deadline has come; called first in each poll."""
+        """Take over what the time has brought and fail the waits whose deadline has come; called first in each poll."""
         self._latest = now
+        self._schedule.advance(now)  # a retry that is due may turn out to have no leader: `leaderless_topics`
         while (waiting := self._deadlines.pop_due(now)) is not None:
             if isinstance(waiting, PendingTopic):
                 state = self._topics[waiting.topic]
