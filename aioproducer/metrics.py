@@ -11,18 +11,16 @@ from typing import Final
 
 TOTALS: Final[dict[str, str]] = {
     "record-send-total": "records put into a Produce request; a record that is sent again counts again",
-    "record-retry-total": "records put back to be sent again",
-    "record-error-total": "records that failed, those refused by the call that sent them included",
+    "record-retry-total": "records put into a Produce request again, after an attempt that failed",
+    "record-error-total": "records that were accepted and failed",
     "batch-split-total": "batches split because the broker found them too large",
     "buffer-exhausted-total": "calls that found no room in buffer_memory within max_block_ms",
-    "request-total": "requests written to any broker",
-    "response-total": "answers read from any broker",
-    "outgoing-byte-total": "bytes written to any broker",
-    "incoming-byte-total": "bytes read from any broker",
+    "request-total": "requests written to any broker; the first of each connection, which asks for versions, apart",
+    "response-total": "answers read from any broker, likewise",
+    "outgoing-byte-total": "bytes of those requests",
+    "incoming-byte-total": "bytes of those answers",
     "connection-creation-total": "connections made",
     "connection-close-total": "connections closed, by either side",
-    "successful-authentication-total": "connections authenticated",
-    "failed-authentication-total": "connections refused by authentication",
 }
 """Names of the totals, and what each counts."""
 
@@ -32,7 +30,6 @@ GAUGES: Final[dict[str, str]] = {
     "buffer-total-bytes": "the setting buffer_memory",
     "buffer-available-bytes": "bytes of buffer_memory not taken by records without an outcome",
     "waiting-threads": "calls that wait for room in buffer_memory (tasks; the name is Java's)",
-    "metadata-age": "seconds since the metadata of the cluster was last fetched; -1 before the first time",
 }
 """Names of the gauges, and what each says."""
 

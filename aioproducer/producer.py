@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 import anyio
 
 from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._runtime.bulk import Bulk
 from aioproducer._runtime.entrance import MISSING, Entrance, State, park, run_pending_calls
+from aioproducer._runtime.figures import statistics_of, status_of
 from aioproducer._runtime.intake import Intake, Prepared
 from aioproducer.config import ProducerConfig
 from aioproducer.delivery import (
@@ -24,11 +26,16 @@ from aioproducer.delivery import (
     record_metadata,
 )
 from aioproducer.errors import (
+    BufferTimeoutError,
     IllegalStateError,
+    KafkaError,
     KafkaTimeoutError,
     ProducerClosedError,
 )
+from aioproducer.metrics import MetricsSnapshot
 from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_topic
+from aioproducer.status import ProducerStatus
+from aioproducer.topic_handle import TopicHandle
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -37,6 +44,11 @@ if TYPE_CHECKING:
     from aioproducer._net.connection import Connector
     from aioproducer._runtime.loop import Runtime
     from aioproducer.config import ProducerSettings
+    from aioproducer.serializers import Serializer
+    from aioproducer.threads import ThreadEntry
+
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
 
 _log = logging.getLogger("aioproducer.producer")
 
@@ -50,6 +62,8 @@ class Producer(Generic[K, V]):
     Args:
         config: a ProducerConfig; or none, and settings by name.
         connect: opens the byte stream to (host, port), for those who must go through a proxy; default: TCP.
+        on_error: called on the loop, with an UndeliveredError, for each batch with failed records that nobody waits for
+            and no callback was given for. They are logged and raised by the next flush() all the same.
         **settings: see ProducerConfig and docs/settings.md.
 
     Raises:
@@ -67,6 +81,7 @@ class Producer(Generic[K, V]):
         config: ProducerConfig | None = None,
         *,
         connect: Connector | None = None,
+        on_error: Callable[[KafkaError], object] | None = None,
         **settings: Unpack[ProducerSettings],
     ) -> None:
         if config is not None and settings:
@@ -75,11 +90,14 @@ class Producer(Generic[K, V]):
         given = self._config.client_id
         self._client_id = f"producer-{next(self._numbers)}" if given is None else given
         self._connect = connect
+        self._on_error = on_error
         self._interceptors = tuple(self._config.interceptors)
-        self._entrance = Entrance(self._config, self._client_id, Intake(self._config, self._interceptors))
+        intake = Intake(self._config.key_serializer, self._config.value_serializer, self._interceptors)
+        self._entrance = Entrance(self._config, self._client_id, intake)
         self._try_append = self._entrance.try_append
         self._runtime: Runtime | None = None
         self._backend: Backend | None = None  # set by the first start
+        self._last_statistics = MetricsSnapshot({})
         for text in self._config.warnings:
             _log.warning("%s: %s", self._client_id, text)
 
@@ -112,6 +130,7 @@ class Producer(Generic[K, V]):
             entrance.close(State.CLOSED)
             raise
         self._backend = self._runtime.backend
+        self._runtime.undelivered.on_error = self._on_error
         entrance.open(self._runtime)
 
     async def close(self, timeout: float | None = None) -> None:
@@ -150,6 +169,7 @@ class Producer(Generic[K, V]):
             await runtime.finished.wait()
         await run_pending_calls(runtime.backend)
         if self._runtime is runtime:
+            self._last_statistics = statistics_of(runtime)
             self._runtime = None
             entrance.close(State.CLOSED)
             self._close_interceptors()
@@ -379,6 +399,32 @@ class Producer(Generic[K, V]):
             delivery.add_done_callback(on_delivery)
         return delivery
 
+    async def send_all(
+        self, records: Iterable[ProducerRecord[K, V]] | AsyncIterable[ProducerRecord[K, V]]
+    ) -> Sequence[RecordMetadata]:
+        """Send many records, in their order, and wait until each has its outcome.
+
+        Reads the source only as fast as there is room, so it may be endless as far as memory goes: what is not
+        acknowledged is bounded by buffer_memory, what is takes 24 bytes a record. Does not wait out linger_ms at the
+        end. Cancelled, or left by an exception of the source, which is raised as it is, the records accepted by then
+        go on; those that fail count as unwatched.
+
+        Args:
+            records: ProducerRecords; any iterable, synchronous or not.
+
+        Returns:
+            The RecordMetadata of each, in the order of the records; made when asked for.
+
+        Raises:
+            SendAllError: some failed, refused ones included; `failures` has the error for the index of each, `results`
+                None in its place. After a timeout of max_block_ms, a close or a fatal error the source is not read
+                any further, and `results` ends there.
+            IllegalStateError: not started, closed, or called from another loop, thread or process.
+        """
+        bulk = Bulk(self._entrance)
+        await bulk.run(records)
+        return bulk.result()
+
     async def flush(self, timeout: float | None = None) -> None:
         """Send what is queued at once, ignoring linger_ms, and wait until everything accepted before this call is done.
 
@@ -428,3 +474,107 @@ class Producer(Generic[K, V]):
             raise fresh(waiting.error)
         assert waiting.view is not None, "a lookup without an error has found the topic"
         return waiting.view
+
+    @overload
+    def topic(self, name: str) -> TopicHandle[K, V]: ...
+
+    @overload
+    def topic(self, name: str, *, value_serializer: Serializer[V2]) -> TopicHandle[K, V2]: ...
+
+    @overload
+    def topic(self, name: str, *, key_serializer: Serializer[K2]) -> TopicHandle[K2, V]: ...
+
+    @overload
+    def topic(
+        self, name: str, *, key_serializer: Serializer[K2], value_serializer: Serializer[V2]
+    ) -> TopicHandle[K2, V2]: ...
+
+    def topic(self, name: str, *, key_serializer: Any = None, value_serializer: Any = None) -> TopicHandle[Any, Any]:
+        """Return a handle that sends to one topic, with serializers of its own where they are given.
+
+        Needs no event loop; may be made before start() and kept.
+
+        Raises:
+            InvalidTopicError: the name is not legal.
+
+        Example:
+            orders = producer.topic("orders", value_serializer=aioproducer.serializers.json_serializer())
+            await orders.send({"id": 7})
+        """
+        config = self._config
+        intake = Intake(
+            key_serializer or config.key_serializer, value_serializer or config.value_serializer, self._interceptors
+        )
+        return TopicHandle(name, self._entrance, intake)
+
+    # ── how it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def wait_for_room(self, size_bytes: int = 1, timeout: float | None = None) -> None:
+        """Wait until so much of buffer_memory is free and nobody waits for it: to refuse work before it is begun.
+
+        Reserves nothing. A record takes its encoded size and about 100 bytes. Cancelling it changes nothing.
+
+        Args:
+            size_bytes: what the records to come may take; at most buffer_memory.
+            timeout: seconds to wait at most.
+
+        Raises:
+            BufferTimeoutError: the timeout has passed.
+            ValueError: it is more than buffer_memory, or less than 1.
+            IllegalStateError: not started, closed (meanwhile, too), or called from another loop or thread.
+        """
+        if not 1 <= size_bytes <= self._config.buffer_memory:
+            raise ValueError(
+                f"size_bytes is {size_bytes}; it must be from 1 to buffer_memory={self._config.buffer_memory}"
+            )
+        runtime = self._entrance.running()
+        try:
+            with anyio.fail_after(timeout):
+                await runtime.room.wait(size_bytes)
+        except TimeoutError:
+            raise BufferTimeoutError(
+                f"there were not {size_bytes} bytes of buffer_memory free within {timeout} s; brokers are slow or away"
+                " (see status()), or there is more to send than they take",
+                elapsed=timeout,
+            ) from None
+        self._entrance.running()
+
+    def statistics(self) -> MetricsSnapshot:
+        """Return the producer's figures as they are now, under the Java producer's names; see docs/statistics.md.
+
+        Before the first start it is empty; after close() it is what it was at the end.
+
+        Raises:
+            IllegalStateError: called from another loop or thread.
+        """
+        if self._runtime is None:
+            return self._last_statistics
+        self._check_loop(self._runtime)
+        return statistics_of(self._runtime)
+
+    def status(self) -> ProducerStatus:
+        """Return how the producer is now, for a readiness check. Not started, or closed, it is not ready.
+
+        Raises:
+            IllegalStateError: called from another loop or thread.
+        """
+        if self._runtime is None:
+            return ProducerStatus()
+        self._check_loop(self._runtime)
+        return status_of(self._runtime)
+
+    def thread_entry(self) -> ThreadEntry[K, V]:
+        """Return what other threads can send with, blocking them; called in the producer's event loop.
+
+        Raises:
+            IllegalStateError: not started, closed, or called from another loop or thread.
+        """
+        from anyio.lowlevel import current_token
+
+        from aioproducer.threads import ThreadEntry
+
+        return ThreadEntry(self, self._entrance.backend, current_token())
+
+    def _check_loop(self, runtime: Runtime) -> None:
+        if not runtime.backend.is_current():
+            raise self._entrance.refusal()

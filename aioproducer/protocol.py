@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Sequence
+
     from aioproducer.delivery import Delivery, DeliveryCallback
-    from aioproducer.records import HeadersLike, RecordMetadata
+    from aioproducer.records import HeadersLike, ProducerRecord, RecordMetadata
 
 
 class ProducerProtocol(Protocol):
@@ -57,6 +59,12 @@ class ProducerProtocol(Protocol):
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
         """Accept one record now, or raise; see Producer.submit_nowait."""
+        ...
+
+    async def send_all(
+        self, records: Iterable[ProducerRecord[bytes, bytes]] | AsyncIterable[ProducerRecord[bytes, bytes]]
+    ) -> Sequence[RecordMetadata]:
+        """Send many records and wait until each has its outcome; see Producer.send_all."""
         ...
 
     async def flush(self, timeout: float | None = None) -> None:

@@ -8,6 +8,7 @@ the sender asks for: ready, drain, requeue, split, expire, complete. All of it c
 from __future__ import annotations
 
 import heapq
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ class Accumulator(Admission):
         self.late_outcomes = 0
         self.split_batches = 0
         self._delivery_timeout = config.delivery_timeout_ms / 1000
+        self._max_block = config.max_block_ms / 1000
         # Parts of a split are as old as what they were cut from, so they do not fit at the end of `_unfinished`.
         self._split_expiry: list[tuple[float, int, ProducerBatch]] = []
 
@@ -289,6 +291,21 @@ class Accumulator(Admission):
             split_batches=self.split_batches,
             late_outcomes=self.late_outcomes,
         )
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a call that needs so many bytes would not have to wait for memory now."""
+        return self._free >= size_bytes and not self._memory_line
+
+    @property
+    def oldest_at(self) -> float | None:
+        """Since when the oldest that has no outcome is here, batch or waiting call; None when there is none."""
+        times = [batch.created_at for batch in itertools.islice(self._unfinished, 1)]
+        if self._split_expiry:  # may be done already; then it is a moment too old
+            times.append(self._split_expiry[0][0] - self._delivery_timeout)
+        wait = self._deadlines.next()
+        if wait is not None:
+            times.append(wait - self._max_block)
+        return min(times, default=None)
 
     # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aioproducer._backend import Backend
+    from aioproducer._runtime.figures import Figures
     from aioproducer._runtime.undelivered import Undelivered
     from aioproducer.interceptors import ProducerInterceptor
 
@@ -42,11 +43,13 @@ class Completion:
         undelivered: Undelivered,
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         clock: Callable[[], float],
+        figures: Figures,
     ) -> None:
         self._backend = backend
         self._undelivered = undelivered
         self._interceptors = interceptors
         self._clock = clock
+        self._figures = figures
 
     def schedule(self, homes: Sequence[Home]) -> None:
         """Finish these in the next pass of the loop, outside of any task."""
@@ -57,6 +60,7 @@ class Completion:
         waiters: list[Any] = []
         for home in homes:
             if home.error is not None or (isinstance(home, ProducerBatch) and home.record_errors):
+                self._figures.records_failed += _failed_count(home)
                 self._count_unwatched(home)
             callbacks, home.callbacks = home.callbacks, None
             if callbacks is not None:
@@ -104,6 +108,12 @@ def acknowledge(
             interceptor.on_acknowledgement(metadata, error, headers)
         except Exception:
             _log.warning("an interceptor's on_acknowledgement raised (%s)", type(interceptor).__name__, exc_info=True)
+
+
+def _failed_count(home: Home) -> int:
+    if not isinstance(home, ProducerBatch):
+        return 1
+    return home.count if home.error is not None else len(home.record_errors or ())
 
 
 def _index(entry: tuple[int, Any]) -> int:

@@ -6,7 +6,7 @@ import enum
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
+from aioproducer.errors import BufferTimeoutError, IllegalStateError, KafkaError, ProducerClosedError
 from aioproducer.records import ProducerRecord
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Entrance:
             raise self.refusal()
         return self._runtime
 
+    @property
+    def backend(self) -> Backend:
+        """The event loop; raises as `running`."""
+        return self.running().backend
+
     def refusal(self) -> KafkaError:
         """Why a call is not possible now."""
         if self.state in {State.CLOSED, State.CLOSING}:
@@ -111,7 +116,7 @@ class Entrance:
             or (key is not None and key.__class__ is not bytes)
             or not self._is_current()
         ):
-            return self._append_prepared(self.prepare(topic, value, key, partition, timestamp_ms, headers))
+            return self.append_prepared(self.prepare(topic, value, key, partition, timestamp_ms, headers))
         batch = accumulator.try_append(topic, None, key, value, None, time.time_ns() // 1_000_000, self._clock())
         if batch is None:
             return self.prepare(topic, value, key, None, None, None)
@@ -128,9 +133,17 @@ class Entrance:
         return True
 
     def prepare(
-        self, topic: Any, value: Any, key: Any, partition: int | None, timestamp_ms: int | None, headers: Any
+        self,
+        topic: Any,
+        value: Any,
+        key: Any,
+        partition: int | None,
+        timestamp_ms: int | None,
+        headers: Any,
+        *,
+        intake: Intake | None = None,
     ) -> Prepared:
-        """Check and serialize a record; raises as `try_append`."""
+        """Check and serialize a record, in another way than the producer's if given; raises as `try_append`."""
         self.running()
         if isinstance(topic, ProducerRecord):
             if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
@@ -140,9 +153,10 @@ class Entrance:
             partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
         elif value is MISSING:
             raise TypeError("value is missing; give value=None for a tombstone")
-        return self._intake.prepare(topic, value, key, partition, timestamp_ms, headers)
+        return (intake or self._intake).prepare(topic, value, key, partition, timestamp_ms, headers)
 
-    def _append_prepared(self, record: Prepared) -> ProducerBatch | Prepared:
+    def append_prepared(self, record: Prepared) -> ProducerBatch | Prepared:
+        """Append a record that is prepared, or return it as it has to wait; as `try_append`."""
         runtime = self.running()
         accumulator = runtime.accumulator
         topic, partition, key, value, headers, _ = record
@@ -196,6 +210,7 @@ class Entrance:
         try:
             batch = runtime.accumulator.redeem(pending, self._clock(), _timestamp_ms(record))
         except Exception as error:
+            runtime.figures.calls_without_room += isinstance(error, BufferTimeoutError)
             self._intake.refused(record, error)
             raise
         finally:

@@ -25,7 +25,6 @@ from aioproducer.records import (
 
 if TYPE_CHECKING:
     from aioproducer._runtime.completion import Home
-    from aioproducer.config import ProducerConfig
     from aioproducer.interceptors import ProducerInterceptor
 
 _log = logging.getLogger("aioproducer.producer")
@@ -45,15 +44,17 @@ class Prepared(NamedTuple):
 
 
 class Intake:
-    """Checks and serializes the records of one producer.
+    """Checks and serializes the records of one producer, or of one topic handle with serializers of its own.
 
     Attributes:
         is_plain: neither serializers nor interceptors are set, so that a record of bytes needs nothing from here.
     """
 
-    def __init__(self, config: ProducerConfig, interceptors: Sequence[ProducerInterceptor[Any, Any]]) -> None:
-        self._key = as_function(config.key_serializer)
-        self._value = as_function(config.value_serializer)
+    def __init__(
+        self, key_serializer: Any, value_serializer: Any, interceptors: Sequence[ProducerInterceptor[Any, Any]]
+    ) -> None:
+        self._key = as_function(key_serializer)
+        self._value = as_function(value_serializer)
         self._interceptors = interceptors
         self.is_plain = self._key is None and self._value is None and not interceptors
 

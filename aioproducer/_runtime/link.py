@@ -58,11 +58,13 @@ class Link:
         with self._scope:
             connection = await self._open()
             if connection is not None:
+                self._runtime.figures.connections_made += 1
                 try:
                     await self._serve(connection)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await connection.aclose()
+                    self._runtime.figures.connections_closed += 1
                     self._runtime.on_link_closed(self, node_id, self._error)
                 return
         if self._error is None:  # closed while it was still being opened
@@ -103,6 +105,7 @@ class Link:
             scope.cancel()
 
     async def _write(self, connection: Connection) -> None:
+        figures = self._runtime.figures
         while True:
             while self._outbox:
                 effect = self._outbox.popleft()
@@ -110,9 +113,10 @@ class Link:
                 assert isinstance(message, Request), "a Send effect carries a request or a plan for one"
                 if effect.expects_response:
                     self._expected.append((effect.correlation_id, message.api_key, effect.version))
-                await connection.write(
-                    encode_request(message, effect.version, effect.correlation_id, self._runtime.client_id)
-                )
+                frame = encode_request(message, effect.version, effect.correlation_id, self._runtime.client_id)
+                figures.requests += 1  # before, as the answer may be read while this task is on its way back
+                figures.bytes_out += len(frame)
+                await connection.write(frame)
                 self._runtime.on_link_written(self, self._effect.node_id, effect.correlation_id)
             await self._wake_up.wait_until(None)
 
@@ -122,10 +126,14 @@ class Link:
         """
         plan = effect.produce
         assert plan is not None
+        figures = self._runtime.figures
         topics: dict[str, list[PartitionProduceData]] = {}
         for batch in plan.batches:
             encoded = await self._runtime.encoder.encode(batch, self._runtime.sender.on_encoded)
             if encoded is not None:
+                figures.records_sent += batch.count
+                if batch.attempts:
+                    figures.records_sent_again += batch.count
                 topics.setdefault(batch.topic, []).append(PartitionProduceData(index=batch.partition, records=encoded))
         return ProduceRequest(
             transactional_id=plan.transactional_id,
@@ -138,8 +146,11 @@ class Link:
         )
 
     async def _read(self, connection: Connection) -> None:
+        figures = self._runtime.figures
         while True:
             for frame in await connection.read_frames():
+                figures.responses += 1
+                figures.bytes_in += len(frame) + 4
                 if not self._expected:
                     raise ProtocolError("the broker sent an answer that was not asked for")
                 correlation_id, api_key, version = self._expected.popleft()

@@ -12,7 +12,9 @@ from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Se
 from aioproducer._core.sender import Sender
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.encoding import Encoder
+from aioproducer._runtime.figures import Figures
 from aioproducer._runtime.link import Link
+from aioproducer._runtime.room import Room
 from aioproducer._runtime.undelivered import Undelivered
 from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
 
@@ -54,10 +56,12 @@ class Runtime:
         self.sender = Sender(config, self.accumulator, rng)
         self.encoder = Encoder(config)
         self.undelivered = Undelivered()
+        self.figures = Figures()
+        self.room = Room(self.accumulator, backend)
         self.connected = anyio.Event()
         self.finished = anyio.Event()
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
-        self._completion = Completion(backend, self.undelivered, interceptors, self.clock)
+        self._completion = Completion(backend, self.undelivered, interceptors, self.clock, self.figures)
         self._connect = connect
         self._wake_up = backend.new_wake_up()
         self._links: dict[int, Link] = {}
@@ -92,11 +96,13 @@ class Runtime:
                 tasks.cancel_scope.cancel()
         except Exception as error:
             _log.critical("the producer stopped because of a bug in it; records are failed, close it", exc_info=True)
-            self._die(FatalProducerError(f"the producer's background task failed: {error!r}"), error)
+            bug = _innermost(error)
+            self._die(FatalProducerError(f"the producer's background task failed: {bug!r}; make a new producer"), bug)
         except BaseException as error:
             self._die(ProducerClosedError("the event loop ended before the producer was closed"), error)
             raise
         finally:
+            self.room.check()
             self.undelivered.write_rest(self.clock())
             self.finished.set()
 
@@ -107,6 +113,7 @@ class Runtime:
             now = self.clock()
             self._act(self.sender.poll(now), tasks)
             self._wake(self.accumulator.take_woken())
+            self.room.check()
             if self.sender.is_connected and not self.connected.is_set():
                 self.connected.set()
                 self.failures.clear()
@@ -195,3 +202,10 @@ class Runtime:
         if self._links.get(node_id) is link:
             self.sender.on_response(node_id, correlation_id, message, self.clock())
             self._wake_up.set()
+
+
+def _innermost(error: Exception) -> Exception:
+    """The exception that task groups have wrapped, if it is one alone."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

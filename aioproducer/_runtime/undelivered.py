@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from aioproducer.errors import KafkaError, UndeliveredError
@@ -14,10 +15,16 @@ LOG_INTERVAL: Final = 30.0
 
 
 class Undelivered:
-    """Records that failed while no task waited for them and no callback was registered."""
+    """Records that failed while no task waited for them and no callback was registered.
+
+    Attributes:
+        total: how many, since start().
+        on_error: told at once of those of each batch, or None.
+    """
 
     def __init__(self) -> None:
         self.total = 0
+        self.on_error: Callable[[KafkaError], object] | None = None
         self._counts: dict[str, int] = {}
         self._first: KafkaError | None = None
         self._unlogged: dict[tuple[str, str], int] = {}
@@ -33,6 +40,15 @@ class Undelivered:
         last = self._last_logged.get(key)
         if last is None or now - last >= LOG_INTERVAL:
             self._write(key, error, now)
+        if self.on_error is not None:
+            self._tell(self.on_error, _undelivered({topic: count}, error))
+
+    @staticmethod
+    def _tell(on_error: Callable[[KafkaError], object], error: KafkaError) -> None:
+        try:
+            on_error(error)
+        except Exception:
+            _log.exception("on_error raised; the producer goes on")
 
     def _write(self, key: tuple[str, str], error: KafkaError | None, now: float) -> None:
         topic, reason = key
@@ -59,9 +75,13 @@ class Undelivered:
             return None
         counts, first = self._counts, self._first
         self._counts, self._first = {}, None
-        told = ", ".join(f"{topic!r}: {count}" for topic, count in counts.items())
-        return UndeliveredError(
-            f"{sum(counts.values())} records that nobody waited for were not delivered ({told}); first: {first}",
-            counts=counts,
-            first=first,
-        )
+        return _undelivered(counts, first)
+
+
+def _undelivered(counts: dict[str, int], first: KafkaError) -> UndeliveredError:
+    told = ", ".join(f"{topic!r}: {count}" for topic, count in counts.items())
+    return UndeliveredError(
+        f"{sum(counts.values())} records that nobody waited for were not delivered ({told}); first: {first}",
+        counts=counts,
+        first=first,
+    )

@@ -1,0 +1,73 @@
+"""What is counted while a producer runs, and how it is told: statistics for graphs, the status for health checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aioproducer.metrics import MetricsSnapshot
+from aioproducer.status import ProducerStatus
+
+if TYPE_CHECKING:
+    from aioproducer._runtime.loop import Runtime
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts since start(), kept by whoever does the thing; see `metrics.TOTALS` for what each is."""
+
+    records_sent: int = 0
+    records_sent_again: int = 0
+    records_failed: int = 0
+    calls_without_room: int = 0
+    requests: int = 0
+    responses: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    connections_made: int = 0
+    connections_closed: int = 0
+
+
+def statistics_of(runtime: Runtime) -> MetricsSnapshot:
+    """Return all figures as they are now. Costs what is known (topics, brokers), not what was sent."""
+    figures = runtime.figures
+    held = runtime.accumulator.statistics()
+    sender = runtime.sender.statistics()
+    return MetricsSnapshot(
+        {
+            "record-send-total": figures.records_sent,
+            "record-retry-total": figures.records_sent_again,
+            "record-error-total": figures.records_failed,
+            "batch-split-total": sender.batch_splits,
+            "buffer-exhausted-total": figures.calls_without_room,
+            "request-total": figures.requests,
+            "response-total": figures.responses,
+            "outgoing-byte-total": figures.bytes_out,
+            "incoming-byte-total": figures.bytes_in,
+            "connection-creation-total": figures.connections_made,
+            "connection-close-total": figures.connections_closed,
+            "connection-count": figures.connections_made - figures.connections_closed,
+            "requests-in-flight": sender.requests_in_flight,
+            "buffer-total-bytes": held.buffer_total_bytes,
+            "buffer-available-bytes": held.buffer_available_bytes,
+            "waiting-threads": held.waiting_for_memory,
+        }
+    )
+
+
+def status_of(runtime: Runtime) -> ProducerStatus:
+    """Return how the producer is now."""
+    sender = runtime.sender
+    told = sender.status(runtime.clock())
+    held = runtime.accumulator.statistics()
+    oldest_at = runtime.accumulator.oldest_at
+    connected = [broker for broker in told.brokers if broker.state == "READY"]
+    return ProducerStatus(
+        is_ready=bool(connected) and told.fatal_error is None and not runtime.finished.is_set(),
+        brokers_connected=len(connected),
+        brokers_known=sum(broker.node_id >= 0 for broker in told.brokers) or len(told.brokers),
+        oldest_unsent_seconds=0.0 if oldest_at is None else max(0.0, runtime.clock() - oldest_at),
+        buffer_used=1 - held.buffer_available_bytes / max(1, held.buffer_total_bytes),
+        last_error=told.fatal_error or sender.last_connection_error,
+        cluster_id=told.cluster_id,
+    )
