@@ -16,6 +16,7 @@ from aioproducer._wire.messages.create_topics import CreateTopicsRequest, Create
 from aioproducer._wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
 from aioproducer._wire.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from aioproducer._wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResponse
+from aioproducer._wire.messages.describe_transactions import DescribeTransactionsRequest, DescribeTransactionsResponse
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer._wire.messages.fetch import FetchRequest, FetchResponse
 from aioproducer._wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
@@ -51,6 +52,7 @@ REQUESTS: Final[dict[int, type[Request]]] = {
         DescribeConfigsRequest,
         CreatePartitionsRequest,
         DescribeClusterRequest,
+        DescribeTransactionsRequest,
     )
 }
 """The request classes by ApiKey."""
@@ -76,6 +78,7 @@ RESPONSES: Final[dict[int, type[Response]]] = {
         DescribeConfigsResponse,
         CreatePartitionsResponse,
         DescribeClusterResponse,
+        DescribeTransactionsResponse,
     )
 }
 """The response classes by ApiKey."""

@@ -70,6 +70,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     ApiKey.DESCRIBE_CONFIGS: Handler(configs.handle, configs.refuse),
     ApiKey.CREATE_PARTITIONS: Handler(topics.handle_create_partitions, topics.refuse_create_partitions),
     ApiKey.DESCRIBE_CLUSTER: Handler(metadata.handle_describe_cluster, metadata.refuse_describe_cluster),
+    ApiKey.DESCRIBE_TRANSACTIONS: Handler(transactions.handle_describe, transactions.refuse_describe),
 }
 
 

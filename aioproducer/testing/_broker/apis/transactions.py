@@ -1,4 +1,4 @@
-"""AddPartitionsToTxn 0 to 5, AddOffsetsToTxn 0 to 4 and EndTxn 0 to 5: what a coordinator is asked.
+"""AddPartitionsToTxn 0 to 5, AddOffsetsToTxn 0 to 4, EndTxn 0 to 5, DescribeTransactions 0: what a coordinator is asked.
 
 AddPartitionsToTxn: 2 PRODUCER_FENCED; 3 flexible; 4 and 5 several transactions, verifying (between brokers).
 AddOffsetsToTxn: 2 PRODUCER_FENCED; 3 flexible; 4 TRANSACTION_ABORTABLE. EndTxn: 2 PRODUCER_FENCED; 3 flexible; 4
@@ -20,6 +20,12 @@ from aioproducer._wire.messages.add_partitions_to_txn import (
     AddPartitionsToTxnTopic,
     AddPartitionsToTxnTopicResult,
     AddPartitionsToTxnTransaction,
+)
+from aioproducer._wire.messages.describe_transactions import (
+    DescribeTransactionsRequest,
+    DescribeTransactionsResponse,
+    TopicData,
+    TransactionState,
 )
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer.errors import ErrorCode
@@ -86,6 +92,55 @@ def handle_end(state: ClusterState, request: Request, message: EndTxnRequest) ->
 def refuse_end(message: EndTxnRequest, request: Request, code: int) -> EndTxnResponse:
     """Answer with an error code."""
     return EndTxnResponse(error_code=code)
+
+
+def handle_describe(
+    state: ClusterState, request: Request, message: DescribeTransactionsRequest
+) -> DescribeTransactionsResponse:
+    """Tell where transactional ids stand."""
+    return DescribeTransactionsResponse(
+        transaction_states=[_describe(state, request, each) for each in message.transactional_ids]
+    )
+
+
+def refuse_describe(message: DescribeTransactionsRequest, request: Request, code: int) -> DescribeTransactionsResponse:
+    """Answer with an error code for each."""
+    return DescribeTransactionsResponse(
+        transaction_states=[_undescribed(each, code) for each in message.transactional_ids]
+    )
+
+
+def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionState:
+    try:
+        state.check_coordinator(transactional_id, request.node_id)
+    except Refused as refused:
+        return _undescribed(transactional_id, refused.code)
+    found = state.transactions.get(transactional_id)
+    if found is None:
+        return _undescribed(transactional_id, ErrorCode.TRANSACTIONAL_ID_NOT_FOUND)
+    topics: dict[str, list[int]] = {}
+    for tp in sorted(found.partitions):
+        topics.setdefault(tp.topic, []).append(tp.partition)
+    return TransactionState(
+        transactional_id=transactional_id,
+        transaction_state=found.state.name.title().replace("_", ""),
+        transaction_timeout_ms=found.timeout_ms,
+        transaction_start_time_ms=-1,
+        producer_id=found.producer_id,
+        producer_epoch=found.epoch,
+        topics=[TopicData(topic=topic, partitions=partitions) for topic, partitions in topics.items()],
+    )
+
+
+def _undescribed(transactional_id: str, code: int) -> TransactionState:
+    return TransactionState(
+        error_code=code,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=-1,
+        transaction_start_time_ms=-1,
+        producer_id=-1,
+        producer_epoch=-1,
+    )
 
 
 def _transactions(message: AddPartitionsToTxnRequest, request: Request) -> list[AddPartitionsToTxnTransaction]:
