@@ -112,7 +112,8 @@ class Server:
             tasks.start_soon(self._run_timer)
             yield
         finally:
-            for listener in list(self._listeners.values()):
+            listeners, self._listeners = self._listeners, {}
+            for listener in listeners.values():
                 with anyio.CancelScope(shield=True):
                     await listener.aclose()
             self._tasks = None
@@ -138,7 +139,7 @@ class Server:
             raw.close()
             raise
         self._listeners[node_id] = listener
-        self._tasks.start_soon(self._accept, node_id, listener)
+        self._tasks.start_soon(self._accept, node_id, listener, self._tasks)
 
     async def close_node(self, node_id: int) -> None:
         """Close a broker's port and its connections."""
@@ -165,16 +166,21 @@ class Server:
             self._set_timer()
         self.changes.announce()
 
-    async def _accept(self, node_id: int, listener: SocketListener) -> None:
-        async def serve(stream: SocketStream) -> None:
-            await self._serve(Connection(node_id, stream))
-
+    async def _accept(self, node_id: int, listener: SocketListener, tasks: TaskGroup) -> None:
         try:
-            await listener.serve(serve, self._tasks)
+            while True:
+                stream = await listener.accept()
+                tasks.start_soon(self._serve, Connection(node_id, stream))
         except _GONE:
+            if self._listeners.get(node_id) is listener:
+                raise  # nobody has closed it
             logger.debug("broker %d listens no more", node_id)
 
     async def _serve(self, connection: Connection) -> None:
+        if connection.node_id not in self._listeners:
+            # 1. The connection is accepted. 2. The broker is stopped and its connections closed. 3. Its task begins.
+            await connection.stream.aclose()
+            return
         self._connections.add(connection)
         try:
             with connection.scope:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar, Unpack
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from aioproducer.errors import IllegalStateError
+from aioproducer.errors import IllegalStateError, error_for
 from aioproducer.testing._broker import ClusterCore
+from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.state import Options
 from aioproducer.testing._server import Server
 from aioproducer.testing.faults import FaultHandle, FaultVerbs
@@ -91,17 +92,24 @@ class _Verbs(FaultVerbs):
     def _create_topic(
         self, name: str, partitions: int | None, replication_factor: int | None, config: Mapping[str, str] | None
     ) -> None:
-        self._do(
-            lambda: self._server.core.state.create_topic(
+        def create() -> None:
+            self._server.core.state.create_topic(
                 name,
                 -1 if partitions is None else partitions,
                 -1 if replication_factor is None else replication_factor,
                 config,
             )
-        )
+
+        self._administer(create, "CreateTopics", name)
 
     def _delete_topic(self, name: str) -> None:
-        self._do(lambda: self._server.core.state.delete_topic(name))
+        self._administer(lambda: self._server.core.state.delete_topic(name), "DeleteTopics", name)
+
+    def _administer(self, action: Callable[[], None], api: str, topic: str) -> None:
+        try:
+            self._do(action)
+        except Refused as refused:
+            raise error_for(refused.code, refused.text, api=api, topic=topic) from None
 
 
 class EmbeddedCluster(_Verbs):
