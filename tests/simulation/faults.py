@@ -46,7 +46,8 @@ class Faults:
         """Let one of the scenario's faults happen, unless all was healed."""
         if self._is_healed:
             return
-        for _ in range(self._rng.choice((1, 1, 2, 4))):  # they are worst in company
+        # They are worst in company.
+        for _ in range(1 if self._scenario.is_sparse else self._rng.choice((1, 1, 2, 4))):
             kind = self._rng.choice(self._scenario.faults)
             self._trace("FAULT", kind)
             getattr(self, kind)()
@@ -66,6 +67,7 @@ class Faults:
         self._network.stuck_until.clear()
         self._network.slowness = 1.0
         self._network.stale_until = 0.0
+        self._network.swallowing_until = 0.0
         self._network.poll_cluster()
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,6 +86,9 @@ class Faults:
             self._network.cut_off(connection)
             if drawn < 0.9:
                 self._clock.after(self._rng.uniform(0, 0.1), self._network.lose, connection, "reset at last")
+
+    def black_hole(self) -> None:
+        self._network.swallowing_until = self._clock.now + self._rng.choice((0.02, 0.1, 1.0))
 
     def slow_network(self) -> None:
         self._network.slowness = self._rng.choice((1.0, 5.0, 30.0))
@@ -117,6 +122,13 @@ class Faults:
     def fail_batch(self) -> None:
         self._set(Fault(Effect.FAIL, code=self._rng.choice(FAILURES), api=ApiKey.PRODUCE))
 
+    def doubt_then_fail(self) -> None:
+        """A batch is written, and its leader does not say so; the next answer about its partition is a failure."""
+        topic, index = self._partition()
+        for code in (self._rng.choice((7, 20)), self._rng.choice((45, 59, 87))):
+            fault = Fault(Effect.FAIL, code=code, api=ApiKey.PRODUCE, topic=topic, partition=index, remaining=1)
+            self._cluster.faults.add(fault)
+
     def spurious_gap(self) -> None:
         self._set(Fault(Effect.FAIL, code=self._rng.choice(GAPS), api=ApiKey.PRODUCE))
 
@@ -133,7 +145,7 @@ class Faults:
         self._set(Fault(Effect.FAIL, code=31, api=ApiKey.INIT_PRODUCER_ID))
 
     def _set(self, fault: Fault) -> None:
-        fault.remaining = self._rng.choice((1, 1, 2, 5))
+        fault.remaining = 1 if self._scenario.is_sparse else self._rng.choice((1, 1, 2, 5))
         if fault.api is None and self._rng.random() < 0.7:
             fault.api = ApiKey.PRODUCE
         if self._rng.random() < 0.3:
@@ -152,6 +164,18 @@ class Faults:
         if not alive:
             return
         broker_id = self._rng.choice(alive)
+        self._stop(broker_id)
+        self._clock.after(self._rng.choice((0.02, 0.3, 2.0)), self._start_broker, broker_id)
+
+    def lapse(self, seconds: float, silence: float) -> None:
+        """Stop all brokers for so long; back again, they hear nothing for a while."""
+        for node in self._cluster.state.alive_nodes():
+            self._stop(node.id)
+            self._clock.after(seconds, self._start_broker, node.id)
+        self._network.swallowing_until = self._clock.now + seconds + silence
+        self._network.poll_cluster()
+
+    def _stop(self, broker_id: int) -> None:
         is_silent = self._rng.random() < 0.3
         for connection in self._network.open_connections():
             if connection.broker_id == broker_id:
@@ -159,7 +183,6 @@ class Faults:
                 if not is_silent:
                     self._clock.after(self._rng.uniform(0, 0.01), self._network.lose, connection, "broker stopped")
         self._cluster.state.stop_node(broker_id)
-        self._clock.after(self._rng.choice((0.02, 0.3, 2.0)), self._start_broker, broker_id)
 
     def _start_broker(self, broker_id: int) -> None:
         if not self._cluster.state.nodes[broker_id].is_alive:

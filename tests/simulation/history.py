@@ -192,6 +192,9 @@ class History:
         scenario = self.scenario
         self.trace("end", scenario.ending)
         self._ended_at = self.clock.now
+        if scenario.ending == "lapse":
+            self._lapse()
+            return
         if scenario.is_patient or self._rng.random() < 0.5:
             self.faults.heal()
             if not scenario.is_patient and scenario.ending == "flush":
@@ -199,6 +202,17 @@ class History:
                 self.clock.at(self._ended_at, self._probe)
                 return
         self._close()
+
+    def _lapse(self) -> None:
+        """Records are sent for the first time shortly before they are too old, and get lost."""
+        config = self.scenario.config
+        self.faults.heal()
+        self.faults.lapse(
+            (config.delivery_timeout_ms - config.request_timeout_ms / 2) / 1000, config.request_timeout_ms / 1000
+        )
+        self.calls.probe()
+        self._ended_at += 2 * config.delivery_timeout_ms / 1000 + evidence.recovery_time(self)
+        self.clock.at(self._ended_at, self._probe)
 
     def _probe(self) -> None:
         self.trace("probe")
@@ -214,7 +228,7 @@ class History:
 
     def _close(self) -> None:
         scenario = self.scenario
-        if scenario.ending == "flush":
+        if scenario.ending in ("flush", "lapse"):
             self.calls.flush()
         elif scenario.ending == "abort":
             self.sender.abort(ProducerClosedError("closed at once"), self.clock.now)

@@ -78,7 +78,7 @@ class Network:
     Attributes:
         stuck_until: by broker, when it takes requests again.
         slowness: what latencies are multiplied by.
-        metadata: answers that were given, for stale ones.
+        swallowing_until: until then what is sent is lost, and nobody is told.
         stale_until: until then answers about metadata may be old ones.
     """
 
@@ -88,6 +88,7 @@ class Network:
         self.stuck_until: dict[int, float] = {}
         self.slowness = 1.0
         self.stale_until = 0.0
+        self.swallowing_until = 0.0
         self._scenario = scenario
         self._clock = clock
         self._cluster = cluster
@@ -265,6 +266,9 @@ class Network:
 
     def _arrive(self, connection: Connection, message: Message, version: int, correlation_id: int) -> None:
         if connection.is_broker_gone:
+            return
+        if self._clock.now < self.swallowing_until:
+            self.cut_off(connection)
             return
         connection.inbox.append((message, version, correlation_id))
         if len(connection.inbox) == 1:

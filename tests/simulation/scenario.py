@@ -33,11 +33,12 @@ HARMLESS: Final = (
     "refuse_metadata",
     "refuse_init",
     "slow_network",
+    "black_hole",
     "add_partitions",
 )
 """Faults that a patient producer gets over without losing a record."""
 
-HARMFUL: Final = ("fail_batch", "spurious_gap", "fail_topic", "fail_init")
+HARMFUL: Final = ("fail_batch", "spurious_gap", "doubt_then_fail", "fail_topic", "fail_init")
 """Faults that may fail records, and yet must not break a promise."""
 
 QUICK: Final = ("lose_response", "close_at_request", "refuse", "add_partitions", "kill_connection")
@@ -45,6 +46,11 @@ QUICK: Final = ("lose_response", "close_at_request", "refuse", "add_partitions",
 
 FORGETFUL: Final = ("recreate_topic", "forget_producers")
 """Faults by which brokers lose what they have promised to keep; little is promised after them."""
+
+
+ENDINGS: Final = ("close", "close", "flush", "flush", "early close", "abort")
+"""How a producer is closed. There is one more, "lapse": an outage as long as delivery_timeout_ms, and then all is well.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ def draw(seed: int) -> Scenario:
         is_trio=rng.random() < 0.5,
         faults=faults,
         fault_gap=duration / rng.uniform(3, 25),
-        ending=rng.choice(("close", "close", "flush", "flush", "early close", "abort")),
+        ending=rng.choice(ENDINGS if is_patient else (*ENDINGS, "lapse")),
         is_sparse=is_sparse,
         is_patient=is_patient,
         first_sequence=2**31 - rng.choice((3, 30, 100)) if rng.random() < 0.25 else 0,
