@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextvars
 from array import array
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer.delivery import Delivery
+from aioproducer.delivery import Delivery, outcome_error, record_metadata
 from aioproducer.errors import IllegalStateError, KafkaError, KafkaTimeoutError, SendAllError
 from aioproducer.records import ProducerRecord, RecordMetadata
 
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from aioproducer._runtime.intake import Prepared
 
 
+GROWTH: Final = 1024
+"""Places that are made at once."""
+
+
 class SentRecords(Sequence[RecordMetadata]):
     """Where each of many records was written, in their order: 24 bytes for each, a RecordMetadata when asked for."""
 
-    __slots__ = ("_numbers", "_offsets", "_partitions", "_timestamps_ms", "_topic_numbers", "_topics")
+    __slots__ = ("_count", "_numbers", "_offsets", "_partitions", "_timestamps_ms", "_topic_numbers", "_topics")
 
     def __init__(self) -> None:
+        self._count = 0
         self._topics: list[str] = []
         self._numbers: dict[str, int] = {}  # of the topics
         self._topic_numbers = array("i")
@@ -32,7 +37,7 @@ class SentRecords(Sequence[RecordMetadata]):
         self._timestamps_ms = array("q")
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return self._count
 
     @overload
     def __getitem__(self, index: int, /) -> RecordMetadata: ...
@@ -43,25 +48,30 @@ class SentRecords(Sequence[RecordMetadata]):
     def __getitem__(self, index: int | slice, /) -> RecordMetadata | Sequence[RecordMetadata]:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        number = self._topic_numbers[index]
-        return RecordMetadata(
-            self._topics[number], self._partitions[index], self._offsets[index], self._timestamps_ms[index]
-        )
+        index = range(self._count)[index]
+        topic = self._topics[self._topic_numbers[index]]
+        return RecordMetadata(topic, self._partitions[index], self._offsets[index], self._timestamps_ms[index])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} records>"
 
     def reserve(self) -> int:
         """Make a place at the end and return its index."""
-        for column in (self._topic_numbers, self._partitions, self._offsets, self._timestamps_ms):
-            column.append(-1)
-        return len(self._offsets) - 1
+        index = self._count
+        self._count = index + 1
+        if index == len(self._offsets):  # in steps: 0.09 µs a record; appending to four arrays takes 0.3
+            nothing = bytes(8 * GROWTH)
+            self._topic_numbers.frombytes(nothing[: 4 * GROWTH])
+            self._partitions.frombytes(nothing[: 4 * GROWTH])
+            self._offsets.frombytes(nothing)
+            self._timestamps_ms.frombytes(nothing)
+        return index
 
-    def put(self, index: int, metadata: RecordMetadata) -> None:
+    def put(self, index: int, topic: str, partition: int, offset: int, timestamp_ms: int) -> None:
         """Fill a place."""
-        topic, partition, offset, timestamp_ms = metadata
-        number = self._numbers.setdefault(topic, len(self._topics))
-        if number == len(self._topics):
+        number = self._numbers.get(topic)
+        if number is None:
+            number = self._numbers[topic] = len(self._topics)
             self._topics.append(topic)
         self._topic_numbers[index] = number
         self._partitions[index] = partition
@@ -104,10 +114,11 @@ class _Entry(Delivery):
 
     place: int
 
-    @property
-    def topic(self) -> str:
-        """The record's topic."""
-        return self._resolve().topic
+    def outcome(self) -> tuple[ProducerBatch, int]:
+        """Where the record has ended up."""
+        home = self._resolve()
+        assert isinstance(home, ProducerBatch), "it was appended"
+        return home, self._index
 
 
 class Bulk:
@@ -168,9 +179,19 @@ class Bulk:
 
     async def _accept(self, record: ProducerRecord[Any, Any]) -> bool:
         """Append a record, waiting for room; False when there is no use in going on."""
+        entrance = self._entrance
         place = self._sent.reserve()
         try:
-            batch, index = await self._append(record)
+            if not isinstance(record, ProducerRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"send_all takes ProducerRecords, not {type(record).__name__}")
+            # Not the record itself: from its parts the short way of the entrance is open.
+            parts = (record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers)
+            home: ProducerBatch | Prepared
+            home = entrance.prepare(*parts) if entrance.has_to_yield() else entrance.try_append(*parts)
+            if isinstance(home, ProducerBatch):
+                batch, index = home, home.count - 1
+            else:
+                batch, index = await entrance.wait_and_append(home)
         except Exception as error:
             self._failures[place] = error
             return not _would_meet_the_next_too(error)
@@ -185,30 +206,18 @@ class Bulk:
             batch.callbacks.append((index, (self._file, entry, self._context)))
         return True
 
-    async def _append(self, record: ProducerRecord[Any, Any]) -> tuple[ProducerBatch, int]:
-        if not isinstance(record, ProducerRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"send_all takes ProducerRecords, not {type(record).__name__}")
-        entrance = self._entrance
-        # Not the record itself: from its parts the short way of the entrance is open.
-        parts = (record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers)
-        home: ProducerBatch | Prepared
-        home = entrance.prepare(*parts) if entrance.has_to_yield() else entrance.try_append(*parts)
-        if isinstance(home, ProducerBatch):
-            return home, home.count - 1
-        return await entrance.wait_and_append(home)
-
     # ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _file(self, entry: Delivery) -> None:
         assert isinstance(entry, _Entry)
-        error = entry.exception()
+        batch, index = entry.outcome()
+        error = outcome_error(batch, index)
         if error is None:
-            self._sent.put(entry.place, entry.result())
+            self._sent.put(entry.place, *record_metadata(batch, index))
         else:
             self._failures[entry.place] = error
             if self._is_abandoned:
-                runtime = self._runtime
-                runtime.undelivered.add(entry.topic, 1, error, runtime.clock())
+                self._runtime.undelivered.add(batch.topic, 1, error, self._runtime.clock())
         self._open_count -= 1
         if not self._open_count and self._waiter is not None:
             # Not from here: those who wait come after all callbacks.
