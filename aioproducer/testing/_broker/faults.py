@@ -69,14 +69,9 @@ class Fault:
 
 
 class Faults:
-    """The faults of a cluster, in the order in which they were set; the first that fits strikes.
-
-    Attributes:
-        struck: faults that have struck since somebody last cleared the list, in order.
-    """
+    """The faults of a cluster, in the order in which they were set; the first that fits strikes."""
 
     def __init__(self) -> None:
-        self.struck: list[Fault] = []
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
@@ -118,7 +113,6 @@ class Faults:
 
     def _count(self, fault: Fault) -> Fault:
         fault.hits += 1
-        self.struck.append(fault)
         if fault.remaining is not None:
             fault.remaining -= 1
             if fault.remaining == 0:

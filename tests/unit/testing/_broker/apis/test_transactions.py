@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 from aioproducer._wire.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnTopic
 from aioproducer._wire.messages.describe_transactions import DescribeTransactionsRequest, DescribeTransactionsResponse
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from aioproducer._wire.schema import Message
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker import ClusterCore
 from aioproducer.testing._broker.core import Reply
+
+if TYPE_CHECKING:
+    from aioproducer._wire.schema import Message
 
 
 def ask(cluster: ClusterCore, message: Message, version: int, now: float) -> Message:
