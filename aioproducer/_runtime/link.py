@@ -55,6 +55,7 @@ class Link:
     async def run(self) -> None:
         """Open, serve until it breaks or `close` is called, report the end."""
         node_id = self._effect.node_id
+        connection = None
         with self._scope:
             connection = await self._open()
             if connection is not None:
@@ -66,7 +67,8 @@ class Link:
                         await connection.aclose()
                     self._runtime.figures.connections_closed += 1
                     self._runtime.on_link_closed(self, node_id, self._error)
-                return
+        if connection is not None:
+            return
         if self._error is None:  # closed while it was still being opened
             self._error = KafkaError("the connection was closed before it was set up")
         self._runtime.on_link_failed(self, node_id, self._error, (self._effect.host, self._effect.port))
