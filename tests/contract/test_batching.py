@@ -126,6 +126,25 @@ async def test_flush_gives_up_after_its_timeout_and_the_records_go_on(cluster: C
         assert (await delivery).offset == 0
 
 
+async def test_a_cancelled_flush_hurries_nobody_any_more(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    network = Network()
+    async with Producer(
+        bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, linger_ms=300
+    ) as producer:
+        await producer.send(topic, b"warm up")
+        network.hold()
+        await producer.submit(topic, b"v")
+        with anyio.move_on_after(0.05) as scope:
+            await producer.flush()
+        assert scope.cancelled_caught
+        network.release()
+        await producer.flush()
+        started = time.monotonic()
+        await producer.send(topic, b"lingers")
+        assert time.monotonic() - started > 0.25
+
+
 async def test_several_flushes_at_once_all_end(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     async with Producer(bootstrap_servers=cluster.bootstrap_servers, linger_ms=60_000) as producer:

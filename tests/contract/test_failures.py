@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 async def test_connections_cut_while_records_flow_cost_nothing(cluster: Cluster) -> None:
     topic = await cluster.create_topic(partitions=2)
     network = Network()
+    deliveries: list[Delivery] = []
     async with (
         Producer(
             bootstrap_servers=cluster.bootstrap_servers,
@@ -37,7 +38,6 @@ async def test_connections_cut_while_records_flow_cost_nothing(cluster: Cluster)
                 await network.cut()
 
         tasks.start_soon(cut_often)
-        deliveries: list[Delivery] = []
         for number in range(3_000):
             deliveries.append(await producer.submit(topic, b"%d" % number, partition=number % 2))
             if number % 50 == 0:

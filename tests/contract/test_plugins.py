@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from aioproducer import Producer, ProducerInterceptor, ProducerRecord, RecordMetadata
@@ -149,6 +150,19 @@ async def test_interceptors_learn_of_the_failures_of_calls_and_deliveries_once_e
         MetadataTimeoutError,
         TypeError,
     ]
+
+
+async def test_interceptors_learn_that_a_waiting_call_was_cancelled(cluster: Cluster) -> None:
+    recorder = Recorder()
+    async with Producer(
+        bootstrap_servers=cluster.bootstrap_servers, interceptors=[recorder], allow_auto_create_topics=False
+    ) as producer:
+        topic = new_topic_name()
+        with anyio.move_on_after(0.1):
+            await producer.send(topic, b"v")
+        ((metadata, error),) = recorder.outcomes
+        assert metadata == RecordMetadata(topic, -1, -1, -1)
+        assert isinstance(error, anyio.get_cancelled_exc_class())
 
 
 async def test_an_interceptor_that_raises_is_logged_and_the_record_goes_on(

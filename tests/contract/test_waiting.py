@@ -302,6 +302,34 @@ async def test_a_tight_loop_of_send_lets_other_tasks_run(cluster: Cluster) -> No
             assert ran.is_set()
 
 
+async def test_a_close_that_still_delivers_releases_those_who_wait_at_once(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    network = Network()
+    producer = Producer(
+        bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, allow_auto_create_topics=False
+    )
+    await producer.start()
+    await producer.partitions_for(topic)
+    network.hold()
+    accepted = await producer.submit(topic, b"v")
+    released: list[ProducerClosedError] = []
+
+    async def wait() -> None:
+        with pytest.raises(ProducerClosedError) as caught:
+            await producer.send(new_topic_name(), b"v")
+        released.append(caught.value)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await settled()
+            tasks.start_soon(producer.close)
+            await until(lambda: len(released) == 1)
+            assert not accepted.done()
+            network.release()
+    assert accepted.result().offset == 0
+
+
 async def test_close_releases_those_who_wait(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
