@@ -109,7 +109,11 @@ class Accumulator(Admission):
 
     def fail_queued(self, error: KafkaError) -> list[ProducerBatch]:
         """Fail the batches that are not in flight; return them."""
-        return self._fail_batches([batch for batch in self._unfinished if batch.is_queued], error)
+        return self.fail_where(error, lambda batch: batch.is_queued)
+
+    def fail_where(self, error: KafkaError, condition: Callable[[ProducerBatch], bool]) -> list[ProducerBatch]:
+        """Fail the batches that the condition holds for; return them. Cost: the batches without an outcome."""
+        return self._fail_batches([batch for batch in self._unfinished if condition(batch)], error)
 
     @property
     def is_empty(self) -> bool:

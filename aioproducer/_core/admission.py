@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aioproducer._core.topics import TopicState
     from aioproducer._core.waiting import Waiting
     from aioproducer.config import ProducerConfig
-    from aioproducer.records import Headers
+    from aioproducer.records import Headers, TopicPartition
 
 _NO_TOPICS: Final[dict[str, TopicState]] = {}
 """Stands in for the topics that may be appended to while none may; never changed."""
@@ -83,6 +83,8 @@ class Admission(Appender):
         if self.closed_error is not None:
             # A copy: each raise adds to an error's traceback, and many calls may come.
             raise copy.copy(self.closed_error) from self.closed_error.__cause__
+        if self.gate_error is not None:
+            raise copy.copy(self.gate_error) from self.gate_error.__cause__
         pending = PendingAppend(
             topic,
             partition,
@@ -259,6 +261,38 @@ class Admission(Appender):
         """Return the topics that have records or waiting calls."""
         return [name for name, state in self._topics.items() if state.is_busy]
 
+    # ── for transactions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def set_gate(self, error: KafkaError | None) -> None:
+        """Let no call begin to append, as no transaction is open (error), or let them; those that wait go on."""
+        self.gate_error = error
+        is_open = error is None and self.closed_error is None and not self._memory_line
+        self._open_topics = self._appendable if is_open else _NO_TOPICS
+
+    @property
+    def has_waiting_appends(self) -> bool:
+        """Whether calls wait, or have been granted their turn and not taken it yet. Cost: the topics."""
+        return any(state.line or state.absent for state in self._topics.values())
+
+    def fail_waiting(self, error: KafkaError) -> None:
+        """Fail the calls and the accepted records that wait to be appended; not those that only look a topic up."""
+        for state in list(self._topics.values()):
+            for pending in [*state.line, *state.absent]:
+                if pending.state in _IN_LINE:
+                    self._fail(pending, error)
+
+    def take_refusal(self) -> KafkaError | None:
+        """Return why a record was refused since the last call (the first reason), None if none was."""
+        refusal, self._refusal = self._refusal, None
+        return refusal
+
+    def take_touched(self) -> set[TopicPartition]:
+        """Return the partitions for which a batch was begun since the last call."""
+        touched = self._touched
+        if touched:
+            self._touched = set()
+        return touched
+
     # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _state(self, topic: str) -> TopicState:
@@ -364,7 +398,7 @@ class Admission(Appender):
             self._free -= first.charge
             first.state = PendingState.GRANTED
             self._woken.append(first)
-        if self.closed_error is None:
+        if self.closed_error is None and self.gate_error is None:
             self._open_topics = self._appendable
 
     def _append_granted(self, state: TopicState, pending: PendingAppend, now: float, timestamp_ms: int) -> None:
@@ -416,7 +450,7 @@ class Admission(Appender):
             )
             failure.__cause__ = error
             self._end_accepted(pending)
-            pending.error = failure
+            pending.error = self._refused(failure)
             self._woken.append(pending)
         else:
             pending.error = error
@@ -430,7 +464,7 @@ class Admission(Appender):
         is_parked = not pending.is_granted
         self._leave_line(pending)
         pending.settle(PendingState.FAILED)
-        pending.error = error
+        pending.error = self._refused(error)
         if pending.accepted:
             self._end_accepted(pending)
         if is_parked or pending.accepted:  # a task that was granted is awake already

@@ -17,6 +17,7 @@ from aioproducer._core.topics import RATIO_MARGIN, TopicState
 from aioproducer._records.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD_BOUND, record_size, record_upper_bound
 from aioproducer.errors import RecordTooLargeError
 from aioproducer.partitioners import KeyHasher, make_partitioner
+from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
     import random
@@ -46,6 +47,7 @@ class Appender:
         needs_wake: a batch was made or sealed, or somebody began to wait, since the shell has cleared this.
         closed_batches: how many batches have been sealed so far.
         closed_error: why nothing is accepted any more.
+        gate_error: why nothing new is accepted at the moment: no transaction is open.
     """
 
     # No __slots__: subclasses add theirs, and the attributes of one object per producer cost nothing.
@@ -54,6 +56,10 @@ class Appender:
         self.needs_wake = False
         self.closed_batches = 0
         self.closed_error: KafkaError | None = None
+        self.gate_error: KafkaError | None = None
+        self._is_transactional = config.transactional_id is not None
+        self._touched: set[TopicPartition] = set()  # what got batches, and why a call was refused: for its transaction
+        self._refusal: KafkaError | None = None
         self._rng = rng
         self._batch_size = config.batch_size
         self._buffer_memory = config.buffer_memory
@@ -207,11 +213,17 @@ class Appender:
         """Return the bytes of buffer_memory that a record takes until its outcome."""
         bound = record_upper_bound(key, value, headers or ())
         if bound > self._max_request_size:
-            raise _too_large(topic, partition, bound, "max_request_size", self._max_request_size)
+            raise self._refused(_too_large(topic, partition, bound, "max_request_size", self._max_request_size))
         charge = bound + OBJECT_BYTES
         if charge > self._buffer_memory:
-            raise _too_large(topic, partition, charge, "buffer_memory", self._buffer_memory)
+            raise self._refused(_too_large(topic, partition, charge, "buffer_memory", self._buffer_memory))
         return charge
+
+    def _refused(self, error: KafkaError) -> KafkaError:
+        """Note that a record was refused, which its transaction has to know."""
+        if self._is_transactional and self._refusal is None:
+            self._refusal = error
+        return error
 
     # ── which partition ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +297,8 @@ class Appender:
         queue.open_batch = batch
         self._enter(state, batch)
         self._schedule.on_opened(queue, batch, now)
+        if self._is_transactional:
+            self._touched.add(TopicPartition(state.name, queue.partition))
         self.needs_wake = True
         return batch
 

@@ -172,6 +172,11 @@ class Nodes:
             self._forget_if_gone(node)
         self.next_due = min(self.next_due, now)
 
+    def add(self, broker: Broker) -> Node:
+        """Take in a broker that metadata has not told of yet, a coordinator; return it."""
+        node = self._nodes[broker.node_id] = Node(broker.node_id, broker.host, broker.port)
+        return node
+
     def rebootstrap(self) -> None:
         """Ask the bootstrap servers again, besides the brokers known so far (KIP-899)."""
         for node in self._bootstrap:

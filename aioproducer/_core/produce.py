@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._core.attempts import SOON
 from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import ProducePlan
 from aioproducer._core.metadata import Broker
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from aioproducer._core.metadata import MetadataState
     from aioproducer._core.nodes import Node
     from aioproducer._core.sequences import Sequences
+    from aioproducer._core.transactions import Transactions
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
     from aioproducer.config import ProducerConfig
 
@@ -78,6 +80,7 @@ class Produce:
         sequences: Sequences,
         metadata: MetadataState,
         rng: random.Random,
+        transactions: Transactions | None = None,
     ) -> None:
         self.completed: list[ProducerBatch] = []
         self.fatal_error: KafkaError | None = None
@@ -89,6 +92,8 @@ class Produce:
         self._sequences = sequences
         self._metadata = metadata
         self._rng = rng
+        self._transactions = transactions
+        self._transactional_id = config.transactional_id
         self._acks = config.acks
         self._timeout_ms = config.request_timeout_ms
         self._delivery_timeout_ms = config.delivery_timeout_ms
@@ -106,6 +111,8 @@ class Produce:
     def can_send(self, batch: ProducerBatch) -> bool:
         """Whether the first batch of a queue may go now, as far as order is concerned."""
         if self._is_muting and TopicPartition(batch.topic, batch.partition) in self._muted:
+            return False
+        if self._transactions is not None and not self._transactions.can_send(batch):
             return False
         return self._sequences.can_send(batch)
 
@@ -132,7 +139,7 @@ class Produce:
                 self._muted.add(TopicPartition(batch.topic, batch.partition))
             self._metadata.touch(batch.topic, now)
         ids = {name: topic_id for topic_id, name in names.items()}
-        plan = ProducePlan(batches, self._acks, self._timeout_ms, None, ids)
+        plan = ProducePlan(batches, self._acks, self._timeout_ms, self._transactional_id, ids)
         return SentProduce(version, entries, names), plan
 
     @property
@@ -143,7 +150,8 @@ class Produce:
     def _version_for(self, node: Node, batches: list[ProducerBatch]) -> tuple[dict[UUID, str], int]:
         """Return the ids of the topics (none where names are used) and the version: ids begin with 13."""
         assert node.versions is not None, "a node that is ready has versions"
-        version = node.versions.version_for(ProduceRequest)
+        at_most = None if self._transactions is None else self._transactions.produce_at_most
+        version = node.versions.version_for(ProduceRequest, at_most=at_most)
         if version < _TOPIC_IDS_SINCE:
             return {}, version
         names: dict[UUID, str] = {}
@@ -240,15 +248,23 @@ class Produce:
             case Verdict.SPLIT if batch.count > 1:
                 self._split(batch, error, now)
             case Verdict.OUT_OF_ORDER if self._sequences.is_enabled:
-                self._retry(batch, error, now, at_once=self._sequences.on_out_of_order(batch))
-            case Verdict.UNKNOWN_PRODUCER if self._sequences.is_enabled:
+                is_collateral = self._sequences.on_out_of_order(batch)
+                if self._transactions is not None and not is_collateral:
+                    self.fail(batch, error)  # a gap, and the next epoch comes with the next transaction
+                else:
+                    self._retry(batch, error, now, at_once=is_collateral)
+            case Verdict.UNKNOWN_PRODUCER if self._sequences.is_enabled and self._transactions is None:
                 self._sequences.on_unknown_producer(batch, answer.log_start_offset)
                 self._retry(batch, error, now)
-            case Verdict.FATAL if self._sequences.is_enabled:
+            case Verdict.FATAL if self._sequences.is_enabled and not self._is_told_by_coordinator(answer.error_code):
                 self.fatal_error = self.fatal_error or error
                 self.fail(batch, error)
             case _:
                 self._fail_records(batch, answer, error)
+
+    def _is_told_by_coordinator(self, code: int) -> bool:
+        """Whether the batch alone fails, and the end of its transaction shows whether the producer is fenced."""
+        return self._transactions is not None and code == ErrorCode.PRODUCER_FENCED
 
     def _on_late_answer(self, entry: Sent, rule: Rule) -> None:
         """The batch has expired: nothing changes for its records, but the fate of its number is known now."""
@@ -307,7 +323,10 @@ class Produce:
         has_moved = self._metadata.cluster.leader_epoch(batch.topic, batch.partition) > batch.leader_epoch
         wait = 0.0
         if not at_once and not has_moved:
-            wait = exponential_backoff(batch.attempts + 1, self._backoff, self._backoff_max, self._rng)
+            # The coordinator is done with the transaction before in a few milliseconds.
+            is_soon = self._transactions is not None and error.code == ErrorCode.CONCURRENT_TRANSACTIONS
+            base = min(SOON, self._backoff) if is_soon else self._backoff
+            wait = exponential_backoff(batch.attempts + 1, base, self._backoff_max, self._rng)
         self._accumulator.requeue(batch, now, now + wait)
 
     def _split(self, batch: ProducerBatch, error: KafkaError, now: float) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aioproducer._wire.api_keys import ApiKey
+from aioproducer.errors import RETRIABLE
+
 if TYPE_CHECKING:
     import random
 
@@ -24,6 +27,9 @@ class Verdict(Enum):
     FATAL = "the producer cannot go on"
     OUT_OF_ORDER = "a gap in the sequence: either collateral of an earlier batch, or the broker lost state"
     UNKNOWN_PRODUCER = "the broker has no state of this producer id"
+    COORDINATOR = "look up the coordinator anew, then send the same again"
+    ABORT = "the transaction can only be aborted"
+    FENCED = "our epoch is over: another producer has taken over, or the coordinator aborted a transaction in time-out"
     IGNORE = "nothing follows; whoever waits runs into its timeout"
 
 
@@ -108,6 +114,70 @@ INIT_PRODUCER_ID_RULES: Final[dict[int, Rule]] = {
     89: _RETRY,  # THROTTLING_QUOTA_EXCEEDED
 }
 """What an InitProducerId answer says. Codes not listed are fatal, unless the code is retriable."""
+
+_TRANSACTION_VERDICTS: Final[dict[int, Verdict]] = {
+    0: Verdict.DELIVERED,
+    15: Verdict.COORDINATOR,  # COORDINATOR_NOT_AVAILABLE
+    16: Verdict.COORDINATOR,  # NOT_COORDINATOR
+    47: Verdict.FENCED,  # INVALID_PRODUCER_EPOCH
+    53: Verdict.FATAL,  # TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    90: Verdict.FENCED,  # PRODUCER_FENCED
+    120: Verdict.ABORT,  # TRANSACTION_ABORTABLE
+}
+"""What holds for every request of a transaction. Codes not listed: RETRY if the code is retriable, else FATAL."""
+
+TRANSACTION_VERDICTS: Final[dict[int, dict[int, Verdict]]] = {
+    ApiKey.FIND_COORDINATOR: {
+        **_TRANSACTION_VERDICTS,
+        15: Verdict.RETRY,  # COORDINATOR_NOT_AVAILABLE
+        16: Verdict.RETRY,  # NOT_COORDINATOR
+        30: Verdict.ABORT,  # GROUP_AUTHORIZATION_FAILED
+    },
+    # Nothing is open that could be aborted; a broker that says so may be asked again.
+    ApiKey.INIT_PRODUCER_ID: {**_TRANSACTION_VERDICTS, 120: Verdict.RETRY},
+    ApiKey.ADD_PARTITIONS_TO_TXN: {
+        **_TRANSACTION_VERDICTS,
+        29: Verdict.ABORT,  # TOPIC_AUTHORIZATION_FAILED
+        55: Verdict.ABORT,  # OPERATION_NOT_ATTEMPTED: another partition of the request was refused
+        59: Verdict.ABORT,  # UNKNOWN_PRODUCER_ID
+    },
+    ApiKey.ADD_OFFSETS_TO_TXN: {
+        **_TRANSACTION_VERDICTS,
+        30: Verdict.ABORT,  # GROUP_AUTHORIZATION_FAILED
+        59: Verdict.ABORT,  # UNKNOWN_PRODUCER_ID
+    },
+    ApiKey.TXN_OFFSET_COMMIT: {
+        **_TRANSACTION_VERDICTS,
+        7: Verdict.COORDINATOR,  # REQUEST_TIMED_OUT
+        12: Verdict.ABORT,  # OFFSET_METADATA_TOO_LARGE
+        22: Verdict.ABORT,  # ILLEGAL_GENERATION: the consumer has lost its place in the group (KIP-447)
+        24: Verdict.ABORT,  # INVALID_GROUP_ID
+        25: Verdict.ABORT,  # UNKNOWN_MEMBER_ID
+        27: Verdict.ABORT,  # REBALANCE_IN_PROGRESS
+        29: Verdict.ABORT,  # TOPIC_AUTHORIZATION_FAILED
+        30: Verdict.ABORT,  # GROUP_AUTHORIZATION_FAILED
+        48: Verdict.ABORT,  # INVALID_TXN_STATE: the coordinator has ended the transaction; EndTxn tells how
+        82: Verdict.ABORT,  # FENCED_INSTANCE_ID
+        113: Verdict.ABORT,  # STALE_MEMBER_EPOCH
+    },
+    ApiKey.END_TXN: {
+        **_TRANSACTION_VERDICTS,
+        # The coordinator aborted the transaction as it was open for too long, and the epoch was not raised.
+        48: Verdict.ABORT,  # INVALID_TXN_STATE
+        59: Verdict.ABORT,  # UNKNOWN_PRODUCER_ID
+    },
+    ApiKey.DESCRIBE_TRANSACTIONS: dict(_TRANSACTION_VERDICTS),
+}
+"""By ApiKey, then code: what follows for the transaction from an answer of its coordinator."""
+
+
+def transaction_verdict(api_key: int, code: int) -> Verdict:
+    """Return what follows from an error code in the answer to a request of a transaction."""
+    verdict = TRANSACTION_VERDICTS[api_key].get(code)
+    if verdict is not None:
+        return verdict
+    return Verdict.RETRY if code in RETRIABLE else Verdict.FATAL
+
 
 METADATA_VERDICTS: Final[dict[int, Verdict]] = {
     0: Verdict.DELIVERED,

@@ -22,9 +22,12 @@ from aioproducer._core.produce import Produce, SentProduce
 from aioproducer._core.retries import Verdict
 from aioproducer._core.sequences import Sequences
 from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
+from aioproducer._core.transaction_requests import TRANSACTION_THROTTLE_SINCE
+from aioproducer._core.transactions import Transactions
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
+from aioproducer._wire.schema import Response
 from aioproducer.errors import (
     ErrorCode,
     KafkaError,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from aioproducer._core.effects import Effect
     from aioproducer._core.metadata import ClusterMetadata
     from aioproducer._core.nodes import InFlight
+    from aioproducer._core.transaction_requests import Exchange
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
     from aioproducer.config import ProducerConfig
@@ -67,11 +71,18 @@ class _SentInitProducerId:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class _SentExchange:
+    version: int
+    exchange: Exchange
+
+
 class Sender:
     """Decides what is sent to whom and when. Owns everything of the core but the accumulator, which it is given.
 
     Attributes:
         fatal_error: what the producer cannot go on after; everything fails with it. None while all is well.
+        transactions: those of a transactional producer, else None.
         last_connection_error: the last failure of a connection, until one succeeds; for messages to people.
     """
 
@@ -80,11 +91,13 @@ class Sender:
         self.last_connection_error: KafkaError | None = None
         self._config = config
         self._accumulator = accumulator
-        self._sequences = Sequences(is_enabled=config.enable_idempotence)
+        is_transactional = config.transactional_id is not None
+        self._sequences = Sequences(is_enabled=config.enable_idempotence, is_transactional=is_transactional)
         self._metadata = MetadataState(config, rng)
         self._nodes = Nodes(config, config.bootstrap_servers, rng)
         self._identity = Identity(config, self._sequences, rng)
-        self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng)
+        self.transactions = Transactions(config, accumulator, self._sequences, rng) if is_transactional else None
+        self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng, self.transactions)
         self._max_request_size = config.max_request_size
         self._is_rebootstrapping = config.metadata_recovery_strategy == "rebootstrap"
         self._rebootstrap_after = config.metadata_recovery_rebootstrap_trigger_ms / 1000
@@ -104,7 +117,7 @@ class Sender:
         if self.fatal_error is not None:
             self._fail_all(self.fatal_error)
         self._polled_at = now
-        self._has_news = False
+        self._has_news = self._tell_transaction()
         effects, self._effects = self._effects, []
         if self._produce.completed:
             effects.append(Completed(self._produce.completed))
@@ -117,7 +130,7 @@ class Sender:
             return now
         times = [self._wake_at, self._nodes.next_due]
         if self.fatal_error is None:
-            times.append(self._identity.next_at())
+            times.append(self._identity.next_at() if self.transactions is None else self.transactions.next_at())
             if not self._metadata.in_progress:
                 times.append(self._metadata.next_at())
         waiting = self._accumulator.deadline()
@@ -135,9 +148,16 @@ class Sender:
         return self._nodes.is_connected
 
     @property
+    def is_started(self) -> bool:
+        """Whether a broker is connected and, with a transactional id, the producer id for it is there."""
+        return self._nodes.is_connected and (self.transactions is None or self.transactions.is_ready)
+
+    @property
     def is_drained(self) -> bool:
-        """Whether nothing that was accepted waits for its outcome."""
-        return self._accumulator.is_empty and not self._produce.completed
+        """Whether nothing that was accepted waits for its outcome, and no transaction for its end."""
+        if not self._accumulator.is_empty or self._produce.completed:
+            return False
+        return self.transactions is None or self.transactions.is_settled(self._polled_at)
 
     @property
     def cluster(self) -> ClusterMetadata:
@@ -174,7 +194,10 @@ class Sender:
         Bounded by delivery_timeout_ms, as every batch is.
         """
         self._has_news = True
-        self._accumulator.close(ProducerClosedError("the producer is closed"))
+        error = ProducerClosedError("the producer is closed")
+        if self.transactions is not None:
+            self.transactions.begin_close(error, now)
+        self._accumulator.close(error)
 
     def abort(self, error: KafkaError, now: float) -> None:
         """Fail everything with the error, calls that wait or come later included.
@@ -191,6 +214,8 @@ class Sender:
         """The connection that was asked for is usable."""
         self._has_news = True
         self._nodes.on_connected(self._nodes[node_id], versions, now)
+        if self.transactions is not None:
+            self.transactions.on_versions(versions)
         self.last_connection_error = None
 
     def on_connect_failed(self, node_id: int, error: KafkaError, now: float) -> None:
@@ -198,6 +223,7 @@ class Sender:
         self._has_news = True
         named = self._nodes.on_connect_failed(self._nodes[node_id], error, now)
         self._note_failure(named, now)
+        self._lose_coordinator(node_id, named, now)
 
     def on_disconnected(self, node_id: int, error: KafkaError | None, now: float) -> None:
         """The connection is gone; what was in flight on it fails."""
@@ -208,6 +234,7 @@ class Sender:
         self._note_failure(named, now)
         for request in failed:
             self._on_lost(request, named, now)
+        self._lose_coordinator(node_id, named, now)
 
     def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
         """The bytes of the batch were made: so many bytes of records became so many."""
@@ -241,7 +268,10 @@ class Sender:
         self._check_connections(now)
         self._produce.settle()
         self._refresh_metadata(now)
-        self._identify(now)
+        if self.transactions is None:
+            self._identify(now)
+        else:
+            self._transact(self.transactions, now)
         self._send_ready(now)
         self.fatal_error = self.fatal_error or self._produce.fatal_error
 
@@ -257,7 +287,7 @@ class Sender:
         return (
             (None if node is None else node.last_error)
             or (_no_leader(cluster, batch) if leader is None else None)
-            or self._identity.last_error
+            or (self._identity if self.transactions is None else self.transactions).last_error
             or self.last_connection_error
         )
 
@@ -301,6 +331,43 @@ class Sender:
         version = self._version_for(node, InitProducerIdRequest)
         if version is not None:
             self._send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
+
+    def _transact(self, transactions: Transactions, now: float) -> None:
+        transactions.on_batches(self._produce.completed)
+        transactions.advance(now)
+        self._produce.completed += transactions.take_dropped()
+        self.fatal_error = self.fatal_error or transactions.fatal_error
+        for exchange in transactions.due(now):
+            self._exchange(transactions, exchange, now)
+
+    def _tell_transaction(self) -> bool:
+        """Tell it of what the poll has brought; return whether it has to do something about that."""
+        transactions = self.transactions
+        if transactions is None:
+            return False
+        before = transactions.state
+        transactions.on_batches(self._produce.completed)
+        return transactions.state is not before
+
+    def _exchange(self, transactions: Transactions, exchange: Exchange, now: float) -> None:
+        coordinator = exchange.coordinator
+        if coordinator is None or coordinator.broker is None:
+            node = self._least_loaded(now)
+        else:
+            known = self._nodes.get(coordinator.broker.node_id) or self._nodes.add(coordinator.broker)
+            node = known if self._is_usable(known, now) else None
+        if node is None:
+            return
+        assert node.versions is not None, "a node that is ready has versions"
+        try:
+            version = node.versions.version_for(exchange.request, exchange.at_most)
+            message = exchange.build(version)
+        except UnsupportedVersionError as error:
+            transactions.on_unsupported(exchange, error)
+            self._has_news = True
+            return
+        exchange.attempts.begin()
+        self._send(node, version, message, _SentExchange(version, exchange), now)
 
     def _send_ready(self, now: float) -> None:
         done: set[int] = set()
@@ -377,6 +444,8 @@ class Sender:
                 self._on_metadata(node, sent, message, now)
             case _SentInitProducerId() as sent, InitProducerIdResponse():
                 self._on_producer_id(node, sent, message, now)
+            case _SentExchange() as sent, Response() if message.api_key == sent.exchange.request.api_key:
+                self._on_exchanged(node, sent, message, now)
             case _:
                 error = ProtocolError(f"{node.address} answered with a {type(message).__name__} that was not asked for")
                 self._on_lost(request, error, now)
@@ -432,6 +501,16 @@ class Sender:
             logger.error("%s; what was buffered fails, and it is tried again", error)
             self._note_failed(self._accumulator.fail_queued(error), error)
 
+    def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:
+        assert self.transactions is not None, "only a transaction has exchanges"
+        if sent.version >= TRANSACTION_THROTTLE_SINCE.get(message.api_key, 0):
+            self._nodes.throttle(node, getattr(message, "throttle_time_ms", 0), now)
+        self.transactions.on_response(sent.exchange, message, node.node_id, now)
+
+    def _lose_coordinator(self, node_id: int, error: KafkaError, now: float) -> None:
+        if self.transactions is not None:
+            self.transactions.on_node_lost(node_id, error, now)
+
     def _on_complete_without_answer(self, request: InFlight) -> None:
         if isinstance(request.context, SentProduce):
             self._produce.on_written(request.context)
@@ -444,6 +523,9 @@ class Sender:
                 self._metadata.fail(error, now)
             case _SentInitProducerId():
                 self._identity.fail(error, now)
+            case _SentExchange() as sent:
+                assert self.transactions is not None, "only a transaction has exchanges"
+                self.transactions.on_lost(sent.exchange, error, now)
             case _:
                 raise AssertionError(f"unknown request {request!r}")
 
@@ -456,6 +538,8 @@ class Sender:
         self._use_metadata(before, now)
 
     def _fail_all(self, error: KafkaError) -> None:
+        if self.transactions is not None:
+            self.transactions.on_fatal(error)
         self._note_failed(self._accumulator.fail_all(error), error)
 
     def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:

@@ -71,8 +71,9 @@ class Sequences:
     Without idempotence none is given and `can_send` is always true.
     """
 
-    def __init__(self, *, is_enabled: bool) -> None:
+    def __init__(self, *, is_enabled: bool, is_transactional: bool = False) -> None:
         self.is_enabled = is_enabled
+        self._is_transactional = is_transactional
         self.producer_id = NO_PRODUCER_ID
         self.producer_epoch = NO_PRODUCER_EPOCH
         self.epoch_bumps = 0
@@ -108,7 +109,9 @@ class Sequences:
         if not known.outstanding:
             return True
         is_current = known.producer_id == self.producer_id and known.producer_epoch == self.producer_epoch
-        return is_current and known.has_ack and len(known.outstanding) < MAX_IN_FLIGHT_PER_PARTITION
+        # In a transaction, the broker itself keeps a later batch from being the first (its verification guard).
+        has_begun = known.has_ack or self._is_transactional
+        return is_current and has_begun and len(known.outstanding) < MAX_IN_FLIGHT_PER_PARTITION
 
     def assign(self, batch: ProducerBatch) -> None:
         """Give a batch that is about to be sent its number; one that has a number keeps it."""
@@ -150,6 +153,8 @@ class Sequences:
         if known is None:
             return
         self._drop(known, batch)
+        if self._is_transactional:
+            return  # its transaction is aborted, and the next one begins in a new epoch
         if batch.possibly_written:
             self._mark_unresolved(known, sequence_after(batch.base_sequence, batch.count))
         else:
@@ -171,6 +176,8 @@ class Sequences:
         known = self._state_of(batch)
         if known is None:
             return False
+        if self._is_transactional:
+            return known.outstanding[0] is not batch
         is_next = batch.base_sequence == sequence_after(known.last_acked, 1)  # -1, nothing acknowledged, gives 0
         proves_gap = known.unresolved_after == batch.base_sequence
         if proves_gap or (known.unresolved_after is None and is_next and not self._is_fresh(known, batch)):

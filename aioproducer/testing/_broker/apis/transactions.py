@@ -1,4 +1,4 @@
-"""AddPartitionsToTxn 0 to 5, AddOffsetsToTxn 0 to 4, EndTxn 0 to 5, DescribeTransactions 0: what a coordinator is asked.
+"""AddPartitionsToTxn 0–5, AddOffsetsToTxn 0–4, EndTxn 0–5, DescribeTransactions 0: what a coordinator is asked.
 
 AddPartitionsToTxn: 2 PRODUCER_FENCED; 3 flexible; 4 and 5 several transactions, verifying (between brokers).
 AddOffsetsToTxn: 2 PRODUCER_FENCED; 3 flexible; 4 TRANSACTION_ABORTABLE. EndTxn: 2 PRODUCER_FENCED; 3 flexible; 4
