@@ -35,6 +35,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for name, loop in LOOPS.items()
         if name == "asyncio" or is_in_subset
     ]
+    if "asyncio_only" in metafunc.fixturenames:
+        cases = [case for case in cases if case.id and "trio" not in case.id]
     metafunc.parametrize(("cluster_kind", "anyio_backend"), cases, indirect=["anyio_backend"])
 
 
@@ -43,6 +45,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """The event loop. Which ones depends on the cluster: see above."""
     backend: tuple[str, dict[str, Any]] = request.param
     return backend
+
+
+@pytest.fixture
+def asyncio_only() -> None:
+    """Asked for by tests of what only asyncio has, so that they are not made for trio."""
 
 
 @pytest.fixture

@@ -66,9 +66,7 @@ async def test_a_delivery_ends_without_anybody_polling_or_flushing(cluster: Clus
             await done.wait()
 
 
-async def test_callbacks_on_tasks_see_the_metadata(cluster: Cluster, anyio_backend_name: str) -> None:
-    if anyio_backend_name != "asyncio":
-        pytest.skip("asyncio.create_task is asyncio's")
+async def test_callbacks_on_tasks_see_the_metadata(cluster: Cluster, asyncio_only: None) -> None:
     topic = await cluster.create_topic()
     told: list[RecordMetadata] = []
     async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
