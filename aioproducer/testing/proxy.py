@@ -244,6 +244,10 @@ class FaultProxy:
                     continue
                 except anyio.ClosedResourceError:
                     return
+                except OSError:
+                    if listener is self._listener:
+                        raise
+                    return  # `refuse` closed it between the arrival of a connection and here
                 self._tasks.start_soon(self._serve, client)
 
     async def _serve(self, client: socket.socket) -> None:

@@ -275,3 +275,16 @@ async def test_end_of_the_proxy_ends_its_connections() -> None:
     with pytest.raises(OSError, match=r".*"):
         await anyio.connect_tcp("127.0.0.1", port)
     assert proxy.counters.open_connections == 0
+
+
+async def test_refusing_while_a_connection_arrives_does_not_end_the_proxy() -> None:
+    async with proxied() as proxy:
+        for passes in range(8):  # of the loop, between the arrival and the refusal: one of them is just before accept()
+            with socket.create_connection((proxy.host, proxy.port)):
+                for _ in range(passes):
+                    await anyio.lowlevel.checkpoint()
+                proxy.refuse()
+                await anyio.wait_all_tasks_blocked()
+            proxy.accept()
+        async with await connect(proxy) as stream:
+            assert await exchange(stream) == b"ping"
