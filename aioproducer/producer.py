@@ -38,6 +38,8 @@ from aioproducer.status import ProducerStatus
 from aioproducer.topic_handle import TopicHandle
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
     from typing import Self, Unpack
 
     from aioproducer._backend import Backend
@@ -100,6 +102,21 @@ class Producer(Generic[K, V]):
         self._last_statistics = MetricsSnapshot({})
         for text in self._config.warnings:
             _log.warning("%s: %s", self._client_id, text)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> Self:
+        """Make one from a mapping with dotted or other names; see ProducerConfig.from_config."""
+        return cls(ProducerConfig.from_config(config, **settings))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> Self:
+        """Make one from a .properties or .toml file; see ProducerConfig.from_file."""
+        return cls(ProducerConfig.from_file(path, **settings))
+
+    @classmethod
+    def from_env(cls, prefix: str, /, **settings: Unpack[ProducerSettings]) -> Self:
+        """Make one from environment variables; see ProducerConfig.from_env."""
+        return cls(ProducerConfig.from_env(prefix, **settings))
 
     @property
     def config(self) -> ProducerConfig:
@@ -200,7 +217,12 @@ class Producer(Generic[K, V]):
     async def _close_bounded(self) -> None:
         """Give accepted records close_timeout_ms, cancelled or not, so that nothing outlives the `async with`."""
         with anyio.CancelScope(shield=True):
-            await self.close(timeout=self._config.close_timeout_ms / 1000)
+            try:
+                await self.close(timeout=self._config.close_timeout_ms / 1000)
+            except anyio.get_cancelled_exc_class():
+                # asyncio's own Task.cancel() goes through shields: no more time, but still no connection left behind.
+                await self.close(timeout=0)
+                raise
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -468,8 +490,12 @@ class Producer(Generic[K, V]):
         check_topic(topic)
         now = runtime.clock()
         waiting = runtime.accumulator.wait_for_topic(topic, now, now + self._config.max_block_ms / 1000)
-        if waiting.view is None and waiting.error is None:
-            await park(runtime, waiting)
+        if not waiting.done:
+            try:
+                await park(runtime, waiting)
+            except BaseException:
+                runtime.accumulator.abandon_topic(waiting)
+                raise
         if waiting.error is not None:
             raise fresh(waiting.error)
         assert waiting.view is not None, "a lookup without an error has found the topic"
