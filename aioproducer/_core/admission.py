@@ -8,19 +8,22 @@
    first to run.
 
 What submit_nowait has accepted goes the same way, but its memory is reserved from the start and nobody redeems it: it
-is appended as soon as nobody stands before it.
+is appended as soon as nobody stands before it. So that those before it are never kept waiting for the very memory that
+it holds, it is only accepted if there is room for them as well, and memory goes to them before later calls.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.appending import Appender
 from aioproducer._core.metadata import NO_EPOCH, NO_LEADER
+from aioproducer._core.refusals import buffer_full, memory_timeout, topic_timeout
 from aioproducer._core.waiting import Deadlines, PendingAppend, PendingState, PendingTopic
-from aioproducer.errors import BufferFullError, BufferTimeoutError, KafkaError, MetadataTimeoutError
+from aioproducer.errors import KafkaError
 
 if TYPE_CHECKING:
     import random
@@ -42,7 +45,9 @@ class Admission(Appender):
     def __init__(self, config: ProducerConfig, rng: random.Random) -> None:
         super().__init__(config, rng)
         self._wanted_topics: set[str] = set()
-        self._memory_line: OrderedDict[PendingAppend, None] = OrderedDict()
+        self._memory_line: OrderedDict[PendingAppend, None] = OrderedDict()  # in the order of the calls
+        self._entered = 0
+        self._owed = 0  # the bytes that calls which wait for their topic will need
         self._deadlines = Deadlines()
         self._woken: list[Waiting] = []
         self._metadata: ClusterMetadata | None = None
@@ -97,6 +102,8 @@ class Admission(Appender):
             charge=self._charge(topic, partition, key, value, headers),
             accepted=accepted,
         )
+        self._entered += 1
+        pending.number = self._entered
         self._latest = now
         if accepted:
             self._accept(pending)
@@ -113,6 +120,8 @@ class Admission(Appender):
         else:
             (state.absent if state.is_known else state.line)[pending] = None
             self._wanted_topics.add(topic)
+            if not accepted:
+                self._owed += pending.charge
         if not pending.is_granted:
             self._deadlines.add(pending)
         self.needs_wake = True
@@ -223,12 +232,21 @@ class Admission(Appender):
         while (waiting := self._deadlines.pop_due(now)) is not None:
             if isinstance(waiting, PendingTopic):
                 state = self._topics[waiting.topic]
-                self._fail_lookup(state, waiting, self._topic_timeout(state, None, now - waiting.enqueued_at))
+                self._fail_lookup(state, waiting, topic_timeout(state, None, now - waiting.enqueued_at))
             elif waiting.state is PendingState.FOR_TOPIC:
                 state = self._topics[waiting.topic]
-                self._fail(waiting, self._topic_timeout(state, waiting.partition, now - waiting.enqueued_at))
+                self._fail(waiting, topic_timeout(state, waiting.partition, now - waiting.enqueued_at))
             else:
-                self._fail(waiting, self._memory_timeout(waiting, now - waiting.enqueued_at))
+                self._fail(
+                    waiting,
+                    memory_timeout(
+                        waiting,
+                        self._free,
+                        self._buffer_memory,
+                        waiting=len(self._memory_line),
+                        elapsed=now - waiting.enqueued_at,
+                    ),
+                )
 
     def take_wanted_topics(self) -> set[str]:
         """Return the topics that somebody has begun to wait for, or for more partitions of, since the last call.
@@ -350,12 +368,8 @@ class Admission(Appender):
     # ── the lines ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _accept(self, pending: PendingAppend) -> None:
-        if self._memory_line or pending.charge > self._free:
-            raise BufferFullError(
-                f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {self._free:,} of"
-                f" buffer_memory={self._buffer_memory:,} are free and {len(self._memory_line)} calls wait for room;"
-                " wait with submit or send, try again later, or raise buffer_memory"
-            )
+        if self._memory_line or pending.charge + self._owed > self._free:
+            raise buffer_full(pending, self._free, self._buffer_memory, owed=self._owed, waiting=len(self._memory_line))
         assert pending.timestamp_ms is not None, "the core has no wall clock"
         self._free -= pending.charge
         pending.flush_epoch = self._flushes.epoch
@@ -369,13 +383,29 @@ class Admission(Appender):
                 del state.line[pending]
                 state.absent[pending] = None
             else:
+                self._forgive(pending)
                 self._admit(state, pending)
         for pending in [pending for pending in state.absent if state.has_partition(pending.partition)]:
             del state.absent[pending]
+            self._forgive(pending)
             self._admit(state, pending)
+            if pending.accepted:  # others have passed it anyway, and may wait for the memory that it holds
+                self._append_granted(state, pending, now, 0)
+        self._sort_memory_line()
         self._update_wanted(state)
         self._grant()
         self._append_accepted(state, now)
+
+    def _forgive(self, pending: PendingAppend) -> None:
+        """It does not wait for its topic any more, so that its memory is not kept free for it."""
+        if pending.state is PendingState.FOR_TOPIC and not pending.accepted:
+            self._owed -= pending.charge
+
+    def _sort_memory_line(self) -> None:
+        """Restore the order of the calls: this topic became known later than another, and its calls may be older."""
+        line = self._memory_line
+        if any(first.number > second.number for first, second in pairwise(line)):
+            self._memory_line = OrderedDict.fromkeys(sorted(line, key=_number))
 
     def _admit(self, state: TopicState, pending: PendingAppend) -> None:
         state.line[pending] = None
@@ -450,7 +480,7 @@ class Admission(Appender):
             )
             failure.__cause__ = error
             self._end_accepted(pending)
-            pending.error = self._refused(failure)
+            pending.error = self.note_refusal(failure)
             self._woken.append(pending)
         else:
             pending.error = error
@@ -464,7 +494,7 @@ class Admission(Appender):
         is_parked = not pending.is_granted
         self._leave_line(pending)
         pending.settle(PendingState.FAILED)
-        pending.error = self._refused(error)
+        pending.error = self.note_refusal(error)
         if pending.accepted:
             self._end_accepted(pending)
         if is_parked or pending.accepted:  # a task that was granted is awake already
@@ -482,6 +512,7 @@ class Admission(Appender):
 
     def _leave_line(self, pending: PendingAppend) -> None:
         state = self._topics[pending.topic]
+        self._forgive(pending)
         self._memory_line.pop(pending, None)
         if state.line.pop(pending, False) is False:
             state.absent.pop(pending, None)
@@ -501,34 +532,9 @@ class Admission(Appender):
                 if (accepted or not pending.accepted) and pending.state in _IN_LINE:
                     self._fail(pending, error)
 
-    # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _topic_timeout(self, state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:
-        if state.is_known and state.view is not None:
-            missing = (
-                f"partition {partition} of topic {state.name!r} did not appear within {elapsed:.1f} s"
-                f" (max_block_ms); the topic has {state.view.partition_count} partitions; name one of them, or add some"
-            )
-        else:
-            missing = (
-                f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
-                f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name,"
-                " that it exists, and that the brokers can be reached"
-            )
-        error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
-        error.__cause__ = state.error
-        return error
-
-    def _memory_timeout(self, pending: PendingAppend, elapsed: float) -> BufferTimeoutError:
-        return BufferTimeoutError(
-            f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
-            f" (max_block_ms): {self._free:,} of buffer_memory={self._buffer_memory:,} are free and"
-            f" {len(self._memory_line)} calls wait; the brokers take less than is sent:"
-            " send less, or raise buffer_memory",
-            elapsed=elapsed,
-            topic=pending.topic,
-            partition=pending.partition,
-        )
-
 
 _IN_LINE: Final = frozenset({PendingState.FOR_TOPIC, PendingState.FOR_MEMORY, PendingState.GRANTED})
+
+
+def _number(pending: PendingAppend) -> int:
+    return pending.number

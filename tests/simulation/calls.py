@@ -201,13 +201,13 @@ class Calls:
         elif drawn < 0.56 and not self._scenario.is_patient:
             partition = known
         call, _, value = self._call(topic, partition)
-        surely = 1 if "recreate_topic" in self._scenario.faults else known
-        call.is_grown = partition is not None and partition >= surely
         call.is_nowait = rng.random() < 0.4
         return call, key, value
 
     def _call(self, topic: str, partition: int | None) -> tuple[Call, None, bytes]:
         call = Call(len(self.calls), topic, partition, self._clock.now)
+        surely = 1 if "recreate_topic" in self._scenario.faults else max(1, self._scenario.topics[topic])
+        call.is_grown = partition is not None and partition >= surely
         self.calls.append(call)
         low, high = self._scenario.values
         value = b"%d" % call.number
@@ -438,7 +438,8 @@ class Calls:
         assert call.accepted_at is not None
         limit = call.accepted_at + self._scenario.config.delivery_timeout_ms / 1000 + self._slack
         if batch is None or (call.pending is not None and call.is_nowait):
-            limit += self._max_block
+            # One whose partition came to be joins the line behind later calls, and waits for those before it.
+            limit += self._max_block * (2 if call.is_grown else 1)
         if self._clock.now > limit:
             late = self._clock.now - call.accepted_at
             raise Violation(f"the outcome of {call} came {late:.3f} s after it was accepted: {error or 'delivered'}")

@@ -229,5 +229,7 @@ def _examine_probes(history: History) -> None:
     for call in history.probes:
         if isinstance(call.refusal, (BufferFullError, BufferTimeoutError)):
             continue  # the buffer has room for fewer than there are partitions
+        if call.refusal is not None and config.max_block_ms < 300:
+            continue  # hardly the time to ask for a topic
         if call.refusal is not None or call.error is not None:
             raise Violation(f"{call}, made when all was well again, failed: {call.refusal or call.error}")

@@ -131,6 +131,37 @@ def test_a_call_granted_with_nobody_before_it_needs_not_park() -> None:
     assert accumulate.take_woken() == []
 
 
+def test_nothing_is_accepted_in_the_room_that_calls_before_it_will_need() -> None:
+    # It would stand behind them, and hold the memory that they wait for, until they give up.
+    accumulate = accumulator(buffer_memory=3 * ONE, batch_size=0)
+    enqueue(accumulate, "new", 0)
+    enqueue(accumulate, "new", 0, accepted=True)
+    enqueue(accumulate, "other", 0, accepted=True)
+    with pytest.raises(BufferFullError, match="for calls that wait for their topic"):
+        enqueue(accumulate, "other", 0, accepted=True)
+
+
+def test_the_room_that_a_call_waits_for_is_free_again_when_it_gives_up() -> None:
+    accumulate = accumulator(buffer_memory=ONE, batch_size=0)
+    waiting = enqueue(accumulate, "new", 0)
+    with pytest.raises(BufferFullError):
+        enqueue(accumulate, "new", 0, accepted=True)
+    accumulate.cancel(waiting)
+    assert enqueue(accumulate, "new", 0, accepted=True).accepted
+
+
+def test_an_accepted_record_whose_partition_comes_to_be_waits_for_nobody() -> None:
+    accumulate = full()
+    absent = enqueue(accumulate, "u", 1, accepted=False)
+    accumulate.cancel(absent)
+    deliver(accumulate)
+    absent = enqueue(accumulate, "u", 1, accepted=True)
+    waiting = enqueue(accumulate, "u", 0)
+    assert waiting.state is PendingState.FOR_MEMORY
+    accumulate.update_topics(cluster({"t": [0], "u": [0, 0]}), 1.0)
+    assert absent.state is PendingState.APPENDED
+
+
 def test_whoever_redeems_first_appends_what_was_granted_before() -> None:
     accumulate = full(linger_ms=1000)
     waiting = [enqueue(accumulate, value=b"%d" % i) for i in range(3)]
@@ -281,13 +312,13 @@ def test_a_new_call_stands_behind_those_that_wait_for_the_topic() -> None:
     assert append(accumulate, value=b"1").values == [b"0", b"1"]
 
 
-def test_those_whose_topic_became_known_wait_for_memory_behind_those_who_did_before() -> None:
+def test_memory_goes_to_the_older_call_though_its_topic_became_known_later() -> None:
     accumulate = full()
     for_topic = enqueue(accumulate, topic="new")
     for_memory = enqueue(accumulate)
     accumulate.update_topics(cluster({"t": [0], "u": [0], "new": [0]}), 1.0)
     deliver(accumulate, 2)
-    assert accumulate.take_woken() == [for_memory, for_topic]
+    assert accumulate.take_woken() == [for_topic, for_memory]
 
 
 def test_a_topic_without_a_leader_does_not_hold_up_calls() -> None:

@@ -1,0 +1,61 @@
+"""How does a call read that waited in vain, or could not wait? Its errors, with what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioproducer.errors import BufferFullError, BufferTimeoutError, MetadataTimeoutError
+
+if TYPE_CHECKING:
+    from aioproducer._core.topics import TopicState
+    from aioproducer._core.waiting import PendingAppend
+
+
+def buffer_full(pending: PendingAppend, free: int, total: int, *, owed: int, waiting: int) -> BufferFullError:
+    """Return the error of a record that cannot be accepted at once.
+
+    Args:
+        pending: the record.
+        free: the free bytes of buffer_memory.
+        total: buffer_memory.
+        owed: the bytes that calls which wait for their topic will need.
+        waiting: how many calls wait for room.
+    """
+    return BufferFullError(
+        f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {free:,} of"
+        f" buffer_memory={total:,} are free, {owed:,} of them for calls that wait for their topic, and"
+        f" {waiting} calls wait for room; wait with submit or send, try again later, or raise buffer_memory"
+    )
+
+
+def memory_timeout(
+    pending: PendingAppend, free: int, total: int, *, waiting: int, elapsed: float
+) -> BufferTimeoutError:
+    """Return the error of a call that waited for room until max_block_ms; the arguments as above."""
+    return BufferTimeoutError(
+        f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
+        f" (max_block_ms): {free:,} of buffer_memory={total:,} are free and"
+        f" {waiting} calls wait; the brokers take less than is sent:"
+        " send less, or raise buffer_memory",
+        elapsed=elapsed,
+        topic=pending.topic,
+        partition=pending.partition,
+    )
+
+
+def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:
+    """Return the error of a call that waited for a topic, or for a partition of it, until max_block_ms."""
+    if state.is_known and state.view is not None:
+        missing = (
+            f"partition {partition} of topic {state.name!r} did not appear within {elapsed:.1f} s"
+            f" (max_block_ms); the topic has {state.view.partition_count} partitions; name one of them, or add some"
+        )
+    else:
+        missing = (
+            f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
+            f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name,"
+            " that it exists, and that the brokers can be reached"
+        )
+    error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
+    error.__cause__ = state.error
+    return error
