@@ -144,8 +144,15 @@ class Runtime:
         if not woken:
             return
         self._completion.schedule([entry for entry in woken if isinstance(entry, PendingAppend) and entry.accepted])
-        waiters = [entry.waiter for entry in woken if entry.waiter is not None]
-        self.backend.call_soon(self.backend.wake, waiters)
+        self.backend.call_soon(self._resume, woken)
+
+    def _resume(self, woken: Sequence[Waiting]) -> None:
+        # 1. A and B are granted 2. before this runs, A's task is cancelled, which it learns at its next step 3. B's
+        # task runs first, and would append A's record before its own, though A's call raises.
+        for entry in woken:
+            if isinstance(entry, PendingAppend) and entry.waiter is not None and not entry.waiter.is_waiting():
+                self.accumulator.cancel(entry)
+        self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
 
     def _die(self, outcome: KafkaError, cause: BaseException) -> None:
         """Fail whatever is open; nothing runs in the background any more."""
