@@ -359,6 +359,7 @@ class Nodes:
         self._move(node, NodeEvent.CONNECT_FAILED)
         node.setup_failures += 1
         named = self._named(node, node.closing_error or error, "cannot connect to")
+        self._log(node, named)
         self._end(node, named, now)
         return named
 
@@ -373,9 +374,12 @@ class Nodes:
         self._move(node, NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
         failed = list(node.in_flight)
-        if reason is None and failed:
-            reason = KafkaConnectionError("it was closed from this side")
-        named = None if reason is None else self._named(node, reason, "lost the connection to")
+        named: KafkaError | None = None
+        if reason is not None:
+            named = self._named(node, reason, "lost the connection to")
+            self._log(node, named)
+        elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
+            named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)
         return named, failed
 
@@ -431,14 +435,17 @@ class Nodes:
         node.last_error = error
         if error is not None:
             node.failures += 1
-            # Once for each time that a broker goes away; then it is known.
-            logger.log(logging.WARNING if node.failures == 1 else logging.DEBUG, "%s", error)
             node.not_before = now + exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:
             node.host, node.port = moved
             node.failures, node.not_before = 0, -math.inf
         self._forget_if_gone(node)
+
+    @staticmethod
+    def _log(node: Node, error: KafkaError) -> None:
+        """Warn once for each time that a broker goes away; then it is known."""
+        logger.log(logging.DEBUG if node.failures else logging.WARNING, "%s", error)
 
     def _move(self, node: Node, event: NodeEvent) -> None:
         before = node.state

@@ -254,7 +254,9 @@ def test_an_idle_connection_is_closed_without_an_error_and_can_be_opened_at_once
     assert nodes.can_connect(node, 71.0)
 
 
-def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_flight() -> None:
+def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_flight(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     nodes = make(1, 2)
     idle, busy = ready(nodes, 1), ready(nodes, 2)
     nodes.begin_request(busy, "a", 0.0)
@@ -262,6 +264,7 @@ def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_fl
     error, failed = nodes.on_disconnected(busy, None, 1.0)
     assert "closed from this side" in str(error)
     assert [r.context for r in failed] == ["a"]
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]  # the producer ends: nothing to look after
 
 
 def test_a_broker_that_goes_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
