@@ -35,7 +35,7 @@ class FaultHandle:
 
     Example:
         with cluster.full_disk("orders") as fault:
-            ...
+            producer.submit_nowait("orders", b"value")
             await fault.wait_hit()
     """
 

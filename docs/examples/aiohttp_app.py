@@ -4,7 +4,7 @@ python docs/examples/aiohttp_app.py
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from aioproducer import KafkaError, Producer
 PRODUCER = web.AppKey("producer", Producer)
 
 
-async def producer_context(app: web.Application) -> AsyncIterator[None]:
+async def producer_context(app: web.Application) -> AsyncGenerator[None]:
     """Everything up to yield runs at the start, the rest when the application has answered its last request."""
     async with Producer(
         bootstrap_servers=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092"),

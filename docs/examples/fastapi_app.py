@@ -4,7 +4,7 @@ uvicorn --app-dir docs/examples fastapi_app:app
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -23,7 +23,7 @@ producer = Producer(
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """SIGTERM ends the lifespan: the producer delivers what it has accepted, then closes."""
     async with producer:
         yield

@@ -93,7 +93,9 @@ async def run_excerpt(snippet: Snippet) -> None:
     with anyio.fail_after(SECONDS):
         async with EmbeddedCluster(brokers=1, partitions=1) as cluster:
             address = cluster.bootstrap_servers[0]
-            async with Producer(bootstrap_servers=address) as producer:
+            is_transactional = re.search(r"\bproducer\.(begin_)?transaction\(", snippet.code) is not None
+            name = "excerpt" if is_transactional else None
+            async with Producer(bootstrap_servers=address, transactional_id=name) as producer:
                 text = snippet.code_for(address)
                 code = compile(text, str(snippet), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
                 result = eval(code, given(producer, cluster))
