@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         TopicView,
     )
     from aioproducer.serializers import Serializer
+    from aioproducer.transaction import Transaction
 
 __all__ = [
     "AuthenticationError",
@@ -102,6 +103,7 @@ __all__ = [
     "Serializer",
     "TopicPartition",
     "TopicView",
+    "Transaction",
     "TransactionAbortableError",
     "TransactionAbortedError",
     "UndeliveredError",
@@ -123,6 +125,7 @@ _ELSEWHERE = {
     "Serializer": "serializers",
     "TopicPartition": "records",
     "TopicView": "records",
+    "Transaction": "transaction",
 }
 """The module of each public name that is not in errors."""
 

@@ -36,6 +36,7 @@ from aioproducer.metrics import MetricsSnapshot
 from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_topic
 from aioproducer.status import ProducerStatus
 from aioproducer.topic_handle import TopicHandle
+from aioproducer.transaction import Transaction, TransactionBlock, begin
 
 if TYPE_CHECKING:
     import os
@@ -133,6 +134,11 @@ class Producer(Generic[K, V]):
         Raises:
             BootstrapError: no bootstrap server could be reached in time; `failures` says why, for each address.
             IllegalStateError: it is started already.
+
+        Example:
+            producer = Producer(bootstrap_servers="localhost:9092")
+            await producer.start()
+            await producer.close()
         """
         entrance = self._entrance
         if entrance.state not in {State.NEW, State.CLOSED}:
@@ -163,6 +169,9 @@ class Producer(Generic[K, V]):
         Raises:
             ValueError: the timeout is negative.
             IllegalStateError: called from another loop, thread or process, or while start() runs.
+
+        Example:
+            await producer.close(timeout=20)
         """
         if timeout is not None and timeout < 0:
             raise ValueError(f"timeout is {timeout}; it must be at least 0 seconds, or None")
@@ -224,6 +233,34 @@ class Producer(Generic[K, V]):
                 await self.close(timeout=0)
                 raise
 
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def transaction(self) -> TransactionBlock:
+        """Return a block that is a transaction: it commits at its end, and aborts on any exception, cancellation too.
+
+        Every record that is sent while it is open, from any task, belongs to it. The abort is shielded and takes at
+        most close_timeout_ms; the exception goes through. What commit() raises, the end of the block raises.
+
+        Example:
+            async with producer.transaction() as transaction:
+                await producer.send("orders", b"value")
+                await transaction.send_offsets({TopicPartition("in", 0): OffsetAndMetadata(42)}, "group")
+        """
+        return TransactionBlock(self._entrance, self._config.close_timeout_ms)
+
+    async def begin_transaction(self) -> Transaction:
+        """Begin a transaction to be ended with its own commit() or abort().
+
+        Waits, at most max_block_ms, while the one before is being aborted in the background. A cancelled one has begun
+        nothing.
+
+        Raises:
+            IllegalStateError: one is open, the producer has no transactional_id, or it does not run.
+            KafkaTimeoutError: it could not begin within max_block_ms.
+            ProducerFencedError: another producer with this transactional_id has taken over.
+        """
+        return await begin(self._entrance)
+
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @overload
@@ -281,6 +318,10 @@ class Producer(Generic[K, V]):
             DeliveryTimeoutError and other KafkaErrors: it was not delivered; `possibly_written` tells whether it may
             be in the log.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
+
+        Example:
+            metadata = await producer.send("orders", b"placed", key=b"customer-7", headers=[("trace", b"1")])
+            print(metadata.partition, metadata.offset)
         """
         if on_delivery is not None:
             check_callback(on_delivery)
@@ -349,6 +390,10 @@ class Producer(Generic[K, V]):
             The Delivery: await it, ask it, or give it callbacks. It may be dropped, too.
 
         Raises: as `send`, but for what happens after the record was accepted: that is the Delivery's.
+
+        Example:
+            deliveries = [await producer.submit("orders", b"%d" % number) for number in range(100)]
+            offsets = [(await delivery).offset for delivery in deliveries]
         """
         if on_delivery is not None:
             check_callback(on_delivery)
@@ -407,6 +452,9 @@ class Producer(Generic[K, V]):
         Raises:
             BufferFullError: there is no room, or others wait for it.
             And what `send` raises for a record that is wrong.
+
+        Example:
+            producer.submit_nowait("clicks", b"click", on_delivery=lambda delivery: print(delivery.exception()))
         """
         if on_delivery is not None:
             check_callback(on_delivery)
@@ -442,6 +490,10 @@ class Producer(Generic[K, V]):
                 None in its place. After a timeout of max_block_ms, a close or a fatal error the source is not read
                 any further, and `results` ends there.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
+
+        Example:
+            results = await producer.send_all(ProducerRecord("orders", b"%d" % number) for number in range(1000))
+            print(results[-1].offset)
         """
         bulk = Bulk(self._entrance)
         await bulk.run(records)
@@ -459,6 +511,10 @@ class Producer(Generic[K, V]):
             UndeliveredError: records that nobody waited for have failed since the last flush.
             KafkaTimeoutError: the timeout has passed; the records go on.
             IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            producer.submit_nowait("orders", b"placed")
+            await producer.flush(timeout=10)
         """
         runtime = self._entrance.running()
         accumulator = runtime.accumulator
@@ -485,6 +541,9 @@ class Producer(Generic[K, V]):
             InvalidTopicError: the name is not legal.
             MetadataTimeoutError: the topic did not become known in time.
             IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            print((await producer.partitions_for("orders")).partition_count)
         """
         runtime = self._entrance.running()
         check_topic(topic)
@@ -548,6 +607,9 @@ class Producer(Generic[K, V]):
             BufferTimeoutError: the timeout has passed.
             ValueError: it is more than buffer_memory, or less than 1.
             IllegalStateError: not started, closed (meanwhile, too), or called from another loop or thread.
+
+        Example:
+            await producer.wait_for_room(10_000, timeout=0.5)
         """
         if not 1 <= size_bytes <= self._config.buffer_memory:
             raise ValueError(
@@ -572,6 +634,9 @@ class Producer(Generic[K, V]):
 
         Raises:
             IllegalStateError: called from another loop or thread.
+
+        Example:
+            print(producer.statistics()["record-send-total"])
         """
         if self._runtime is None:
             return self._last_statistics
@@ -583,6 +648,9 @@ class Producer(Generic[K, V]):
 
         Raises:
             IllegalStateError: called from another loop or thread.
+
+        Example:
+            print("ready" if producer.status().is_ready else producer.status().last_error)
         """
         if self._runtime is None:
             return ProducerStatus()
@@ -594,6 +662,10 @@ class Producer(Generic[K, V]):
 
         Raises:
             IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            entry = producer.thread_entry()
+            await anyio.to_thread.run_sync(lambda: entry.send("orders", b"placed"))
         """
         from anyio.lowlevel import current_token
 

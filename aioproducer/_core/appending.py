@@ -213,14 +213,14 @@ class Appender:
         """Return the bytes of buffer_memory that a record takes until its outcome."""
         bound = record_upper_bound(key, value, headers or ())
         if bound > self._max_request_size:
-            raise self._refused(_too_large(topic, partition, bound, "max_request_size", self._max_request_size))
+            raise self.note_refusal(_too_large(topic, partition, bound, "max_request_size", self._max_request_size))
         charge = bound + OBJECT_BYTES
         if charge > self._buffer_memory:
-            raise self._refused(_too_large(topic, partition, charge, "buffer_memory", self._buffer_memory))
+            raise self.note_refusal(_too_large(topic, partition, charge, "buffer_memory", self._buffer_memory))
         return charge
 
-    def _refused(self, error: KafkaError) -> KafkaError:
-        """Note that a record was refused, which its transaction has to know."""
+    def note_refusal(self, error: KafkaError) -> KafkaError:
+        """Note that a record was refused, which its transaction has to know; return the error."""
         if self._is_transactional and self._refusal is None:
             self._refusal = error
         return error

@@ -139,6 +139,11 @@ class Transactions(TransactionAnswers):
     # ── called by the sender ──────────────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def is_commit_sent(self) -> bool:
+        """Whether the open transaction cannot be aborted any more."""
+        return self.state is _S.COMMITTING
+
+    @property
     def is_ready(self) -> bool:
         """Whether the producer id is there."""
         return self.state is not _S.INITIALIZING

@@ -35,12 +35,16 @@ class Intercepted(NamedTuple):
 
 
 class Completion:
-    """Tells the outcome of batches to everybody who wants to know. The core's state is final before any of it runs."""
+    """Tells the outcome of batches to everybody who wants to know. The core's state is final before any of it runs.
+
+    Args:
+        undelivered: counts the failures that nobody watches; None for a transactional producer, whose commit tells.
+    """
 
     def __init__(
         self,
         backend: Backend,
-        undelivered: Undelivered,
+        undelivered: Undelivered | None,
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         clock: Callable[[], float],
         figures: Figures,
@@ -85,6 +89,8 @@ class Completion:
             run_callback(*entry)
 
     def _count_unwatched(self, home: Home) -> None:
+        if self._undelivered is None:
+            return
         watched = {index for index, waiter in home.waiters or () if waiter.is_waiting()}
         watched.update(index for index, entry in home.callbacks or () if not isinstance(entry, Intercepted))
         errors = [

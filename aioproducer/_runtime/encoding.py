@@ -41,6 +41,7 @@ class Encoder:
         load(self._codec)
         self._compress = compressor(self._codec, self._level)  # the loop's own; worker threads make theirs
         self._thread_bytes = _THREAD_BYTES.get(self._codec, _THREAD_BYTES_OTHERS)
+        self._is_transactional = config.transactional_id is not None
         self._limiter = anyio.CapacityLimiter(2)
 
     async def encode(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> bytes | None:
@@ -58,7 +59,7 @@ class Encoder:
             batch.encoded = encoded
             on_encoded(batch, len(records), len(encoded) - 61)
         elif _STAMP.unpack_from(batch.encoded, _STAMP_OFFSET) != _stamp(batch):
-            batch.encoded = restamp(batch.encoded, *_stamp(batch), False)
+            batch.encoded = restamp(batch.encoded, *_stamp(batch), self._is_transactional)
         return batch.encoded
 
     async def _seal(self, batch: ProducerBatch, records: bytes) -> bytes:
@@ -88,6 +89,7 @@ class Encoder:
                 producer_id=producer_id,
                 producer_epoch=producer_epoch,
                 base_sequence=base_sequence,
+                is_transactional=self._is_transactional,
             )
 
         return seal

@@ -6,13 +6,15 @@ import enum
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer.errors import BufferTimeoutError, IllegalStateError, KafkaError, ProducerClosedError
+from aioproducer.delivery import fresh
+from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTopicError, KafkaError, ProducerClosedError
 from aioproducer.records import ProducerRecord
 
 if TYPE_CHECKING:
     from aioproducer._backend import Backend
     from aioproducer._core.accumulator import Accumulator, PendingAppend, Waiting
     from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.open_transaction import TransactionTicket
     from aioproducer._runtime.intake import Intake, Prepared
     from aioproducer._runtime.loop import Runtime
     from aioproducer.config import ProducerConfig
@@ -144,7 +146,9 @@ class Entrance:
         intake: Intake | None = None,
     ) -> Prepared:
         """Check and serialize a record, in another way than the producer's if given; raises as `try_append`."""
-        self.running()
+        accumulator = self.running().accumulator
+        if accumulator.gate_error is not None:
+            raise fresh(accumulator.gate_error)
         if isinstance(topic, ProducerRecord):
             if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
                 raise TypeError("give a ProducerRecord alone: everything else about the record is its own")
@@ -153,7 +157,11 @@ class Entrance:
             partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
         elif value is MISSING:
             raise TypeError("value is missing; give value=None for a tombstone")
-        return (intake or self._intake).prepare(topic, value, key, partition, timestamp_ms, headers)
+        try:
+            return (intake or self._intake).prepare(topic, value, key, partition, timestamp_ms, headers)
+        except InvalidTopicError as error:
+            accumulator.note_refusal(error)
+            raise
 
     def append_prepared(self, record: Prepared) -> ProducerBatch | Prepared:
         """Append a record that is prepared, or return it as it has to wait; as `try_append`."""
@@ -219,7 +227,7 @@ class Entrance:
         return batch, pending.index
 
 
-async def park(runtime: Runtime, waiting: Waiting) -> None:
+async def park(runtime: Runtime, waiting: Waiting | TransactionTicket) -> None:
     """Suspend until the core says that this wait is over."""
     waiter = runtime.backend.new_waiter()
     waiting.waiter = waiter

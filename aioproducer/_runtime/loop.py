@@ -61,7 +61,8 @@ class Runtime:
         self.connected = anyio.Event()
         self.finished = anyio.Event()
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
-        self._completion = Completion(backend, self.undelivered, interceptors, self.clock, self.figures)
+        watched = self.undelivered if config.transactional_id is None else None
+        self._completion = Completion(backend, watched, interceptors, self.clock, self.figures)
         self._connect = connect
         self._wake_up = backend.new_wake_up()
         self._links: dict[int, Link] = {}
@@ -113,8 +114,9 @@ class Runtime:
             now = self.clock()
             self._act(self.sender.poll(now), tasks)
             self._wake(self.accumulator.take_woken())
+            self._wake_transaction()
             self.room.check()
-            if self.sender.is_connected and not self.connected.is_set():
+            if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
                 self.connected.set()
                 self.failures.clear()
             if self._is_closing and self.sender.is_drained:
@@ -154,6 +156,14 @@ class Runtime:
                 self.accumulator.cancel(entry)
         self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
 
+    def _wake_transaction(self) -> None:
+        """Wake the calls whose step of the transaction is done, after everybody who waits for a record of it."""
+        if self.sender.transactions is not None:
+            woken = self.sender.transactions.take_woken()
+            waiters = [ticket.waiter for ticket in woken if ticket.waiter is not None]
+            if waiters:
+                self.backend.call_soon(self.backend.wake, waiters)
+
     def _die(self, outcome: KafkaError, cause: BaseException) -> None:
         """Fail whatever is open; nothing runs in the background any more."""
         outcome.__cause__ = cause if isinstance(cause, Exception) else None
@@ -174,6 +184,7 @@ class Runtime:
             _log.error("%s: %d records were not delivered: %s", outcome, sum(lost.values()), lost, extra={"lost": lost})
         self._completion.schedule(batches)
         self._wake(self.accumulator.take_woken())
+        self._wake_transaction()
 
     # ── told by the links ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,7 +11,7 @@ from aioproducer import _backend
 from aioproducer._net.connection import tcp_connector
 from aioproducer._runtime.loop import Runtime
 from aioproducer.delivery import fresh
-from aioproducer.errors import BootstrapError, ProducerClosedError
+from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ async def open_runtime(
 
     Raises:
         BootstrapError: no connection within max_block_ms.
+        KafkaTimeoutError: connected, but no producer id for the transactional id within max_block_ms.
         KafkaError: the cluster cannot be used at all, for example because it is too old.
     """
     backend = _backend.current()
@@ -60,8 +61,22 @@ async def _wait_connected(runtime: Runtime, max_block_ms: int) -> None:
         tasks.start_soon(until, runtime.finished)
     if runtime.sender.fatal_error is not None:
         raise fresh(runtime.sender.fatal_error)
+    transactions = runtime.sender.transactions
+    if transactions is not None and runtime.sender.is_connected and not transactions.is_ready:
+        raise _initialising_error(transactions.last_error, runtime.clock() - started, max_block_ms)
     if not runtime.connected.is_set():
         raise _bootstrap_error(runtime, max_block_ms, runtime.clock() - started)
+
+
+def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: int) -> KafkaTimeoutError:
+    error = KafkaTimeoutError(
+        f"the transactional id was not initialised within {elapsed:.1f} s (max_block_ms={max_block_ms}):"
+        f" {cause or 'its coordinator has not answered'}; check that the cluster can have transactions"
+        " (topic __transaction_state), or raise max_block_ms",
+        elapsed=elapsed,
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _bootstrap_error(runtime: Runtime, max_block_ms: int, elapsed: float) -> BootstrapError:

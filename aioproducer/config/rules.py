@@ -30,7 +30,6 @@ class Findings:
 
 NOT_BUILT: Final[dict[str, tuple[object, str]]] = {
     "security_protocol": ("PLAINTEXT", "TLS and SASL are not built yet; only PLAINTEXT works"),
-    "transactional_id": (None, "transactions are not built yet; leave it out"),
     "client_dns_lookup": ("use_all_dns_ips", "looking up canonical names is not built yet; leave it out"),
     "enable_metrics_push": (False, "pushing metrics (KIP-714) is not built yet; leave it at False"),
     "metrics_num_samples": (2, "windowed metrics are not built yet; leave it at 2"),
