@@ -8,8 +8,15 @@ from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer.delivery import Delivery, outcome_error, record_metadata
-from aioproducer.errors import IllegalStateError, KafkaError, KafkaTimeoutError, SendAllError
+from aioproducer.delivery import Delivery, fresh, outcome_error, record_metadata
+from aioproducer.errors import (
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    SendAllError,
+    TransactionAbortableError,
+    TransactionAbortedError,
+)
 from aioproducer.records import ProducerRecord, RecordMetadata
 
 if TYPE_CHECKING:
@@ -131,6 +138,9 @@ class Bulk:
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
         self._runtime = entrance.running()
+        closed_gate = self._runtime.accumulator.gate_error
+        if closed_gate is not None:
+            raise fresh(closed_gate)
         self._sent = SentRecords()
         self._failures: dict[int, Exception] = {}
         self._open_count = 0
@@ -242,4 +252,5 @@ class Bulk:
 
 def _would_meet_the_next_too(error: Exception) -> bool:
     """Whether reading on would only collect the same error, after the same wait."""
-    return isinstance(error, IllegalStateError | KafkaTimeoutError) or (isinstance(error, KafkaError) and error.fatal)
+    ends = IllegalStateError | KafkaTimeoutError | TransactionAbortableError | TransactionAbortedError
+    return isinstance(error, ends) or (isinstance(error, KafkaError) and error.fatal)

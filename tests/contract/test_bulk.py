@@ -19,7 +19,7 @@ from aioproducer import (
     UndeliveredError,
 )
 from aioproducer.errors import ErrorCode
-from tests.contract.support import Network, settled, until
+from tests.contract.support import Network, new_topic_name, settled, until
 
 if TYPE_CHECKING:
     from aioproducer.testing import EmbeddedCluster
@@ -213,6 +213,43 @@ async def test_failures_after_a_cancelled_send_all_are_unwatched(cluster: Cluste
             await producer.flush()
         network.release()
     assert caught.value.counts == {topic: 3}
+
+
+@pytest.mark.real_subset
+async def test_in_a_transaction_all_of_it_is_committed_or_none(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    name = new_topic_name("bulk")
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, transactional_id=name) as producer:
+        with pytest.raises(IllegalStateError, match="no transaction is open"):
+            await producer.send_all(numbered(topic, 3))
+        async with producer.transaction():
+            assert len(await producer.send_all(numbered(topic, 3))) == 3
+        with pytest.raises(SendAllError):
+            async with producer.transaction():
+                await producer.send_all([*numbered(topic, 3), ProducerRecord(topic, bytes(2_000_000))])
+        async with producer.transaction():
+            await producer.send_all([ProducerRecord(topic, b"later")])
+    log = await cluster.read(topic, isolation="read_committed")
+    assert [record.value for record in log] == [b"0", b"1", b"2", b"later"]
+
+
+async def test_an_aborted_transaction_ends_the_reading(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    read = 0
+
+    async def endless() -> AsyncIterator[ProducerRecord[bytes, bytes]]:
+        nonlocal read
+        yield ProducerRecord(topic, bytes(2_000_000))
+        while True:
+            read += 1
+            await anyio.sleep(0.001)
+            yield ProducerRecord(topic, b"v")
+
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, transactional_id=topic) as producer:
+        with anyio.fail_after(5), pytest.raises(SendAllError):
+            async with producer.transaction():
+                await producer.send_all(endless())
+    assert await cluster.read(topic, isolation="read_committed") == []
 
 
 async def test_it_needs_a_running_producer() -> None:
