@@ -102,8 +102,7 @@ class Admission(Appender):
             charge=self._charge(topic, partition, key, value, headers),
             accepted=accepted,
         )
-        self._entered += 1
-        pending.number = self._entered
+        self._give_number(pending)
         self._latest = now
         if accepted:
             self._accept(pending)
@@ -345,6 +344,7 @@ class Admission(Appender):
             self._schedule.set_leader(queue, NO_LEADER, NO_EPOCH, now)
         # Those that named a partition which did not exist wait for the topic now, like everybody else.
         for pending in state.absent:
+            self._give_number(pending)
             state.line[pending] = None
         state.absent.clear()
 
@@ -387,6 +387,7 @@ class Admission(Appender):
                 self._admit(state, pending)
         for pending in [pending for pending in state.absent if state.has_partition(pending.partition)]:
             del state.absent[pending]
+            self._give_number(pending)  # it joins the line now
             self._forgive(pending)
             self._admit(state, pending)
             if pending.accepted:  # others have passed it anyway, and may wait for the memory that it holds
@@ -395,6 +396,10 @@ class Admission(Appender):
         self._update_wanted(state)
         self._grant()
         self._append_accepted(state, now)
+
+    def _give_number(self, pending: PendingAppend) -> None:
+        self._entered += 1
+        pending.number = self._entered
 
     def _forgive(self, pending: PendingAppend) -> None:
         """It does not wait for its topic any more, so that its memory is not kept free for it."""

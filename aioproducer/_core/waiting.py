@@ -38,7 +38,7 @@ class PendingAppend:
         topic, partition, key, value, headers, timestamp_ms: the record; key, value and headers are dropped at the end.
         enqueued_at, deadline: monotonic seconds.
         charge: the bytes of buffer_memory that it needs.
-        number: counts the entries, in the order of the calls.
+        number: its place in the lines: that of the call, or of the moment when the partition that it names came to be.
         is_behind: it was granted at once, but stands behind others whose tasks have yet to run (see `has_to_park`).
         accepted: submit_nowait took it: it is charged already, nobody parks on it, and its Delivery points here first.
         flush_epoch: of an accepted one: the flush() calls that wait for it are those with this epoch or a later one.

@@ -139,7 +139,7 @@ def draw(seed: int) -> Scenario:
     topic_settings: dict[str, str] = {}
     if rng.random() < 0.2:
         topic_settings["max.message.bytes"] = str(rng.randint(values[1] + 100, 3 * values[1] + 500))
-    calls = rng.randint(10, 40) if is_sparse else rng.randint(120, 280)
+    calls = rng.randint(10, 40) if is_sparse else rng.randint(80, 220)
     duration = calls * (rng.uniform(3, 10) if is_sparse else rng.choice((0.0005, 0.002, 0.005, 0.01, 0.03)))
     return Scenario(
         seed=seed,

@@ -150,6 +150,16 @@ def test_the_room_that_a_call_waits_for_is_free_again_when_it_gives_up() -> None
     assert enqueue(accumulate, "new", 0, accepted=True).accepted
 
 
+def test_a_call_whose_partition_comes_to_be_stands_behind_those_that_have_passed_it() -> None:
+    accumulate = full()
+    absent = enqueue(accumulate, "u", 1)
+    before = enqueue(accumulate, "u", 0)
+    accumulate.update_topics(cluster({"t": [0], "u": [0, 0]}), 1.0)
+    deliver(accumulate, 2)
+    assert accumulate.take_woken() == [before, absent]
+    assert redeem(accumulate, absent) == b"v"
+
+
 def test_an_accepted_record_whose_partition_comes_to_be_waits_for_nobody() -> None:
     accumulate = full()
     absent = enqueue(accumulate, "u", 1, accepted=False)
