@@ -8,6 +8,7 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -30,6 +31,7 @@ T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 _READ_BYTES: Final = 256 * 1024
 _BACKLOG: Final = 1024
+_SLOW_READS_PER_SECOND: Final = 50
 _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
 logger = logging.getLogger("aioproducer.testing")
@@ -37,7 +39,12 @@ logger = logging.getLogger("aioproducer.testing")
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """A client's connection to one broker. Also what stands for it in the core."""
+    """A client's connection to one broker. Also what stands for it in the core.
+
+    Attributes:
+        is_ending: nothing more is read from it, and it closes once its answers are sent.
+        is_deaf: something that came on it was swallowed. What comes later would be answered out of turn, so nothing is.
+    """
 
     node_id: int
     stream: SocketStream
@@ -45,6 +52,19 @@ class Connection:
     outbox: list[bytes] = field(default_factory=lambda: list[bytes]())
     is_sending: bool = False
     is_ending: bool = False
+    is_deaf: bool = False
+
+
+class NetworkEffect(Enum):
+    """What a fault does to connections.
+
+    SWALLOW: what clients send is lost. CUT: the connection ends after `amount` more bytes to clients. READ_SLOWLY: the
+    broker reads `amount` bytes a second from each connection.
+    """
+
+    SWALLOW = auto()
+    CUT = auto()
+    READ_SLOWLY = auto()
 
 
 @dataclass(eq=False, slots=True)
@@ -53,13 +73,14 @@ class NetworkFault:
 
     Attributes:
         node_id: the broker, or None for all.
-        bytes_left: what still reaches the clients before the connection is cut; None: requests are swallowed instead.
+        amount: bytes left before the cut, or bytes a second.
         is_set: whether it is still there.
-        hits: how many reads it has swallowed, or connections cut.
+        hits: how many reads it has swallowed or slowed, or connections cut.
     """
 
+    effect: NetworkEffect
     node_id: int | None
-    bytes_left: int | None = None
+    amount: int = 0
     is_set: bool = True
     hits: int = 0
 
@@ -151,6 +172,9 @@ class Server:
         """Close all connections to a broker, or to all; returns how many there were."""
         chosen = [each for each in self._connections if node_id in (None, each.node_id)]
         for connection in chosen:
+            # 1. Data arrives and wakes the connection's task. 2. The connection is dropped. 3. The task runs: it must
+            # not carry out what has arrived, as cancellation strikes only where it waits next.
+            connection.is_ending = True
             connection.scope.cancel()
         return len(chosen)
 
@@ -197,8 +221,10 @@ class Server:
     async def _read(self, connection: Connection) -> None:
         buffer = FrameBuffer()
         while not connection.is_ending:
-            data = await connection.stream.receive(_READ_BYTES)
-            if self.network_faults and self._swallows(connection):
+            data = await connection.stream.receive(self._read_size(connection))
+            if connection.is_ending or (self.network_faults and await self._is_held_up(connection, len(data))):
+                return
+            if connection.is_deaf or (self.network_faults and self._swallows(connection)):
                 continue
             for frame in buffer.feed(data):
                 self._deliver(self._handle(connection, frame), connection)
@@ -253,29 +279,50 @@ class Server:
         finally:
             connection.is_sending = False
 
-    def _swallows(self, connection: Connection) -> bool:
+    def _network_fault(self, effect: NetworkEffect, connection: Connection) -> NetworkFault | None:
         for fault in self.network_faults:
-            if fault.bytes_left is None and fault.node_id in (None, connection.node_id):
-                fault.hits += 1
-                self.changes.announce()
-                return True
-        return False
+            if fault.effect is effect and fault.node_id in (None, connection.node_id):
+                return fault
+        return None
+
+    def _strike(self, fault: NetworkFault) -> None:
+        fault.hits += 1
+        self.changes.announce()
+
+    def _swallows(self, connection: Connection) -> bool:
+        fault = self._network_fault(NetworkEffect.SWALLOW, connection)
+        if fault is None:
+            return False
+        connection.is_deaf = True
+        self._strike(fault)
+        return True
+
+    def _read_size(self, connection: Connection) -> int:
+        fault = self._network_fault(NetworkEffect.READ_SLOWLY, connection) if self.network_faults else None
+        return _READ_BYTES if fault is None else max(1, min(_READ_BYTES, fault.amount // _SLOW_READS_PER_SECOND))
+
+    async def _is_held_up(self, connection: Connection, size: int) -> bool:
+        """Let the time pass that a slow broker takes for these bytes; True when the connection has ended meanwhile."""
+        fault = self._network_fault(NetworkEffect.READ_SLOWLY, connection)
+        if fault is not None:
+            self._strike(fault)
+            with anyio.move_on_after(size / fault.amount):
+                await self.changes.wait_until(lambda: not fault.is_set)
+        return connection.is_ending
 
     def _cut(self, connection: Connection, data: bytes) -> bytes:
         """What of the data still goes out before a fault cuts the connection."""
-        for fault in list(self.network_faults):
-            if fault.bytes_left is None or fault.node_id not in (None, connection.node_id):
-                continue
-            if len(data) < fault.bytes_left:
-                fault.bytes_left -= len(data)
-                continue
-            data = data[: fault.bytes_left]
-            fault.hits += 1
-            self.remove(fault)
-            connection.outbox.clear()
-            connection.is_ending = True
-            self.changes.announce()
-        return data
+        fault = self._network_fault(NetworkEffect.CUT, connection)
+        if fault is None:
+            return data
+        if len(data) < fault.amount:
+            fault.amount -= len(data)
+            return data
+        self.remove(fault)
+        connection.outbox.clear()
+        connection.is_ending = True
+        self._strike(fault)
+        return data[: fault.amount]
 
     def remove(self, fault: NetworkFault) -> None:
         """Take a fault away; one that is gone already is no error."""

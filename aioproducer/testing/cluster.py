@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_DEFAULT_REPLICATION: Final = 3
+_LOOK_SECONDS: Final = 0.005
 
 
 class ClusterSettings(TypedDict, total=False):
@@ -264,6 +265,9 @@ class EmbeddedCluster(_Verbs):
     def _do(self, action: Callable[[], T]) -> T:
         return self._server.act(action)
 
+    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        await self._server.changes.wait_until(is_so)
+
 
 class BlockingCluster(_Verbs):
     """A cluster in a thread of its own; `EmbeddedCluster.running()` makes it. Verbs may be called from any thread."""
@@ -322,3 +326,7 @@ class BlockingCluster(_Verbs):
 
     def _do(self, action: Callable[[], T]) -> T:
         return self._portal.call(self._server.act, action)
+
+    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():  # noqa: ASYNC110 - the caller's event loop is another than the cluster's
+            await anyio.sleep(_LOOK_SECONDS)

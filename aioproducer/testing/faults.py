@@ -13,10 +13,10 @@ import anyio
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
-from aioproducer.testing._server import NetworkFault
+from aioproducer.testing._server import NetworkEffect, NetworkFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from aioproducer.testing._broker.partition import Partition
@@ -39,9 +39,14 @@ class FaultHandle:
             await fault.wait_hit()
     """
 
-    def __init__(self, fault: _Counted, server: Server, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        fault: _Counted,
+        wait_until: Callable[[Callable[[], bool]], Awaitable[None]],
+        stop: Callable[[], None],
+    ) -> None:
         self._fault = fault
-        self._server = server
+        self._wait_until = wait_until
         self._stop = stop
 
     @property
@@ -50,13 +55,13 @@ class FaultHandle:
         return self._fault.hits
 
     async def wait_hit(self, count: int = 1, *, timeout: float = 5.0) -> None:
-        """Wait until it has struck `count` times. Cancel-safe.
+        """Wait until it has struck `count` times, in any event loop. Cancel-safe.
 
         Raises:
             TimeoutError: it has not, within `timeout` seconds.
         """
         with anyio.move_on_after(timeout):
-            await self._server.changes.wait_until(lambda: self.hits >= count)
+            await self._wait_until(lambda: self.hits >= count)
         if self.hits < count:
             raise TimeoutError(f"the fault has struck {self.hits} of {count} times within {timeout} s")
 
@@ -74,11 +79,16 @@ class FaultHandle:
 
 
 class FaultVerbs:
-    """The verbs. `_do` runs an action where the cluster lives: in its event loop's thread."""
+    """The verbs. What they do happens where the cluster lives: in its event loop's thread."""
 
     _server: Server
 
     def _do(self, action: Callable[[], T]) -> T:
+        """Run an action there."""
+        raise NotImplementedError
+
+    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Return once it is so."""
         raise NotImplementedError
 
     # ── answers ──
@@ -197,12 +207,21 @@ class FaultVerbs:
         return self._do(lambda: self._server.drop(broker))
 
     def black_hole(self, *, broker: int | None = None) -> FaultHandle:
-        """Swallow whatever clients send, until the fault is stopped; connections stay open."""
-        return self._set_network(NetworkFault(broker))
+        """Swallow whatever clients send, until the fault is stopped; connections stay open.
+
+        One that has lost something stays silent for good: the client has to give it up. New ones work.
+        """
+        return self._set_network(NetworkFault(NetworkEffect.SWALLOW, broker))
 
     def cut_after(self, bytes_count: int, *, broker: int | None = None) -> FaultHandle:
         """Cut a connection, in the middle of an answer if it is so, after that many more bytes have gone to clients."""
-        return self._set_network(NetworkFault(broker, bytes_count))
+        return self._set_network(NetworkFault(NetworkEffect.CUT, broker, bytes_count))
+
+    def read_slowly(self, bytes_per_second: int, *, broker: int | None = None) -> FaultHandle:
+        """Read so many bytes a second from each connection, as a broker that cannot keep up, until it is stopped."""
+        if bytes_per_second < 1:
+            raise ValueError(f"bytes_per_second={bytes_per_second}; black_hole() reads nothing at all")
+        return self._set_network(NetworkFault(NetworkEffect.READ_SLOWLY, broker, bytes_per_second))
 
     # ── state ──
 
@@ -267,8 +286,8 @@ class FaultVerbs:
     def _set(self, fault: Fault) -> FaultHandle:
         faults = self._server.core.faults
         self._do(lambda: faults.add(fault))
-        return FaultHandle(fault, self._server, lambda: self._do(lambda: faults.remove(fault)))
+        return FaultHandle(fault, self._wait_until, lambda: self._do(lambda: faults.remove(fault)))
 
     def _set_network(self, fault: NetworkFault) -> FaultHandle:
         self._do(lambda: self._server.network_faults.append(fault))
-        return FaultHandle(fault, self._server, lambda: self._do(lambda: self._server.remove(fault)))
+        return FaultHandle(fault, self._wait_until, lambda: self._do(lambda: self._server.remove(fault)))

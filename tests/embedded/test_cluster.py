@@ -186,14 +186,47 @@ async def test_dropped_connections_can_be_made_again() -> None:
             assert await again.produce("orders") == 0
 
 
-async def test_black_hole_swallows_until_it_is_stopped() -> None:
-    async with EmbeddedCluster() as cluster, connected(cluster) as connection:
+async def test_black_hole_swallows_until_it_is_stopped_and_what_lost_something_stays_silent() -> None:
+    async with EmbeddedCluster() as cluster, connected(cluster) as connection, connected(cluster) as idle:
         await cluster.create_topic("orders")
         with cluster.black_hole() as fault:
             await connection.send(produce_request("orders", batch()), 9)
             await fault.wait_hit()
         assert cluster.records("orders") == []
-        assert await connection.produce("orders") == 0
+        await connection.send(produce_request("orders", batch()), 9)
+        with anyio.move_on_after(0.05):
+            await connection.stream.receive()
+            pytest.fail("a connection that has lost something was answered")
+        assert await idle.produce("orders") == 0
+
+
+async def test_a_slow_broker_takes_its_time_to_read_until_the_fault_is_stopped() -> None:
+    async with EmbeddedCluster() as cluster, connected(cluster) as connection:
+        await cluster.create_topic("orders")
+        started = time.monotonic()
+        with cluster.read_slowly(10_000) as fault:
+            assert await connection.produce("orders", b"v" * 500) == 0  # was being read already when the fault was set
+            assert fault.hits >= 1
+            assert await connection.produce("orders", b"v" * 500) == 0
+        assert time.monotonic() - started >= 0.1
+        assert fault.hits >= 3
+        started = time.monotonic()
+        with cluster.read_slowly(1) as fault:
+            await connection.send(produce_request("orders", batch([b"v"])), 9)
+            await fault.wait_hit()
+        assert (await connection.receive(9, ProduceResponse)).responses
+        assert time.monotonic() - started < 3
+
+
+async def test_verbs_of_a_cluster_in_a_thread_can_be_awaited_in_any_event_loop() -> None:
+    with EmbeddedCluster.running() as cluster:
+        cluster.create_topic("orders")
+        with cluster.full_disk("orders") as fault:
+            async with await anyio.connect_tcp("127.0.0.1", int(cluster.bootstrap_servers[0].split(":")[1])) as stream:
+                assert await Connection(stream).produce("orders") == ErrorCode.KAFKA_STORAGE_ERROR
+            await fault.wait_hit()
+            with pytest.raises(TimeoutError, match="1 of 2"):
+                await fault.wait_hit(2, timeout=0.02)
 
 
 async def test_answer_is_cut_in_the_middle() -> None:
