@@ -45,8 +45,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aioproducer.transactions")
 
-_ABORTED_BY_COORDINATOR: Final = "CompleteAbort"
-_BEING_ABORTED: Final = frozenset({"PrepareAbort", "PrepareEpochFence"})
+_ABORTED: Final = frozenset({"PrepareEpochFence", "PrepareAbort", "CompleteAbort"})
+"""How the coordinator calls the states of a transaction that it has aborted by itself, or decided to."""
+
+_EPOCH_IS_OVER: Final = frozenset(
+    {ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.INVALID_TXN_STATE, ErrorCode.PRODUCER_FENCED}
+)
+"""What is answered to a transaction that the coordinator has aborted."""
 
 _SEVERITY: Final = (
     Verdict.DELIVERED,
@@ -106,10 +111,12 @@ class TransactionAnswers(TransactionWaits):
                 exchange.coordinator.serves()
             self._on_done(exchange, answer, now)
             return
-        error = self._error(exchange, worst, node_id)
+        self._on_error(exchange, verdict, self._error(exchange, worst, node_id), now)
+
+    def _on_error(self, exchange: Exchange, verdict: Verdict, error: KafkaError, now: float) -> None:
         match verdict:
             case Verdict.RETRY:
-                exchange.attempts.fail(error, now, is_soon=worst.code == ErrorCode.CONCURRENT_TRANSACTIONS)
+                exchange.attempts.fail(error, now, is_soon=error.code == ErrorCode.CONCURRENT_TRANSACTIONS)
             case Verdict.COORDINATOR:
                 exchange.attempts.fail(error, now)
                 if exchange.coordinator is not None:
@@ -167,6 +174,10 @@ class TransactionAnswers(TransactionWaits):
             return
         if transaction.version == VERSION_2:
             self._sequences.set_producer_id(answer.producer_id, answer.producer_epoch)
+        cause = transaction.cause
+        if cause is not None and cause.code in _EPOCH_IS_OVER and self._may_be_time(transaction, now):
+            # The coordinator takes our abort for its own, repeated: nobody else has taken over.
+            self._name_timeout(transaction, cause, now)
         self._finish(transaction, Outcome.COMMITTED if exchange.is_commit else Outcome.ABORTED)
 
     def _on_abortable(self, exchange: Exchange, error: KafkaError, now: float) -> None:
@@ -218,30 +229,31 @@ class TransactionAnswers(TransactionWaits):
         assert transaction is not None and refusal is not None, "asked only about a transaction whose end was refused"
         (told,) = answer.transaction_states[:1]
         ours, epoch = transaction.identity
-        is_next = told.producer_id == ours and told.producer_epoch == epoch + 1
-        if is_next and told.transaction_state in _BEING_ABORTED:
-            self._describe.attempts.fail(refusal, now, is_soon=True)
-        elif is_next and told.transaction_state == _ABORTED_BY_COORDINATOR:
-            self._timed_out(transaction, Identity(told.producer_id, told.producer_epoch), now)
-        else:
+        if (told.producer_id, told.producer_epoch) != (ours, epoch + 1) or told.transaction_state not in _ABORTED:
             self._fenced(refusal)
-
-    def _timed_out(self, transaction: OpenTransaction, identity: Identity, now: float) -> None:
-        assert transaction.started_at is not None, "nothing of it was sent, so its time did not run"
-        error = TransactionAbortableError(
-            f"the transaction was open for {now - transaction.started_at:.1f} s, longer than"
-            f" transaction_timeout_ms={self._config.transaction_timeout_ms}, so that the coordinator aborted it;"
-            " do its work again in a new one, do less in each, or raise transaction_timeout_ms",
-            api="EndTxn",
-        )
-        error.__cause__ = transaction.cause or self._refusal
-        transaction.cause = error
-        transaction.outcome = Outcome.ABORTED
-        logger.warning("%s", error)
+            return
+        # Aborted, or about to be. If another producer was why, it is getting its epoch now, and ours will be refused.
         self._refusal = None
+        self._end_timed_out(transaction, Identity(told.producer_id, told.producer_epoch), refusal, now)
+
+    def _end_timed_out(self, transaction: OpenTransaction, identity: Identity, refusal: KafkaError, now: float) -> None:
+        self._name_timeout(transaction, transaction.cause or refusal, now)
+        transaction.outcome = Outcome.ABORTED
         self.current = None
         self._init.own = identity
         self._move(TransactionEvent.TIMED_OUT)
+
+    def _name_timeout(self, transaction: OpenTransaction, refusal: KafkaError, now: float) -> None:
+        """Make the cause say what has happened: the time was up. That the epoch is over tells it to nobody."""
+        assert transaction.started_at is not None, "nothing of it was sent, so its time did not run"
+        error = TransactionAbortableError(
+            f"the transaction was open for {now - transaction.started_at:.1f} s, longer than"
+            f" transaction_timeout_ms={self._timeout * 1000:.0f}, so that the coordinator aborted it;"
+            " do its work again in a new one, do less in each, or raise transaction_timeout_ms",
+            api="EndTxn",
+        )
+        error.__cause__ = refusal
+        transaction.cause = error
 
     def _fenced(self, refusal: KafkaError, alternative: str = "") -> None:
         error = ProducerFencedError(

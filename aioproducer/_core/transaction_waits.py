@@ -145,7 +145,7 @@ class TransactionWaits:
         within = f"within {elapsed:.1f} s (max_block_ms={self._max_block * 1000:.0f})"
         transaction = ticket.transaction
         match ticket.awaited:
-            case Awaited.COMMIT if self.state is _S.COMMITTING:
+            case Awaited.COMMIT if self._is_commit_in_doubt:
                 return self._caused(
                     CommitOutcomeUnknownError(
                         f"the commit was not answered {within}: it may or may not have taken effect, and goes on in the"
@@ -170,6 +170,12 @@ class TransactionWaits:
                     " the next transaction, which waits for it"
                 )
         return self._caused(KafkaTimeoutError(told, elapsed=elapsed))
+
+    @property
+    def _is_commit_in_doubt(self) -> bool:
+        end = None if self.current is None else self.current.end
+        is_refused = self.state is _S.FENCED_OR_TIMED_OUT
+        return self.state is _S.COMMITTING or (is_refused and end is not None and end.is_commit and end.was_lost)
 
     def _caused(self, error: KafkaError) -> KafkaError:
         """Say what the coordinator, or the way to it, has failed with last."""
