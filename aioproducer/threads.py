@@ -27,7 +27,7 @@ T = TypeVar("T")
 class ThreadEntry(Generic[K, V]):
     """Sends from any thread but the producer's; `Producer.thread_entry` makes it, in the event loop.
 
-    Each call goes to the event loop and back, 50 to 100 µs: a thread with many records hands them over with `send_all`.
+    Each call goes to the event loop and back, about 0.2 ms: a thread with many records hands them over with `send_all`.
     The loop has to be running, so never wait for such a thread without awaiting (`anyio.to_thread.run_sync` awaits).
 
     Example:
