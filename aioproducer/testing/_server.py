@@ -220,9 +220,11 @@ class Server:
 
     async def _read(self, connection: Connection) -> None:
         buffer = FrameBuffer()
-        while not connection.is_ending:
+        while True:
             data = await connection.stream.receive(self._read_size(connection))
-            if connection.is_ending or (self.network_faults and await self._is_held_up(connection, len(data))):
+            if self.network_faults:
+                await self._hold_up(connection, len(data))
+            if connection.is_ending:
                 return
             if connection.is_deaf or (self.network_faults and self._swallows(connection)):
                 continue
@@ -233,6 +235,8 @@ class Server:
             self.changes.announce()
             self._set_timer()
             await self._flush(connection)
+            if connection.is_ending:
+                return
 
     def _handle(self, connection: Connection, frame: bytes) -> list[Output]:
         header, body = decode_request(frame)
@@ -301,14 +305,13 @@ class Server:
         fault = self._network_fault(NetworkEffect.READ_SLOWLY, connection) if self.network_faults else None
         return _READ_BYTES if fault is None else max(1, min(_READ_BYTES, fault.amount // _SLOW_READS_PER_SECOND))
 
-    async def _is_held_up(self, connection: Connection, size: int) -> bool:
-        """Let the time pass that a slow broker takes for these bytes; True when the connection has ended meanwhile."""
+    async def _hold_up(self, connection: Connection, size: int) -> None:
+        """Let the time pass that a slow broker takes for these bytes."""
         fault = self._network_fault(NetworkEffect.READ_SLOWLY, connection)
         if fault is not None:
             self._strike(fault)
             with anyio.move_on_after(size / fault.amount):
                 await self.changes.wait_until(lambda: not fault.is_set)
-        return connection.is_ending
 
     def _cut(self, connection: Connection, data: bytes) -> bytes:
         """What of the data still goes out before a fault cuts the connection."""

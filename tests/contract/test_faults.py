@@ -306,10 +306,8 @@ async def test_read_slowly_holds_the_producer_back_and_keeps_its_memory_bounded(
         await producer.send(TOPIC, b"0")
         with embedded.read_slowly(400_000) as fault:
             started = time.monotonic()
-            deliveries: list[Delivery] = []
             with anyio.fail_after(SECONDS):
-                for _ in range(200):
-                    deliveries.append(await producer.submit(TOPIC, b"v" * 1_000))
+                deliveries = [await producer.submit(TOPIC, b"v" * 1_000) for _ in range(200)]
             # 200,000 bytes, of which 64,000 fit: the rest had to wait until others were acknowledged.
             assert time.monotonic() - started >= 0.2
             assert await offsets(deliveries) == list(range(1, 201))
