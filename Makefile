@@ -8,7 +8,7 @@ PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka bench-quick format clean
+.PHONY: help demo test check test-fast test-kafka chaos soak bench-quick format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -36,6 +36,12 @@ test-fast: $(STAMP) ## every test that needs no Java
 
 test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
 	$(PYTEST) -m kafka
+
+chaos: $(STAMP) ## ten minutes of faults on a real Kafka, and a table of what came of it; SEED=, MINUTES=, LOOP=trio
+	@SEED=$(SEED) MINUTES=$(MINUTES) LOOP=$(LOOP) $(PYTHON) -m scripts.chaos
+
+soak: $(STAMP) ## a million sends through failures: memory stays flat, nothing is lost; RECORDS=, SEED=, LOOP=trio
+	@RECORDS=$(RECORDS) SEED=$(SEED) LOOP=$(LOOP) $(PYTHON) -m scripts.soak
 
 bench-quick: $(STAMP) ## the benchmarks, a few seconds each
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) "$$file"; done

@@ -65,6 +65,7 @@ class Ledger:
         self.told_twice: list[int] = []
         self.longest_wait = 0.0
         self._clock = clock
+        self._first_open = 0
         self._partitions = array("h")
         self._offsets = array("q")
         self._called_at = array("d")
@@ -78,6 +79,13 @@ class Ledger:
         """How many have no outcome yet."""
         return len(self) - self.acknowledged - len(self.failures)
 
+    @property
+    def first_open(self) -> int:
+        """The first that has no outcome yet; all before it have one."""
+        while self._first_open < len(self) and not self._is_open(self._first_open):
+            self._first_open += 1
+        return self._first_open
+
     def call(self, stream: int = CALLS) -> int:
         """Note that a record is about to be sent, and return its number."""
         self._partitions.append(NO_PARTITION)
@@ -88,7 +96,7 @@ class Ledger:
 
     def acknowledge(self, number: int, metadata: RecordMetadata) -> None:
         """Note where a record is."""
-        if self._partitions[number] != NO_PARTITION or number in self.failures:
+        if not self._is_open(number):
             self.told_twice.append(number)
             return
         self._partitions[number] = metadata.partition
@@ -98,7 +106,7 @@ class Ledger:
 
     def fail(self, number: int, error: BaseException) -> None:
         """Note that a record failed, or was refused."""
-        if self._partitions[number] != NO_PARTITION or number in self.failures:
+        if not self._is_open(number):
             self.told_twice.append(number)
             return
         self.failures[number] = error
@@ -136,11 +144,14 @@ class Ledger:
             else:
                 latest[stream] = number
         for number, partition in enumerate(self._partitions):
-            if partition == NO_PARTITION and number not in self.failures:
+            if self._is_open(number):
                 verdict.unfinished.append(number)
             elif partition != NO_PARTITION and not seen[number]:
                 verdict.lost.append(number)
         return verdict
+
+    def _is_open(self, number: int) -> bool:
+        return self._partitions[number] == NO_PARTITION and number not in self.failures
 
     def _compare(self, verdict: Verdict, partition: int, offset: int, number: int) -> None:
         if number in self.failures:

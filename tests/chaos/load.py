@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
-from aioproducer import Delivery, Producer, ProducerRecord
+from aioproducer import Delivery, Producer, ProducerRecord, RecordMetadata
 from aioproducer.errors import KafkaError, SendAllError
-from tests.chaos.ledger import Ledger, value_of
+from tests.chaos.ledger import CALLS, value_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
 WINDOW: Final = 300  # so many records of a task may have no outcome: an outage stops it, and does not fill the memory
+
+
+class Book(Protocol):
+    """Where the load is written down: `Ledger` keeps all, others forget."""
+
+    def __len__(self) -> int: ...
+    def call(self, stream: int = CALLS) -> int: ...
+    def acknowledge(self, number: int, metadata: RecordMetadata) -> None: ...
+    def fail(self, number: int, error: BaseException) -> None: ...
+    def close(self, number: int, delivery: Delivery) -> None: ...
 
 
 @dataclass
@@ -35,7 +45,7 @@ class Load:
     producer: Producer[bytes, bytes]
     topic: str
     partitions: int
-    ledger: Ledger
+    ledger: Book
     seed: int = 0
     tasks: int = 8
     burst: int = 10

@@ -23,8 +23,8 @@ from tests.chaos.ledger import number_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it reads its schemas with a function that is going away
-    import kafka
     import kafka.admin
+    import kafka.structs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class Scene:
             for partition in range(partitions):
                 order = list(self.cluster.node_ids)
                 self.rng.shuffle(order)
-                orders[kafka.TopicPartition(self.topic, partition)] = order
+                orders[kafka.structs.TopicPartition(self.topic, partition)] = order
             admin.alter_partition_reassignments(orders, timeout_ms=20_000)
             # Those that are led by their first replica already are told as errors.
             admin.elect_leaders(0, {self.topic: list(range(partitions))}, timeout_ms=20_000, raise_errors=False)

@@ -78,6 +78,15 @@ def test_the_longest_wait_is_that_of_one_record() -> None:
     assert ledger.longest_wait == 3.5
 
 
+def test_all_before_the_first_open_record_have_an_outcome() -> None:
+    ledger = ledger_of(2)
+    ledger.call()
+    ledger.fail(ledger.call(), ValueError())
+    assert ledger.first_open == 2
+    ledger.acknowledge(2, RecordMetadata("t", 0, 2, 0))
+    assert ledger.first_open == 4
+
+
 def test_a_value_tells_its_number() -> None:
     assert number_of(value_of(17, 100)) == 17
     assert len(value_of(17, 100)) == 100
