@@ -1,9 +1,8 @@
 """Delivery: the awaitable of one record.
 
-A Delivery is a view, (batch, index): it costs one small object for each record, and everything else is paid for by the
-batch. While the
-record waits for its topic (submit_nowait) it points at that waiting entry instead; after a split it follows its record
-into the new batch.
+A Delivery is a view, (batch, index): it costs one small object for each record, and everything else is paid for by
+the batch. While the record waits for its topic (submit_nowait) it points at that waiting entry instead; after a split
+it follows its record into the new batch.
 """
 
 from __future__ import annotations
@@ -31,9 +30,8 @@ DeliveryCallback = Callable[["Delivery"], object]
 class Delivery:
     """The outcome of one accepted record, now or later.
 
-    Await it any number of times, from any tasks of the producer's loop; cancelling one of them changes nothing for the
-    record or for the
-    others. Done, it keeps no key, value or header.
+    Await it any number of times, from any tasks of the producer's loop; cancelling one of them changes nothing for
+    the record or for the others. Done, it keeps no key, value or header.
 
     Example:
         delivery = await producer.submit("orders", b"value")   # accepted

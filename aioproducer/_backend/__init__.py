@@ -1,8 +1,7 @@
 """The few things anyio lacks or does too slowly, one file per event loop.
 
 `current()` is asked once, in `start()`; everything that follows goes through the `Backend` it returned. asyncio and
-trio are
-imported nowhere else in the package.
+trio are imported nowhere else in the package.
 """
 
 from __future__ import annotations

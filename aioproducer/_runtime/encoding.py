@@ -27,8 +27,7 @@ class Encoder:
     """Makes the bytes of batches. One for each producer, used from its loop.
 
     The records are written by the loop itself, where they take 0.4 µs each; compressing more than 32 KiB (gzip: 16
-    KiB) goes to a worker
-    thread, which a smaller batch is not worth: the hop costs 50 to 100 µs.
+    KiB) goes to a worker thread, which a smaller batch is not worth: the hop costs 50 to 100 µs.
     """
 
     def __init__(self, config: ProducerConfig) -> None:
