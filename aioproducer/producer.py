@@ -12,7 +12,7 @@ import anyio
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.bulk import Bulk
-from aioproducer._runtime.entrance import MISSING, Entrance, State, park, run_pending_calls
+from aioproducer._runtime.entrance import MISSING, Entrance, State, park
 from aioproducer._runtime.figures import statistics_of, status_of
 from aioproducer._runtime.intake import Intake, Prepared
 from aioproducer.config import ProducerConfig
@@ -193,7 +193,7 @@ class Producer(Generic[K, V]):
         if not runtime.finished.is_set():
             runtime.abort(ProducerClosedError("the producer was closed before the record was delivered"))
             await runtime.finished.wait()
-        await run_pending_calls(runtime.backend)
+        await runtime.wait_told()
         if self._runtime is runtime:
             self._last_statistics = statistics_of(runtime)
             self._runtime = None
@@ -529,7 +529,7 @@ class Producer(Generic[K, V]):
             ) from None
         finally:
             accumulator.end_flush(ticket)
-        await run_pending_calls(runtime.backend)
+        await runtime.wait_told()
         error = runtime.undelivered.take()
         if error is not None:
             raise error

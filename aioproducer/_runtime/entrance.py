@@ -235,12 +235,5 @@ async def park(runtime: Runtime, waiting: Waiting | TransactionTicket) -> None:
     await waiter
 
 
-async def run_pending_calls(backend: Backend) -> None:
-    """Wait until all that was handed to the loop before has run: callbacks and counts of outcomes that are final."""
-    waiter = backend.new_waiter()
-    backend.call_soon(backend.wake, [waiter])
-    await waiter
-
-
 def _timestamp_ms(record: Prepared) -> int:
     return time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms

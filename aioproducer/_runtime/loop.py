@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from random import Random
 
-    from aioproducer._backend import Backend
+    from aioproducer._backend import Backend, Waiter
     from aioproducer._core.accumulator import Waiting
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._net.connection import Connector
@@ -66,6 +66,7 @@ class Runtime:
         self._connect = connect
         self._wake_up = backend.new_wake_up()
         self._links: dict[int, Link] = {}
+        self._asking: list[Waiter] = []
         self._is_closing = False
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
@@ -87,6 +88,18 @@ class Runtime:
         self.sender.abort(error, self.clock())
         self._wake_up.set()
 
+    async def wait_told(self) -> None:
+        """Return when everybody has been told of all outcomes that are final by now: callbacks have run, failures are
+        counted. The core knows of an outcome before the poll that tells the shell.
+        """
+        waiter = self.backend.new_waiter()
+        self._asking.append(waiter)
+        if self.finished.is_set():
+            self._wake_asking()
+        else:
+            self._wake_up.set()
+        await waiter
+
     async def run(self) -> None:
         """The host task. Lets no Exception out: a bug in here makes the producer fatal, and hurts nobody else's
         task.
@@ -104,7 +117,9 @@ class Runtime:
             raise
         finally:
             self.room.check()
-            self.undelivered.write_rest(self.clock())
+            # After the outcomes that are still to be told: what they add to it would not be written any more.
+            self.backend.call_soon(self.undelivered.write_rest, self.clock())
+            self._wake_asking()
             self.finished.set()
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +130,7 @@ class Runtime:
             self._act(self.sender.poll(now), tasks)
             self._wake(self.accumulator.take_woken())
             self._wake_transaction()
+            self._wake_asking()
             self.room.check()
             if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
                 self.connected.set()
@@ -155,6 +171,12 @@ class Runtime:
             if isinstance(entry, PendingAppend) and entry.waiter is not None and not entry.waiter.is_waiting():
                 self.accumulator.cancel(entry)
         self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
+
+    def _wake_asking(self) -> None:
+        """Wake those who wait until all is told; what there is to tell was handed to the loop before."""
+        if self._asking:
+            asking, self._asking = self._asking, []
+            self.backend.call_soon(self.backend.wake, asking)
 
     def _wake_transaction(self) -> None:
         """Wake the calls whose step of the transaction is done, after everybody who waits for a record of it."""

@@ -73,7 +73,9 @@ class Steps:
             self._fire()
 
 
-class _SteppingLoop(asyncio.SelectorEventLoop):
+class SteppingLoop(asyncio.SelectorEventLoop):
+    """An event loop of asyncio that counts its steps."""
+
     def __init__(self, steps: Steps) -> None:
         super().__init__()
         self._steps = steps
@@ -205,7 +207,7 @@ def _play_once(play: Play, flavour: Flavour, point: int, order: int) -> tuple[bo
                 instruments=[_SteppingInstrument(steps)],
             )
         else:
-            with asyncio.Runner(loop_factory=lambda: _SteppingLoop(steps)) as runner:
+            with asyncio.Runner(loop_factory=lambda: SteppingLoop(steps)) as runner:
                 told: list[str] = []
                 runner.get_loop().set_exception_handler(lambda _, context: told.append(str(context)))
                 runner.run(_main(play, steps, point, perform, problems))

@@ -121,11 +121,12 @@ class Ledger:
 
     # ── the verdict ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def problems(self, state: ClusterState, *, is_exact: bool = True) -> list[str]:
+    def problems(self, state: ClusterState, *, is_exact: bool = True, is_acknowledged: bool = True) -> list[str]:
         """What is wrong, now that the producer is closed.
 
         Args:
             is_exact: the producer is idempotent: nothing may be in the log twice, or out of order.
+            is_acknowledged: it is not one with acks=0, whose records may be lost.
         """
         topics = {entry.topic for entry in self.entries}
         log = {topic: [(r.partition, r.offset, r.value) for r in records_of(state, topic, "read_uncommitted")]
@@ -135,7 +136,12 @@ class Ledger:
         found = [
             f"{entry}: {problem}"
             for entry in self.entries
-            for problem in _problems(entry, counts[entry.topic][entry.value], places, is_exact)
+            for problem in _problems(entry, counts[entry.topic][entry.value], is_exact)
+        ]
+        found += [
+            f"{entry}: was acknowledged, but is not in the log at {entry.deliveries[0].result()}"
+            for entry in self.entries
+            if is_acknowledged and _is_lost(entry, counts[entry.topic][entry.value], places)
         ]
         if is_exact:
             for topic, records in log.items():
@@ -143,7 +149,7 @@ class Ledger:
         return found
 
 
-def _problems(entry: Entry, count: int, places: set[tuple[Any, ...]], is_exact: bool) -> list[str]:
+def _problems(entry: Entry, count: int, is_exact: bool) -> list[str]:
     checks: Sequence[tuple[str, Callable[[], bool]]] = (
         (f"{len(entry.deliveries)} outcomes", lambda: len(entry.deliveries) > 1),
         ("it never ended", lambda: not entry.is_over),
@@ -157,15 +163,17 @@ def _problems(entry: Entry, count: int, places: set[tuple[Any, ...]], is_exact: 
     found = [text for text, is_so in checks if is_so()]
     for delivery in entry.deliveries[:1]:
         error = delivery.exception()
-        if error is not None:
-            if count and not error.possibly_written:
-                found.append(f"failed ({error!r}), not possibly written, but is in the log")
-            continue
-        metadata = delivery.result()
-        place = (metadata.topic, metadata.partition, metadata.offset, entry.value)
-        if not (place in places if metadata.has_offset else count):
-            found.append(f"was acknowledged, but is not in the log at {metadata}")
+        if error is not None and count and not error.possibly_written:
+            found.append(f"failed ({error!r}), not possibly written, but is in the log")
     return found
+
+
+def _is_lost(entry: Entry, count: int, places: set[tuple[Any, ...]]) -> bool:
+    if not entry.deliveries or entry.deliveries[0].exception() is not None:
+        return False
+    metadata = entry.deliveries[0].result()
+    place = (metadata.topic, metadata.partition, metadata.offset, entry.value)
+    return place not in places if metadata.has_offset else not count
 
 
 def _was_taken_back(entry: Entry) -> bool:
