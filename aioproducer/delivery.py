@@ -12,7 +12,7 @@ import copy
 import inspect
 import logging
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import BatchState, ProducerBatch
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aioproducer.delivery")
 
 DeliveryCallback = Callable[["Delivery"], object]
+
+_DONE: Final = BatchState.DONE
+# RecordMetadata(…) costs 0.1 µs more.
+_new_metadata: Final[Callable[[type[RecordMetadata], tuple[str, int, int, int]], RecordMetadata]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
 
 
 class Delivery:
@@ -96,6 +100,16 @@ class Delivery:
             home.callbacks.append(entry)
 
     def __await__(self) -> Generator[Any, Any, RecordMetadata]:
+        # Awaited in their order, nearly all find their batch delivered.
+        home = self._home
+        if (
+            isinstance(home, ProducerBatch)
+            and home.state is _DONE
+            and home.error is None
+            and home.record_errors is None
+            and home.split_into is None
+        ):
+            return record_metadata(home, self._index)
         while not self.done():
             if not self._backend.is_current():
                 raise IllegalStateError("a delivery can only be awaited in the event loop of its producer")
@@ -114,9 +128,11 @@ class Delivery:
             if home.batch is None:
                 return home
             self._index = home.index
-            home = home.batch
-        self._home, self._index = follow_split(home, self._index)
-        return self._home
+            self._home = home = home.batch
+        if home.split_into is not None:
+            home, self._index = follow_split(home, self._index)
+            self._home = home
+        return home
 
 
 def park(home: ProducerBatch | PendingAppend, index: int, backend: Backend) -> Generator[Any, Any, None]:
@@ -164,11 +180,14 @@ def record_metadata(home: ProducerBatch | PendingAppend, index: int) -> RecordMe
     assert isinstance(home, ProducerBatch), "a record without a batch is not delivered"
     base_offset = home.base_offset
     timestamp_ms = home.log_append_time_ms
-    return RecordMetadata(
-        home.topic,
-        home.partition,
-        base_offset + index if base_offset >= 0 else -1,
-        timestamp_ms if timestamp_ms >= 0 else home.timestamps[index],
+    return _new_metadata(
+        RecordMetadata,
+        (
+            home.topic,
+            home.partition,
+            base_offset + index if base_offset >= 0 else -1,
+            timestamp_ms if timestamp_ms >= 0 else home.timestamps[index],
+        ),
     )
 
 

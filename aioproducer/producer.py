@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, overload
 
 import anyio
 
@@ -54,6 +54,8 @@ K2 = TypeVar("K2")
 V2 = TypeVar("V2")
 
 _log = logging.getLogger("aioproducer.producer")
+
+_DONE: Final = BatchState.DONE  # an attribute of an Enum class costs 0.04 µs
 
 
 class Producer(Generic[K, V]):
@@ -334,7 +336,7 @@ class Producer(Generic[K, V]):
         assert backend is not None, "an appended record has a started producer"
         if on_delivery is not None:
             Delivery(batch, index, backend).add_done_callback(on_delivery)
-        while batch.state is not BatchState.DONE or batch.split_into is not None:
+        while batch.state is not _DONE or batch.split_into is not None:
             if batch.split_into is not None:
                 batch, index = follow_split(batch, index)
                 continue
@@ -344,9 +346,10 @@ class Producer(Generic[K, V]):
             else:
                 batch.waiters.append((index, waiter))
             await waiter
-        error = outcome_error(batch, index)
-        if error is not None:
-            raise fresh(error)
+        if batch.error is not None or batch.record_errors is not None:
+            error = outcome_error(batch, index)
+            if error is not None:
+                raise fresh(error)
         return record_metadata(batch, index)
 
     @overload
