@@ -1,4 +1,4 @@
-"""The command line: `aioproducer demo`."""
+"""The command line: `aioproducer demo` and `aioproducer dev`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Sends records in all three ways to an embedded cluster (or a real one), and reads them back.",
         )
     )
+    _describe_dev(
+        commands.add_parser(
+            "dev",
+            help="keep a cluster running to develop against, and show what arrives",
+            description="Keeps a Kafka cluster running for any client, and prints a line for each record that arrives.",
+        )
+    )
     chosen = parser.parse_args(arguments)
     status: int = chosen.run(chosen)
     return status
@@ -36,3 +43,29 @@ def _run_demo(chosen: argparse.Namespace) -> int:
     from aioproducer.cli.demo import run
 
     return run(bootstrap=chosen.bootstrap or None, topic=chosen.topic, loop=chosen.loop)
+
+
+def _describe_dev(dev: argparse.ArgumentParser) -> None:
+    dev.add_argument("--port", type=int, default=9092, help="of the first broker; default: 9092, 0: a free one")
+    dev.add_argument("--brokers", type=int, default=1, help="default: 1; their ports are in a row")
+    dev.add_argument("--partitions", type=int, default=1, help="of a topic that is made by being asked for; default: 1")
+    dev.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="NAME[:PARTITIONS]",
+        help="a topic to begin with (embedded only)",
+    )
+    dev.add_argument("--values", action="store_true", help="show the values too")
+    dev.add_argument("--real", action="store_true", help="run a real Apache Kafka (needs Java 17 and Maven)")
+    dev.add_argument("--loop", choices=["asyncio", "trio"], default="asyncio", help="the event loop to run on")
+    dev.set_defaults(run=_run_dev)
+
+
+def _run_dev(chosen: argparse.Namespace) -> int:
+    from aioproducer.cli.dev import Wanted, run
+
+    wanted = Wanted(
+        chosen.port, chosen.brokers, chosen.partitions, chosen.topic, is_real=chosen.real, shows_values=chosen.values
+    )
+    return run(wanted, loop=chosen.loop)

@@ -193,30 +193,32 @@ class _LeaderReader:
     def _take(self, told: PartitionData, position: int, end: dict[int, int]) -> int:
         """Keep the records from `position` up to the end; return where to read on."""
         partition = told.partition_index
-        for batch in _committed(told) if self._level else _batches(told):
+        for batch in _committed(told) if self._level else batches_of(told):
             if batch.header.is_control:
                 continue
             self._found += [
-                record for record in _log_records(partition, batch) if position <= record.offset < end[partition]
+                record for record in log_records(partition, batch) if position <= record.offset < end[partition]
             ]
-        headers = [read_header(chunk) for chunk in _chunks(told)]
+        headers = [read_header(chunk) for chunk in chunks_of(told)]
         return headers[-1].base_offset + headers[-1].last_offset_delta + 1 if headers else position
 
 
-def _chunks(told: PartitionData) -> list[memoryview]:
+def chunks_of(told: PartitionData) -> list[memoryview]:
+    """The bytes of each whole batch of one partition's answer."""
     # Decoded messages have one memoryview of the answer here, never a sequence of parts.
     return split_batches(cast("memoryview", told.records or b""), allow_partial=True)
 
 
-def _batches(told: PartitionData) -> Iterator[RecordBatch]:
-    return map(decode_batch, _chunks(told))
+def batches_of(told: PartitionData) -> Iterator[RecordBatch]:
+    """The whole batches of one partition's answer."""
+    return map(decode_batch, chunks_of(told))
 
 
 def _committed(told: PartitionData) -> Iterator[RecordBatch]:
     """Leave out what belongs to aborted transactions, as consumers do: from the first offset of each to its marker."""
     aborted = sorted(told.aborted_transactions or [], key=lambda each: each.first_offset, reverse=True)
     aborting: set[int] = set()
-    for batch in _batches(told):
+    for batch in batches_of(told):
         header = batch.header
         while aborted and aborted[-1].first_offset <= header.base_offset + header.last_offset_delta:
             aborting.add(aborted.pop().producer_id)
@@ -227,7 +229,8 @@ def _committed(told: PartitionData) -> Iterator[RecordBatch]:
             yield batch
 
 
-def _log_records(partition: int, batch: RecordBatch) -> Iterator[LogRecord]:
+def log_records(partition: int, batch: RecordBatch) -> Iterator[LogRecord]:
+    """The records of one batch."""
     header = batch.header
     for record in batch.records:
         index = record.offset - header.base_offset

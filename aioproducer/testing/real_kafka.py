@@ -108,6 +108,7 @@ class RealCluster:
             `listener.name.client.` is its prefix.
         heap_mb: memory of each node.
         log_level: what nodes write to their log file: "error", "warn", "info" (starts up to a second later), "debug".
+        client_ports: of the listeners for clients, one a node; free ones by default.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class RealCluster:
         client_security_protocol: str = "PLAINTEXT",
         heap_mb: int = 384,
         log_level: str = "warn",
+        client_ports: Sequence[int] = (),
     ) -> None:
         if nodes not in (1, 2, 3):
             raise ValueError(f"nodes={nodes} is not 1, 2 or 3")
@@ -141,6 +143,7 @@ class RealCluster:
         self._client_security_protocol = client_security_protocol
         self._heap_mb = heap_mb
         self._log_level = log_level
+        self._client_ports = list(client_ports)
         replicas = nodes if replication_factor is None else replication_factor
         self._properties = {
             **_SMALL,
@@ -334,6 +337,8 @@ class RealCluster:
         ports = kafka_node.free_ports(3 * self._node_count)
         for index in range(self._node_count):
             own = kafka_node.Ports(*ports[3 * index : 3 * index + 3])
+            if index < len(self._client_ports):
+                own.client = self._client_ports[index]
             node_id = index + 1
             folder = self.folder / f"node-{node_id}"
             self._nodes[node_id] = kafka_node.Node(node_id, own, folder, advertised_port=own.client)
