@@ -9,7 +9,7 @@ from typing import Final
 class TransactionState(Enum):
     """Where a transactional producer is, in the words of its refusals."""
 
-    INITIALIZING = "its producer id or a new epoch is being fetched"
+    INITIALIZING = "no transaction is open; its producer id or a new epoch is being fetched"
     READY = "no transaction is open; begin one with `async with producer.transaction()`"
     IN_TRANSACTION = "a transaction is open"
     ABORTABLE_ERROR = "the open transaction has failed and can only be aborted"

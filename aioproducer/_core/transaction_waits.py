@@ -155,12 +155,14 @@ class TransactionWaits:
             case Awaited.COMMIT if transaction is not None:
                 return self._aborted(transaction)
             case Awaited.OFFSETS:
+                cause = self._why_no_offsets(ticket)
                 error = KafkaTimeoutError(
-                    f"the offsets were not taken {within}; the transaction can only be aborted",
+                    f"the offsets were not taken {within}: {cause or 'no answer'}; the transaction can only be aborted",
                     elapsed=elapsed,
                     abortable=True,
                 )
-                self.fail(self._caused(error))
+                error.__cause__ = cause
+                self.fail(error)
                 return error
             case Awaited.READY:
                 told = f"no transaction could be begun {within}: {self.state.value}"
@@ -176,6 +178,15 @@ class TransactionWaits:
         end = None if self.current is None else self.current.end
         is_refused = self.state is _S.FENCED_OR_TIMED_OUT
         return self.state is _S.COMMITTING or (is_refused and end is not None and end.is_commit and end.was_lost)
+
+    def _why_no_offsets(self, ticket: TransactionTicket) -> KafkaError | None:
+        for exchange, waiting in [] if self.current is None else self.current.offsets:
+            error = exchange.attempts.last_error
+            if error is None and exchange.coordinator is not None:
+                error = exchange.coordinator.lookups.last_error
+            if error is not None or waiting is ticket:
+                return error
+        return None
 
     def _caused(self, error: KafkaError) -> KafkaError:
         """Say what the coordinator, or the way to it, has failed with last."""
