@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import anyio
 
@@ -246,6 +246,9 @@ class Runtime:
 
 def _innermost(error: Exception) -> Exception:
     """The exception that task groups have wrapped, if it is one alone."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    while isinstance(error, ExceptionGroup):
+        inner = cast("ExceptionGroup[Exception]", error).exceptions
+        if len(inner) != 1:
+            break
+        error = inner[0]
     return error
