@@ -5,6 +5,7 @@ cluster that comes back is used at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -16,7 +17,7 @@ from aioproducer.testing._broker import Fault
 from aioproducer.testing._broker.faults import Effect
 from tests.simulation import evidence
 from tests.simulation.history import History
-from tests.simulation.scenario import HARMLESS, Scenario
+from tests.simulation.scenario import HARMLESS, Scenario, draw
 
 HOUR: Final = 3600.0
 BEFORE: Final = 30.0
@@ -34,8 +35,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
 
 def scenario_of(faults: tuple[str, ...] = (), *, fault_gap: float = HOUR, calls: int = 720) -> Scenario:
     """A record every five seconds or so, of some hundred bytes, for an hour and a minute."""
-    return Scenario(
-        seed=SEED,
+    return replace(
+        draw(SEED),
         settings=SETTINGS,
         brokers=BROKERS,
         replication=BROKERS,
@@ -54,6 +55,7 @@ def scenario_of(faults: tuple[str, ...] = (), *, fault_gap: float = HOUR, calls:
         ending="flush",
         is_sparse=False,
         is_patient=False,
+        is_cold=False,
         first_sequence=0,
         first_epoch=0,
         config=ProducerConfig(bootstrap_servers=["b0:9092", "b1:9092", "b2:9092"], **SETTINGS),
