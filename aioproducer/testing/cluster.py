@@ -186,10 +186,18 @@ class EmbeddedCluster(_Verbs):
     @contextmanager
     def running(cls, brokers: int = 1, **settings: Unpack[ClusterSettings]) -> Generator[BlockingCluster]:
         """Run a cluster in a thread of its own, for code without an event loop. Takes what the class takes."""
-        with start_blocking_portal("asyncio") as portal:
-            cluster = cls(brokers, **settings)
-            with portal.wrap_async_context_manager(cluster):
-                yield BlockingCluster(cluster, cluster._server, portal)
+        with start_blocking_portal("asyncio") as portal, cls.running_in(portal, brokers, **settings) as cluster:
+            yield cluster
+
+    @classmethod
+    @contextmanager
+    def running_in(
+        cls, portal: BlockingPortal, brokers: int = 1, **settings: Unpack[ClusterSettings]
+    ) -> Generator[BlockingCluster]:
+        """Run a cluster in an event loop that runs in another thread. Takes what the class takes."""
+        cluster = cls(brokers, **settings)
+        with portal.wrap_async_context_manager(cluster):
+            yield BlockingCluster(cluster, cluster._server, portal)
 
     async def create_topic(
         self,
