@@ -246,9 +246,7 @@ class Runtime:
 
 def _innermost(error: Exception) -> Exception:
     """The exception that task groups have wrapped, if it is one alone."""
-    while isinstance(error, ExceptionGroup):
-        inner = cast("ExceptionGroup[Exception]", error).exceptions
-        if len(inner) != 1:
-            break
-        error = inner[0]
-    return error
+    if not isinstance(error, ExceptionGroup):
+        return error
+    group = cast("ExceptionGroup[Exception]", error)
+    return _innermost(group.exceptions[0]) if len(group.exceptions) == 1 else group
