@@ -1,0 +1,217 @@
+"""Mistakes that somebody could make in the shell in a line or two: a history, or a test of this kind, notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from aioproducer._backend.asyncio_ import AsyncioWaiter
+from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
+from aioproducer._core.accumulator import Accumulator
+from aioproducer._runtime.completion import Completion
+from aioproducer._runtime.link import Link
+from aioproducer._runtime.loop import Runtime
+from tests.cancellation import test_flush_at_every_step as flushing
+from tests.cancellation.driver import play_at_every_point
+from tests.cancellation.test_every_point import PLAYS
+from tests.simulation_producer.story import run
+from tests.simulation_producer.test_waking import play
+
+SEEDS: Final = 150
+"""So many histories are played at most until one notices."""
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+Notice = Callable[[pytest.MonkeyPatch, Plant], bool]
+
+
+def _nothing(*arguments: Any, **more: Any) -> None:
+    del arguments, more
+
+
+def _no_wake_after_redeem(patch: pytest.MonkeyPatch) -> None:
+    # A call that has waited appends, and nobody polls: the record lies there until something else happens.
+    redeem = Accumulator.redeem
+    wake = Runtime.wake
+    is_muted: list[bool] = []
+
+    def muting(self: Any, *arguments: Any) -> Any:
+        is_muted.append(True)
+        return redeem(self, *arguments)
+
+    def unless_muted(self: Any) -> None:
+        if is_muted:
+            is_muted.clear()
+        else:
+            wake(self)
+
+    patch.setattr(Accumulator, "redeem", muting)
+    patch.setattr(Runtime, "wake", unless_muted)
+
+
+def _woken_twice(patch: pytest.MonkeyPatch) -> None:
+    def resume(self: Any) -> None:
+        self._is_pending = False
+        self._is_pending = True  # it seems to wait still, so whoever holds it wakes it again
+
+    original = TrioWaiter.resume
+
+    def twice(self: Any) -> None:
+        original(self)
+        resume(self)
+
+    patch.setattr(TrioWaiter, "resume", twice)
+
+
+def _cancelled_waiter_woken(patch: pytest.MonkeyPatch) -> None:
+    resume = AsyncioWaiter.resume
+
+    def whatever_its_state(self: Any) -> None:
+        self._state = 0
+        resume(self)
+
+    patch.setattr(AsyncioWaiter, "resume", whatever_its_state)
+
+
+def _disconnected_not_reported(patch: pytest.MonkeyPatch) -> None:
+    def forget(self: Any, link: Any, node_id: int, error: Any) -> None:
+        self._links.pop(node_id, None)
+
+    patch.setattr(Runtime, "on_link_closed", forget)
+
+
+def _connect_failed_not_reported(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Runtime, "on_link_failed", _nothing)
+
+
+def _cancelled_call_stays_in_line(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Accumulator, "cancel", _nothing)
+
+
+def _waiters_of_a_batch_forgotten(patch: pytest.MonkeyPatch) -> None:
+    finish: Any = getattr(Completion, "_finish_all")  # noqa: B009 - private to it
+
+    def without_waiters(self: Any, homes: Sequence[Any]) -> None:
+        for home in homes:
+            home.waiters = None
+        finish(self, homes)
+
+    patch.setattr(Completion, "_finish_all", without_waiters)
+
+
+def _only_the_first_is_woken(patch: pytest.MonkeyPatch) -> None:
+    def wake(self: Any, waiters: Sequence[Any]) -> None:
+        for waiter in waiters[:1]:
+            waiter.resume()
+
+    patch.setattr(TrioBackend, "wake", wake)
+
+
+def _told_twice(patch: pytest.MonkeyPatch) -> None:
+    schedule = Completion.schedule
+
+    def twice(self: Any, homes: Sequence[Any]) -> None:
+        callbacks = {home: list(home.callbacks or ()) for home in homes}
+        schedule(self, homes)
+        for home, entries in callbacks.items():
+            self._backend.call_soon(setattr, home, "callbacks", entries)
+        schedule(self, homes)
+
+    patch.setattr(Completion, "schedule", twice)
+
+
+def _granted_taken_for_woken(patch: pytest.MonkeyPatch) -> None:
+    # What was wrong once: the record of a call that is cancelled between its grant and its wake is appended.
+    def resume(self: Any, woken: Sequence[Any]) -> None:
+        self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
+
+    patch.setattr(Runtime, "_resume", resume)
+
+
+def _flush_does_not_wait_until_told(patch: pytest.MonkeyPatch) -> None:
+    # What was wrong once, too.
+    async def without(self: Any) -> None:
+        await self.backend.yield_now()
+
+    patch.setattr(Runtime, "wait_told", without)
+
+
+def _written_in_another_order(patch: pytest.MonkeyPatch) -> None:
+    def send(self: Any, effect: Any) -> None:
+        (self._outbox.append if effect.produce is None else self._outbox.appendleft)(effect)
+        self._wake_up.set()
+
+    patch.setattr(Link, "send", send)
+
+
+def _connection_left_open(patch: pytest.MonkeyPatch) -> None:
+    from aioproducer._net.connection import Connection
+
+    async def leave(self: Any) -> None:
+        del self
+
+    patch.setattr(Connection, "aclose", leave)
+
+
+def _noticed_by_a_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+    for seed in range(SEEDS):
+        with patch.context() as inner:
+            try:
+                report = run(seed, inner, partial(plant, inner))
+            except BaseExceptionGroup as errors:
+                if errors.subgroup(AssertionError) is None:
+                    raise
+                return True  # trio itself has noticed that a task is woken which does not wait
+        if report.problems:
+            return True
+    return False
+
+
+def _noticed_by_waking(name: str) -> Notice:
+    def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+        plant(patch)
+        return bool(play(name))
+
+    return is_noticed
+
+
+def _noticed_by_cancelling(name: str) -> Notice:
+    def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+        plant(patch)
+        with pytest.raises(AssertionError, match="cancelled at step"):
+            play_at_every_point(PLAYS[name], "asyncio scope")
+        return True
+
+    return is_noticed
+
+
+def _noticed_by_flushing(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+    plant(patch)
+    with pytest.raises(BaseExceptionGroup, match="unhandled errors"):
+        flushing.test_callbacks_have_run_when_flush_returns()
+    return True
+
+
+BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
+    "no wake after redeem": (_no_wake_after_redeem, _noticed_by_waking("for room, alone")),
+    "waiter woken twice": (_woken_twice, _noticed_by_a_history),
+    "cancelled waiter woken": (_cancelled_waiter_woken, _noticed_by_cancelling("await delivery")),
+    "disconnection not reported": (_disconnected_not_reported, _noticed_by_a_history),
+    "failed connection not reported": (_connect_failed_not_reported, _noticed_by_waking("refused")),
+    "cancelled call stays in line": (_cancelled_call_stays_in_line, _noticed_by_a_history),
+    "waiters of a batch forgotten": (_waiters_of_a_batch_forgotten, _noticed_by_a_history),
+    "only the first waiter woken": (_only_the_first_is_woken, _noticed_by_a_history),
+    "callbacks told twice": (_told_twice, _noticed_by_a_history),
+    "granted taken for woken": (_granted_taken_for_woken, _noticed_by_cancelling("submit, no room")),
+    "flush does not wait until all is told": (_flush_does_not_wait_until_told, _noticed_by_flushing),
+    "written in another order": (_written_in_another_order, _noticed_by_waking("calm")),
+    "connection left open": (_connection_left_open, _noticed_by_a_history),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_mistake_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, is_noticed = BUGS[name]
+    assert is_noticed(monkeypatch, plant)
