@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from aioproducer._core.batch import ProducerBatch
-from aioproducer._core.effects import Send
 from aioproducer._core.sequences import MAX_PRODUCER_EPOCH
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse, TopicProduceResponse
 from aioproducer.errors import AuthorizationError, DeliveryTimeoutError, ProducerClosedError
 from tests.unit._core.harness import TOPIC_ID, Shell, topic_answer
+
+if TYPE_CHECKING:
+    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.effects import Send
 
 REQUEST_TIMED_OUT = 7
 NOT_ENOUGH_REPLICAS = 19

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.splitting import split_batch
-from aioproducer.records import Headers
+
+if TYPE_CHECKING:
+    from aioproducer.records import Headers
 
 
 def test_splits_keep_keys_headers_and_timestamps() -> None:
