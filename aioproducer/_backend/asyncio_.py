@@ -164,8 +164,13 @@ class AsyncioBackend:
         """See `Backend.wake`. One handle of the loop resumes all of them: call_soon for each costs 0.6 µs more per
         task.
         """
-        for waiter in waiters:
-            waiter.resume()
+        rest = iter(waiters)
+        try:
+            for waiter in rest:
+                waiter.resume()
+        except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop, which may be run again
+            self._loop.call_soon(self.wake, list(rest))
+            raise
 
     def new_wake_up(self) -> AsyncioWakeUp:
         """See `Backend.new_wake_up`."""

@@ -70,7 +70,10 @@ class Completion:
             if callbacks is not None:
                 # They were registered in any order; sorting is stable, so those of one record keep theirs.
                 for index, entry in sorted(callbacks, key=_index):
-                    self._call(home, index, entry)
+                    try:
+                        self._call(home, index, entry)
+                    except BaseException as error:  # SystemExit or KeyboardInterrupt: raised once all others are told
+                        self._backend.call_soon(_raise, error)
             if home.waiters is not None:
                 waiters.extend(waiter for _, waiter in home.waiters)
                 home.waiters = None
@@ -120,6 +123,10 @@ def _failed_count(home: Home) -> int:
     if not isinstance(home, ProducerBatch):
         return 1
     return home.count if home.error is not None else len(home.record_errors or ())
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _index(entry: tuple[int, Any]) -> int:
