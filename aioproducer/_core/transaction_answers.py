@@ -11,7 +11,9 @@ from aioproducer._core.retries import Verdict, transaction_verdict
 from aioproducer._core.transaction_requests import (
     VERSION_1,
     VERSION_2,
+    AddOffsets,
     AddPartitions,
+    CommitOffsets,
     DescribeTransaction,
     EndTransaction,
     Exchange,
@@ -129,10 +131,17 @@ class TransactionAnswers(TransactionWaits):
                 self._on_refused(exchange, error)
 
     def _is_stale(self, exchange: Exchange) -> bool:
-        """Whether it belongs to a transaction that is over: with version 2 an abort does not wait for answers."""
-        if exchange.identity is None:
-            return False
-        return self.current is None or self.current.identity != exchange.identity
+        """Whether nobody needs the answer: with version 2 an abort waits for none, and then it tells of the abort."""
+        transaction = self.current
+        match exchange:
+            case EndTransaction():
+                return transaction is None or transaction.end is not exchange
+            case AddPartitions():
+                return transaction is None or transaction.adding is not exchange
+            case AddOffsets() | CommitOffsets():
+                return transaction is None or all(step[0] is not exchange for step in transaction.offsets)
+            case _:
+                return False
 
     def _on_done(self, exchange: Exchange, answer: Message, now: float) -> None:
         match exchange:
@@ -170,8 +179,7 @@ class TransactionAnswers(TransactionWaits):
 
     def _on_ended(self, exchange: EndTransaction, answer: EndTxnResponse, now: float) -> None:
         transaction = self.current
-        if transaction is None or transaction.end is not exchange:
-            return
+        assert transaction is not None, "the answer to an EndTxn of no transaction is stale"
         if transaction.version == VERSION_2:
             self._sequences.set_producer_id(answer.producer_id, answer.producer_epoch)
         cause = transaction.cause

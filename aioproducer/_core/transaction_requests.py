@@ -94,12 +94,10 @@ class Exchange:
         at_most: the highest version that may be spoken; None for no limit.
         coordinator: whom to ask.
         attempts: when to send.
-        identity: the producer id and epoch that it is about; None if it is about no transaction in particular.
     """
 
     request: ClassVar[type[Request]]
     at_most: int | None = None
-    identity: Identity | None = None
 
     def __init__(self, coordinator: Coordinator | None, config: ProducerConfig, rng: random.Random) -> None:
         self.coordinator = coordinator
@@ -203,7 +201,7 @@ class AddPartitions(Exchange):
         super().__init__(coordinator, config, rng)
         self.wanted: set[TopicPartition] = set()
         self.asked: set[TopicPartition] = set()
-        self.identity = self._own = identity
+        self._own = identity
 
     def build(self, version: int) -> AddPartitionsToTxnRequest:
         if not self.asked:
@@ -237,7 +235,7 @@ class AddOffsets(Exchange):
     ) -> None:
         super().__init__(coordinator, config, rng)
         self.group_id = group_id
-        self.identity = self._own = identity
+        self._own = identity
 
     def build(self, version: int) -> AddOffsetsToTxnRequest:
         return AddOffsetsToTxnRequest(
@@ -270,7 +268,7 @@ class CommitOffsets(Exchange):
         super().__init__(coordinator, config, rng)
         self.at_most = None if version == VERSION_2 else _ADDS_IMPLICITLY_SINCE - 1
         self._transactional_id = transactional_id
-        self.identity = self._own = identity
+        self._own = identity
         self._commit = commit
         self._version = version
 
@@ -336,7 +334,7 @@ class EndTransaction(Exchange):
         self.is_commit = is_commit
         self.was_lost = False
         self.at_most = None if version == VERSION_2 else _END_RAISES_EPOCH_SINCE - 1
-        self.identity = self._own = identity
+        self._own = identity
         self._version = version
 
     def build(self, version: int) -> EndTxnRequest:

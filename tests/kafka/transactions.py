@@ -57,6 +57,7 @@ async def copy_with_aiokafka(scene: Scene, source: str, target: str) -> None:
                         await transaction.send_offsets(offsets, group)
                         if copied and not failures:
                             failures += 1
+                            await producer.flush()
                             raise ZeroDivisionError
                 except ZeroDivisionError:
                     await consumer.seek_to_committed()
@@ -95,6 +96,7 @@ async def copy_with_confluent_kafka(scene: Scene, source: str, target: str) -> N
                         await transaction.send_offsets(positions, consumer.consumer_group_metadata())
                         if copied and not failures:
                             failures += 1
+                            await producer.flush()
                             raise ZeroDivisionError
                 except ZeroDivisionError:
                     for tp in consumer.committed(consumer.assignment()):
