@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aioproducer.testing.log_reader import LogRecord, read_topic
     from aioproducer.testing.proxy import FaultProxy
     from aioproducer.testing.real_kafka import RealCluster
+    from aioproducer.testing.recording import RecordingProducer
 
 __all__ = [
     "BlockingCluster",
@@ -22,6 +23,7 @@ __all__ = [
     "FaultProxy",
     "LogRecord",
     "RealCluster",
+    "RecordingProducer",
     "read_topic",
 ]
 
@@ -32,6 +34,7 @@ _HOMES: Final = {
     "FaultProxy": "aioproducer.testing.proxy",
     "LogRecord": "aioproducer.testing.log_reader",
     "RealCluster": "aioproducer.testing.real_kafka",
+    "RecordingProducer": "aioproducer.testing.recording",
     "read_topic": "aioproducer.testing.log_reader",
 }
 
