@@ -218,11 +218,14 @@ class AddPartitions(Exchange):
 
     def told(self, answer: Message) -> list[Told]:
         assert isinstance(answer, AddPartitionsToTxnResponse)
-        return [
+        told = [
             Told(each.partition_error_code, None, topic.name, each.partition_index)
             for topic in answer.results_by_topic_v3_and_below
             for each in topic.results_by_partition
         ]
+        # All are added or none: those beside a partition that is refused, or not known yet, were just not attempted.
+        reasons = [each for each in told if each.code not in {0, ErrorCode.OPERATION_NOT_ATTEMPTED}]
+        return reasons or told
 
 
 class AddOffsets(Exchange):
