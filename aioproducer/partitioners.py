@@ -37,6 +37,8 @@ PARTITIONERS: Final[tuple[PartitionerName, ...]] = get_args(PartitionerName)
 
 MEMO_SIZE: Final = 8192
 MEMO_KEY_BYTES: Final = 128
+LANES_FROM: Final = 16
+"""Bytes of a key from which `murmur2_of_length` is faster than `murmur2`."""
 
 
 class Partitioner(Protocol):
@@ -59,26 +61,35 @@ class Partitioner(Protocol):
 class KeyHasher:
     """Hashes keys with murmur2 as Java's built-in partitioner does, and remembers the hashes of short keys.
 
-    Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2.9 (CPython 3.11). At most 8,192 keys of at
+    Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2.5 (CPython 3.11). At most 8,192 keys of at
     most 128 bytes are kept; then all are forgotten, which costs less than keeping an order.
     """
 
-    __slots__ = ("_memo",)
+    __slots__ = ("_by_length", "_memo")
 
     def __init__(self) -> None:
         self._memo: dict[bytes, int] = {}
+        self._by_length: dict[int, Callable[[bytes], int]] = {}
 
     def partition(self, key: bytes, partition_count: int) -> int:
         """Return the partition of a key, from 0 to `partition_count` - 1."""
         memo = self._memo
         number = memo.get(key)
         if number is None:
-            number = murmur2(key) & 0x7FFFFFFF
-            if len(key) <= MEMO_KEY_BYTES:
-                if len(memo) >= MEMO_SIZE:
-                    memo.clear()
-                memo[key] = number
+            length = len(key)
+            if length > MEMO_KEY_BYTES:
+                return (murmur2(key) & 0x7FFFFFFF) % partition_count
+            hash_of = self._by_length.get(length) or self._add_length(length)
+            number = hash_of(key) & 0x7FFFFFFF
+            if len(memo) >= MEMO_SIZE:
+                memo.clear()
+            memo[key] = number
         return number % partition_count
+
+    def _add_length(self, length: int) -> Callable[[bytes], int]:
+        hash_of = murmur2 if length < LANES_FROM else murmur2_of_length(length)
+        self._by_length[length] = hash_of
+        return hash_of
 
 
 class RoundRobinPartitioner:
@@ -184,9 +195,8 @@ def murmur2(key: bytes) -> int:
         >>> murmur2(b"abc")
         479470107
     """
-    # All words in one unpack, and masks only where the next step would see the upper bits: 2.9 µs for 36 bytes and 0.7
-    # for 4, against 5.0 and 0.9 for the textbook loop (CPython 3.11). The products of several words at once, as one
-    # long integer, are faster from 36 bytes on (2.7) but slower below (1.2 for 4 bytes).
+    # All words in one unpack, and masks only where the next step would see the upper bits: 3.1 µs for 36 bytes and 0.7
+    # for 4, against 5.0 and 0.9 for the textbook loop (CPython 3.11).
     length = len(key)
     word_count = length >> 2
     words = _WORDS[word_count] if word_count < len(_WORDS) else Struct(f"<{word_count}I")
@@ -200,6 +210,39 @@ def murmur2(key: bytes) -> int:
     h &= 0xFFFFFFFF
     h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
     return h ^ h >> 15
+
+
+def murmur2_of_length(length: int) -> Callable[[bytes], int]:
+    """Return murmur2 for keys of this length alone, at least 4 bytes.
+
+    The words are multiplied all at once, as one long integer with a lane of 64 bits for each, which leaves half of the
+    steps to the loop: 2.5 µs for 36 bytes against 3.1 of `murmur2`, 5.4 for 100 against 7.8; from 16 bytes on.
+
+    Example:
+        >>> murmur2_of_length(6)(b"abcdef") == murmur2(b"abcdef")
+        True
+    """
+    count = length >> 2
+    tail = length & 3
+    words = Struct(f"<{count}I").unpack_from
+    lanes = Struct("<" + "I4x" * count)
+    spread, low_halves, size = lanes.pack, lanes.unpack, lanes.size
+    ones = int.from_bytes(spread(*[1] * count), "little")
+    low_32, low_8 = ones * 0xFFFFFFFF, ones * 0xFF
+    from_bytes = int.from_bytes
+    seed = 0x9747B28C ^ length
+
+    def hash_of(key: bytes) -> int:
+        k = from_bytes(spread(*words(key)), "little") * 0x5BD1E995 & low_32
+        h = seed
+        for word in low_halves(((k ^ k >> 24 & low_8) * 0x5BD1E995).to_bytes(size, "little")):
+            h = (h * 0x5BD1E995 & 0xFFFFFFFF) ^ word
+        if tail:
+            h = (h ^ from_bytes(key[-tail:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
+        h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+        return h ^ h >> 15
+
+    return hash_of
 
 
 _WORDS: Final = tuple(Struct(f"<{count}I") for count in range(65))

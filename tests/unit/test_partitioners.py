@@ -20,6 +20,7 @@ from aioproducer.partitioners import (
     fnv1a_partition,
     make_partitioner,
     murmur2,
+    murmur2_of_length,
     murmur2_partition,
 )
 from aioproducer.records import TopicView
@@ -75,6 +76,23 @@ def test_murmur2_of_every_length_is_the_textbooks() -> None:
     for length in [*range(300), 4096, 100_003]:
         key = rng.randbytes(length)
         assert murmur2(key) == textbook_murmur2(key), length
+
+
+def test_murmur2_in_lanes_is_the_textbooks_at_every_length_of_a_short_key() -> None:
+    rng = random.Random(2)
+    for length in range(4, MEMO_KEY_BYTES + 1):
+        hash_of = murmur2_of_length(length)
+        for key in (rng.randbytes(length), rng.randbytes(length), b"\xff" * length, bytes(length)):
+            assert hash_of(key) == textbook_murmur2(key), key.hex()
+
+
+def test_a_hasher_hashes_keys_of_every_length_as_java() -> None:
+    rng = random.Random(3)
+    hasher = KeyHasher()
+    for length in range(MEMO_KEY_BYTES + 20):
+        key = rng.randbytes(length)
+        for _ in range(2):
+            assert hasher.partition(key, 1000) == (textbook_murmur2(key) & 0x7FFFFFFF) % 1000, length
 
 
 @pytest.mark.parametrize(
