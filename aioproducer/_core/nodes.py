@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.effects import Connect, Disconnect
+from aioproducer._core.outages import Outage
 from aioproducer._core.retries import exponential_backoff
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError, RequestTimeoutError
 
@@ -99,6 +100,7 @@ class Node:
     is_current: bool = True  # in the latest metadata, or a bootstrap server in use
     closing_error: KafkaError | None = None
     last_error: KafkaError | None = None
+    outage: Outage = field(default_factory=Outage)
 
     @property
     def address(self) -> str:
@@ -265,7 +267,8 @@ class Nodes:
         timeout = exponential_backoff(node.setup_failures + 1, self._setup, self._setup_max, self._rng)
         node.connect_deadline = now + timeout
         self.next_due = min(self.next_due, node.connect_deadline)
-        logger.debug("connecting to %s", node.address)
+        told = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
+        logger.debug("connecting to %s", node.address, extra=told)
         return Connect(node.node_id, node.host, node.port, timeout)
 
     def begin_request(self, node: Node, context: object, now: float, *, expects_response: bool = True) -> int:
@@ -352,14 +355,14 @@ class Nodes:
         node.last_used = now
         node.last_error = None
         self.next_due = -math.inf  # others may not be needed any more
-        logger.debug("connected to %s", node.address)
+        node.outage.connected(node.node_id, node.address, now)
 
     def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
         """The attempt failed; return the error as it should be told, with the broker's name."""
         self._move(node, NodeEvent.CONNECT_FAILED)
         node.setup_failures += 1
         named = self._named(node, node.closing_error or error, "cannot connect to")
-        self._log(node, named)
+        node.outage.failed(node.node_id, node.address, named, now)
         self._end(node, named, now)
         return named
 
@@ -377,7 +380,7 @@ class Nodes:
         named: KafkaError | None = None
         if reason is not None:
             named = self._named(node, reason, "lost the connection to")
-            self._log(node, named)
+            node.outage.failed(node.node_id, node.address, named, now)
         elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
             named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)
@@ -441,11 +444,6 @@ class Nodes:
             node.host, node.port = moved
             node.failures, node.not_before = 0, -math.inf
         self._forget_if_gone(node)
-
-    @staticmethod
-    def _log(node: Node, error: KafkaError) -> None:
-        """Warn once for each time that a broker goes away; then it is known."""
-        logger.log(logging.DEBUG if node.failures else logging.WARNING, "%s", error)
 
     def _move(self, node: Node, event: NodeEvent) -> None:
         before = node.state

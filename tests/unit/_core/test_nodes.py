@@ -274,7 +274,7 @@ def test_a_broker_that_goes_away_is_told_of_once(caplog: pytest.LogCaptureFixtur
         nodes.connect(nodes[1], now)
         nodes.on_connect_failed(nodes[1], LOST, now)
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
-        "lost the connection to broker 1 (host1:9092): reset by peer"
+        "a broker is away, it is tried again: lost the connection to broker 1 (host1:9092): reset by peer"
     ]
 
 
