@@ -803,3 +803,24 @@ def test_a_forced_close_releases_whoever_waits_for_the_coordinator(step: str) ->
     assert ticket.done
     assert isinstance(ticket.error, KafkaError)
     assert story.shell.sender.is_drained
+
+
+def test_one_request_in_flight_is_enough_for_metadata_transactions_and_data() -> None:
+    story = begun(max_in_flight_requests_per_connection=1)
+    batch = story.shell.append()
+    story.shell.accumulator.wait_for_topic("new", story.shell.now, story.shell.now + 60)
+    story.shell.poll(after=1.0)
+    ending = story.commit()
+    for _ in range(20):
+        (request,) = story.shell.sent[1]  # never more than one
+        if request.produce is not None:
+            story.answer_next()
+        elif isinstance(request.message, AddPartitionsToTxnRequest):
+            story.add()
+        elif isinstance(request.message, EndTxnRequest):
+            story.end()
+            break
+        else:
+            story.shell.answer_metadata(topic_answer("new"))
+            story.shell.poll()
+    assert (ending.done, ending.error, batch.error) == (True, None, None)
