@@ -209,7 +209,7 @@ class Entrance:
             if pending.has_to_park:
                 await park(runtime, pending)
             else:
-                await runtime.backend.yield_now()
+                await give_way(runtime, pending)
         except BaseException as error:
             runtime.accumulator.cancel(pending)
             runtime.wake()
@@ -232,6 +232,14 @@ async def park(runtime: Runtime, waiting: Waiting | TransactionTicket) -> None:
     waiter = runtime.backend.new_waiter()
     waiting.waiter = waiter
     runtime.wake()
+    await waiter
+
+
+async def give_way(runtime: Runtime, pending: PendingAppend) -> None:
+    """Let others run while a grant is kept. Not by a mere checkpoint: see `Runtime.resume_soon`."""
+    waiter = runtime.backend.new_waiter()
+    pending.waiter = waiter
+    runtime.resume_soon([pending])
     await waiter
 
 

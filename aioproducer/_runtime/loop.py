@@ -109,9 +109,14 @@ class Runtime:
                 await self._poll_until_closed(tasks)
                 tasks.cancel_scope.cancel()
         except Exception as error:
-            _log.critical("the producer stopped because of a bug in it; records are failed, close it", exc_info=True)
             bug = _innermost(error)
-            self._die(FatalProducerError(f"the producer's background task failed: {bug!r}; make a new producer"), bug)
+            _log.critical(
+                "the producer stopped because of a bug in it; records are failed, close it",
+                exc_info=wordless(bug),
+                extra={"event": "producer_failed"},
+            )
+            text = f"the producer's background task failed ({type(bug).__name__}, see __cause__); make a new producer"
+            self._die(FatalProducerError(text), bug)
         except BaseException as error:
             self._die(ProducerClosedError("the event loop ended before the producer was closed"), error)
             raise
@@ -162,11 +167,18 @@ class Runtime:
         if not woken:
             return
         self._completion.schedule([entry for entry in woken if isinstance(entry, PendingAppend) and entry.accepted])
-        self.backend.call_soon(self._resume, woken)
+        self.resume_soon(woken)
+
+    def resume_soon(self, waiting: Sequence[Waiting]) -> None:
+        """Resume the tasks of waits that are over, in the order of these calls.
+
+        1. A and B are granted, in this order. 2. A's task is cancelled, which it learns at its next step. 3. B's task
+        runs before that, and would append A's record before its own, though A's call raises. So a grant whose task
+        was cancelled by then is given back here; one that is resumed here cannot be cancelled any more.
+        """
+        self.backend.call_soon(self._resume, waiting)
 
     def _resume(self, woken: Sequence[Waiting]) -> None:
-        # 1. A and B are granted 2. before this runs, A's task is cancelled, which it learns at its next step 3. B's
-        # task runs first, and would append A's record before its own, though A's call raises.
         for entry in woken:
             if isinstance(entry, PendingAppend) and entry.waiter is not None and not entry.waiter.is_waiting():
                 self.accumulator.cancel(entry)
@@ -196,14 +208,18 @@ class Runtime:
             for effect in self.sender.poll(now):
                 if isinstance(effect, Completed):
                     batches.extend(effect.batches)
-        except Exception:
-            _log.critical("the producer's core failed too; its records are failed without it", exc_info=True)
+        except Exception as error:
+            _log.critical(
+                "the producer's core failed too; its records are failed without it",
+                exc_info=wordless(error),
+                extra={"event": "producer_failed"},
+            )
             batches.extend(self.accumulator.fail_all(outcome))
         lost: dict[str, int] = {}
         for batch in batches:
             lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
         if lost:
-            _log.error("%s: %d records were not delivered: %s", outcome, sum(lost.values()), lost, extra={"lost": lost})
+            _log.error("%s: %d records were not delivered: %s", outcome, sum(lost.values()), lost, extra={"event": "records_lost", "lost": lost})
         self._completion.schedule(batches)
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()

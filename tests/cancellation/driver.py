@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 Arguments = TypeVarTuple("Arguments")
 Flavour = Literal["asyncio task", "asyncio scope", "trio scope"]
 FLAVOURS: Final[tuple[Flavour, ...]] = ("asyncio task", "asyncio scope", "trio scope")
-TRIO_ORDERS: Final = 3
-"""trio runs what can run in a random order; so many of them are tried for each point."""
-
 SECONDS: Final = 5.0
 """Whatever a test waits for takes less; of the loop's clock."""
 
@@ -134,6 +131,7 @@ class Play:
         is_running: whether the producer is running afterwards, and has to be usable.
         topics: that exist from the beginning, with one partition each.
         tolerated: lines that are logged rightly contain one of these.
+        trio_orders: trio runs what can run in a random order; so many of them are tried for each point.
         least_steps: the call takes at least so many, or it was not the one that was meant.
     """
 
@@ -141,6 +139,7 @@ class Play:
     is_running = True
     topics: tuple[str, ...] = ("orders",)
     tolerated: tuple[str, ...] = ()
+    trio_orders = 3
     least_steps = 5
 
     def __init__(self, **settings: Any) -> None:
@@ -176,7 +175,7 @@ def play_at_every_point(make: Callable[[], Play], flavour: Flavour) -> int:
     """
     problems: list[str] = []
     steps = 0
-    for order in range(TRIO_ORDERS if flavour == "trio scope" else 1):
+    for order in range(make().trio_orders if flavour == "trio scope" else 1):
         for point in itertools.count(1):
             play = make()
             has_fired, found = _play_once(play, flavour, point, order)

@@ -195,18 +195,23 @@ class WithoutRoom(Sending):
 
 
 class SubmitThatYields(Sending):
-    """A batch was filled since the last call: the next one lets others run."""
+    """A batch was filled since the last call: the next one lets others run, which queue behind it meanwhile."""
 
+    trio_orders = 12
     least_steps = 1
 
+    async def prepare(self, stage: Stage) -> None:
+        await super().prepare(stage)
+        stage.ledger.submit_nowait(stage.producer, "orders", 250)
+        stage.ledger.submit_nowait(stage.producer, "orders", 250)
+
     async def call(self, stage: Stage) -> None:
-        stage.ledger.submit_nowait(stage.producer, "orders", 250)
-        stage.ledger.submit_nowait(stage.producer, "orders", 250)
+        await settled(1)  # so that the helping task calls in the same pass of the loop, before or after
         await self.other(stage, "orders", 100)
 
     async def help(self, stage: Stage) -> None:
-        await self.other(stage, "orders", 90)
-        await self.other(stage, "orders", 90)
+        await self.other(stage, "orders", 110)
+        await self.other(stage, "orders", 120)
 
 
 class AwaitDelivery(Play):
