@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer.errors import IllegalStateError, KafkaError
+from aioproducer.errors.wordless import wordless
 from aioproducer.records import RecordMetadata
 
 if TYPE_CHECKING:
@@ -206,5 +207,10 @@ def run_callback(callback: DeliveryCallback, delivery: Delivery, context: contex
     """Run one user callback; what it raises is logged and goes no further."""
     try:
         context.run(callback, delivery)
-    except Exception:
-        _log.exception("a delivery callback raised (%r); its record is not affected", delivery)
+    except Exception as error:
+        _log.error(
+            "a delivery callback raised (%r); its record is not affected",
+            delivery,
+            exc_info=wordless(error),
+            extra={"event": "callback_failed"},
+        )

@@ -32,6 +32,7 @@ from aioproducer.errors import (
     KafkaTimeoutError,
     ProducerClosedError,
 )
+from aioproducer.errors.wordless import wordless
 from aioproducer.metrics import MetricsSnapshot
 from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_topic
 from aioproducer.status import ProducerStatus
@@ -104,7 +105,7 @@ class Producer(Generic[K, V]):
         self._backend: Backend | None = None  # set by the first start
         self._last_statistics = MetricsSnapshot({})
         for text in self._config.warnings:
-            _log.warning("%s: %s", self._client_id, text)
+            _log.warning("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> Self:
@@ -206,8 +207,13 @@ class Producer(Generic[K, V]):
         for interceptor in self._interceptors:
             try:
                 interceptor.close()
-            except Exception:
-                _log.warning("an interceptor's close raised (%s)", type(interceptor).__name__, exc_info=True)
+            except Exception as error:
+                _log.warning(
+                    "an interceptor's close raised (%s)",
+                    type(interceptor).__name__,
+                    exc_info=wordless(error),
+                    extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
+                )
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -304,13 +304,23 @@ def _header(name: object, value: object) -> tuple[str, bytes | None]:
     if not isinstance(name, str):
         raise TypeError(f"a header's name is {type(name).__name__}; it must be str")
     if not name.isascii():
-        name.encode()  # raises UnicodeEncodeError, a ValueError, now rather than when the batch is made
+        _check_utf8(name)  # now rather than when the batch is made
     if value is None or type(value) is bytes:
         return name, value
     copied = _copied(value)
     if copied is not None:
         return name, copied
     raise TypeError(f"the value of header {name!r} is {type(value).__name__}; it must be bytes-like or None")
+
+
+def _check_utf8(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"a header's name of {len(name)} characters has no UTF-8 form ({error.reason}, at {error.start});"
+            " give names that are whole text"
+        ) from None
 
 
 def _copied(value: object) -> bytes | None:

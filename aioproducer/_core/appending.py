@@ -233,6 +233,11 @@ class Appender:
         assert view is not None, "nothing is appended to a topic that was never known"
         if self._partitioner is not None:
             partition = self._partitioner(view, key, value)
+            if partition is not None and type(partition) is not int:  # pyright: ignore[reportUnnecessaryComparison]
+                raise TypeError(
+                    f"the partitioner returned {type(partition).__name__} for topic {state.name!r};"
+                    " it must return an int, or None"
+                )
             if partition is not None and not 0 <= partition < view.partition_count:
                 raise ValueError(
                     f"the partitioner returned partition {partition} for topic {state.name!r},"

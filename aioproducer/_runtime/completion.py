@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import ProducerBatch
 from aioproducer.delivery import outcome_error, record_metadata, run_callback
+from aioproducer.errors.wordless import wordless
 from aioproducer.records import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
 
 if TYPE_CHECKING:
@@ -115,8 +116,13 @@ def acknowledge(
     for interceptor in interceptors:
         try:
             interceptor.on_acknowledgement(metadata, error, headers)
-        except Exception:
-            _log.warning("an interceptor's on_acknowledgement raised (%s)", type(interceptor).__name__, exc_info=True)
+        except Exception as raised:
+            _log.warning(
+                "an interceptor's on_acknowledgement raised (%s)",
+                type(interceptor).__name__,
+                exc_info=wordless(raised),
+                extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
+            )
 
 
 def _failed_count(home: Home) -> int:

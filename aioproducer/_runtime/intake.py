@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aioproducer._runtime.completion import Intercepted, acknowledge
 from aioproducer.errors import SerializationError
+from aioproducer.errors.wordless import wordless
 from aioproducer.records import (
     NO_OFFSET,
     NO_TIMESTAMP,
@@ -41,6 +42,9 @@ class Prepared(NamedTuple):
     value: bytes | None
     headers: Headers | None
     timestamp_ms: int | None
+
+    def __repr__(self) -> str:
+        return f"<Prepared for {self.topic!r}>"
 
 
 class Intake:
@@ -112,11 +116,12 @@ class Intake:
         for interceptor in self._interceptors:
             try:
                 changed: Any = interceptor.on_send(record)
-            except Exception:
+            except Exception as error:
                 _log.warning(
                     "an interceptor's on_send raised; the record goes on without it (%s)",
                     type(interceptor).__name__,
-                    exc_info=True,
+                    exc_info=wordless(error),
+                    extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
                 )
                 continue
             if not isinstance(changed, ProducerRecord):

@@ -17,6 +17,7 @@ from aioproducer._runtime.link import Link
 from aioproducer._runtime.room import Room
 from aioproducer._runtime.undelivered import Undelivered
 from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
+from aioproducer.errors.wordless import wordless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -219,7 +220,13 @@ class Runtime:
         for batch in batches:
             lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
         if lost:
-            _log.error("%s: %d records were not delivered: %s", outcome, sum(lost.values()), lost, extra={"event": "records_lost", "lost": lost})
+            _log.error(
+                "%s: %d records were not delivered: %s",
+                outcome,
+                sum(lost.values()),
+                lost,
+                extra={"event": "records_lost", "lost": lost},
+            )
         self._completion.schedule(batches)
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()

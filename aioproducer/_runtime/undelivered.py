@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aioproducer.errors import KafkaError, UndeliveredError
+from aioproducer.errors.wordless import wordless
 
 _log = logging.getLogger("aioproducer.delivery")
 
@@ -47,14 +48,16 @@ class Undelivered:
     def _tell(on_error: Callable[[KafkaError], object], error: KafkaError) -> None:
         try:
             on_error(error)
-        except Exception:
-            _log.exception("on_error raised; the producer goes on")
+        except Exception as raised:
+            _log.error(
+                "on_error raised; the producer goes on", exc_info=wordless(raised), extra={"event": "on_error_failed"}
+            )
 
     def _write(self, key: tuple[str, str], error: KafkaError | None, now: float) -> None:
         topic, reason = key
         count = self._unlogged.pop(key, 0)
         self._last_logged[key] = now
-        fields = {"topic": topic, "reason": reason, "count": count}
+        fields = {"event": "records_undelivered", "topic": topic, "reason": reason, "count": count}
         _log.error(
             "%d records of topic %r were not delivered and nobody waited for them (%s): %s",
             count,

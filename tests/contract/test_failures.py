@@ -124,12 +124,12 @@ async def test_a_bug_in_the_background_makes_the_producer_fatal_and_cancels_nobo
             network.bug = ZeroDivisionError("a bug")
             network.release()
     assert [type(error) for error in outcomes] == [FatalProducerError] * 2
-    assert all("a bug" in str(error) and isinstance(error, KafkaError) and error.fatal for error in outcomes)
-    with anyio.fail_after(1), pytest.raises(FatalProducerError, match="a bug"):
+    assert all("ZeroDivisionError" in str(error) and isinstance(error, KafkaError) and error.fatal for error in outcomes)
+    with anyio.fail_after(1), pytest.raises(FatalProducerError, match="ZeroDivisionError"):
         await producer.send(topic, b"v")
-    with pytest.raises(FatalProducerError, match="a bug"):
+    with pytest.raises(FatalProducerError, match="ZeroDivisionError"):
         producer.submit_nowait(topic, b"v")
-    with anyio.fail_after(1), pytest.raises(FatalProducerError, match="a bug"):
+    with anyio.fail_after(1), pytest.raises(FatalProducerError, match="ZeroDivisionError"):
         await producer.partitions_for(topic)
     with anyio.fail_after(1):
         await producer.close()

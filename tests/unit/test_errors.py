@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import pickle
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ from aioproducer.errors import (
     error_for,
     name_of,
 )
+from aioproducer.errors.wordless import wordless
 
 KAFKA_CODES = Path(__file__).parents[1] / "data" / "error_codes_4.3.1.txt"  # code, name, retriable, invalid metadata
 
@@ -196,3 +198,27 @@ def test_the_text_names_broker_request_topic_and_the_brokers_own_words() -> None
     text = str(error)
     assert text.startswith("broker 3 answered Produce for topic 'orders' partition 7 with MESSAGE_TOO_LARGE (10): ")
     assert text.endswith("(it says: the max is 5)")
+
+
+def test_in_a_log_line_an_error_of_other_code_has_its_class_and_traceback_and_no_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = "".join(["SEC", "RET"])  # a traceback has lines of source, so not as a literal
+
+    def fails() -> None:
+        try:
+            raise ValueError(words)
+        except ValueError as cause:
+            raise KeyError(words) from cause
+
+    try:
+        fails()
+    except KeyError as error:
+        logging.getLogger("aioproducer.test").error("it raised", exc_info=wordless(error))
+    assert "KeyError" in caplog.text
+    assert "in fails" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+def test_in_a_log_line_one_of_ours_keeps_its_words() -> None:
+    assert str(wordless(KafkaError("no room"))) == "KafkaError: no room"
