@@ -92,6 +92,11 @@ class Producer(Generic[K, V]):
     ) -> None:
         if config is not None and settings:
             raise TypeError("give a ProducerConfig or settings by name, not both")
+        if config is not None and not isinstance(config, ProducerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"config is {type(config).__name__}; it must be a ProducerConfig: give settings by name "
+                "(bootstrap_servers=...), or a mapping to Producer.from_config"
+            )
         self._config = ProducerConfig(**settings) if config is None else config
         given = self._config.client_id
         self._client_id = f"producer-{next(self._numbers)}" if given is None else given

@@ -40,6 +40,12 @@ def test_a_config_and_settings_exclude_each_other() -> None:
         Producer(config, linger_ms=1)
 
 
+@pytest.mark.parametrize("config", ["localhost:9092", ["localhost:9092"], {"bootstrap.servers": "localhost:9092"}])
+def test_what_other_clients_take_as_first_argument_is_refused_with_the_way_out(config: Any) -> None:
+    with pytest.raises(TypeError, match=r"config is \w+; .*bootstrap_servers=.*from_config"):
+        Producer(config)
+
+
 def test_before_the_start_there_is_nothing_to_tell() -> None:
     producer = Producer(bootstrap_servers="a:1")
     assert (producer.status(), dict(producer.statistics())) == (ProducerStatus(), {})
