@@ -61,12 +61,12 @@ def test_answers_that_doubt_the_write_many_times_end_in_one_record(code: int, ti
     before = stamp(batch)
     for _ in range(times):
         shell.refuse(code)
+        assert batch.possibly_written
         shell.wait_until(lambda: in_flight(shell, batch), within=1.5)
         assert stamp(batch) == before
-        assert batch.possibly_written
     shell.refuse(NOT_ENOUGH_REPLICAS)  # of the last attempt it says that nothing was written, of those before nothing
-    shell.wait_until(lambda: in_flight(shell, batch), within=1.5)
     assert batch.possibly_written
+    shell.wait_until(lambda: in_flight(shell, batch), within=1.5)
     shell.refuse(last, base_offset=7 if last == 0 else -1)
     shell.poll()
     assert (batch.error, batch.base_offset) == (None, 7 if last == 0 else -1)

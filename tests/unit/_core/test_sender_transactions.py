@@ -733,6 +733,18 @@ def test_an_abort_drops_what_was_not_sent_and_waits_for_what_was() -> None:
     assert (ending.done, ending.error, sent.error) == (True, None, None)
 
 
+def test_an_abort_waits_for_data_in_flight_even_if_that_is_all() -> None:
+    story = begun()
+    story.written()
+    sent = story.shell.send()
+    story.abort()
+    assert not story.has(EndTxnRequest)
+    story.shell.refuse(19)  # NOT_ENOUGH_REPLICAS: it was not written, and need not be any more
+    story.shell.poll()
+    assert isinstance(sent.error, TransactionAbortedError)
+    assert not story.is_commit()
+
+
 def test_with_a_coordinator_that_cannot_raise_epochs_a_failed_transaction_is_the_end() -> None:
     story = begun(can=versions(init_producer_id=2))
     story.written()
