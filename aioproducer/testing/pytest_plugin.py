@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and refuse an option that means nothing."""
     config.addinivalue_line("markers", "kafka_real: needs a real Kafka: skipped unless --kafka=real or HOST:PORT")
-    chosen: str = config.getoption("--kafka")
+    chosen = str(config.getoption("--kafka"))
     if chosen not in (EMBEDDED, REAL) and ":" not in chosen:
         raise pytest.UsageError(f"--kafka={chosen} is neither embedded, nor real, nor HOST:PORT")
 
@@ -82,7 +82,7 @@ def _kafka_portal() -> Iterator[BlockingPortal]:
 @pytest.fixture(scope="session")
 def _kafka_servers(pytestconfig: pytest.Config) -> Iterator[list[str] | None]:
     """Where the real Kafka is; None when the embedded one is wanted."""
-    chosen: str = pytestconfig.getoption("--kafka")
+    chosen = str(pytestconfig.getoption("--kafka"))
     if chosen == EMBEDDED:
         yield None
     elif chosen != REAL:

@@ -1,0 +1,304 @@
+"""What does a cluster answer to a script? What depends on time, place and ids is left out.
+
+What goes wrong in passing (a coordinator that loads, markers on their way) is waited out, on either kind of cluster.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
+
+import anyio
+
+from aioproducer._records.checksum import load_crc32c
+from aioproducer._wire.messages.add_partitions_to_txn import (
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse,
+    AddPartitionsToTxnTopic,
+)
+from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
+from aioproducer._wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
+from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from aioproducer._wire.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopic,
+)
+from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
+from aioproducer._wire.messages.produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
+from aioproducer.errors import KafkaConnectionError
+from aioproducer.testing._asker import asker, first_reachable
+from tests.contract.support import Cluster, HasBootstrapServers
+from tests.differential.script import PRODUCERS, TOPICS, AddPartition, End, Init, Offsets, Produce
+from tests.unit.testing._broker.helpers import batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from aioproducer._wire.schema import Request, Response
+    from aioproducer.testing._asker import Asker
+    from aioproducer.testing.log_reader import Isolation
+    from tests.differential.script import Damage, Step
+
+PASSING: Final = frozenset({14, 15, 16, 51})
+"""COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS."""
+
+CONFIGS: Final[dict[str, dict[str, str]]] = {
+    "plain": {},
+    "small": {"max.message.bytes": "1000"},
+    "stamped": {"message.timestamp.type": "LogAppendTime"},
+    "compacted": {"cleanup.policy": "compact"},
+}
+T = TypeVar("T", bound="Response")
+PATIENCE_SECONDS: Final = 10.0
+ISOLATIONS: Final[tuple[Isolation, ...]] = ("read_uncommitted", "read_committed")
+NO_ID: Final = (-1, -1)
+Answer = dict[str, Any]  # values of many types, compared only
+
+
+class Player:
+    """One cluster that is asked."""
+
+    def __init__(self, kind: Literal["embedded", "real"], cluster: HasBootstrapServers, wall_ms: int) -> None:
+        self._wall_ms = wall_ms
+        self._cluster = Cluster(kind, cluster)
+        self._names: dict[str, str] = {}
+        self._topic_ids: dict[str, uuid.UUID] = {}
+        self._ids: dict[int, tuple[int, int]] = {}
+        self._sent: defaultdict[tuple[int, str, int], list[tuple[int, int]]] = defaultdict(list)
+        self._transactional_id = f"differential-{uuid.uuid4().hex[:8]}"
+        self._stack = AsyncExitStack()
+        self._asker: Asker | None = None
+
+    async def play(self, steps: Sequence[Step]) -> list[Answer]:
+        """The answers, one for each step, and the log at the end."""
+        for topic in TOPICS:
+            self._names[topic] = await self._cluster.create_topic(2, CONFIGS[topic])
+        self._names["unknown"] = f"unknown-{uuid.uuid4().hex[:8]}"
+        async with self._stack:
+            metadata = await (await self._connected()).ask(
+                MetadataRequest(topics=None, allow_auto_topic_creation=False), MetadataResponse
+            )
+            self._topic_ids = {topic.name or "": topic.topic_id for topic in metadata.topics}
+            await self._find_coordinator()
+            answers = [await self._step(step) for step in steps]
+        return answers + [await self._log(topic) for topic in TOPICS]
+
+    async def _find_coordinator(self) -> None:
+        """Kafka has none for anybody before it is asked the first time."""
+        request = FindCoordinatorRequest(key=self._transactional_id, key_type=1)
+        assert await self._ask_in_time(request, FindCoordinatorResponse, 3) is not None
+
+    async def _step(self, step: Step) -> Answer:
+        match step:
+            case Produce():
+                return await self._produce(step)
+            case Init():
+                return await self._init(step)
+            case AddPartition():
+                return await self._add(step)
+            case End():
+                return await self._end(step)
+            case Offsets():
+                return await self._offsets(step)
+            case _:
+                assert_never(step)
+
+    async def _connected(self) -> Asker:
+        if self._asker is None:
+            host, port = await first_reachable(self._cluster.bootstrap_servers)
+            self._asker = await self._stack.enter_async_context(asker(host, port))
+        return self._asker
+
+    async def _ask(self, request: Request, answer: type[T], at_most: int) -> T | None:
+        """The answer, or None when the connection is closed instead."""
+        try:
+            return await (await self._connected()).ask(request, answer, at_most=at_most)
+        except KafkaConnectionError:
+            self._asker = None
+            return None
+
+    async def _ask_in_time(self, request: Request, answer: type[T], at_most: int) -> T | None:
+        """The answer once it is none that passes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            told = await self._ask(request, answer, at_most)
+            if told is None or _code(told) not in PASSING or time.monotonic() > deadline:
+                return told
+            await anyio.sleep(0.02)
+
+    async def _init(self, step: Init) -> Answer:
+        transactional_id = self._transactional_id if step.producer == PRODUCERS - 1 else None
+        request = InitProducerIdRequest(transactional_id=transactional_id, transaction_timeout_ms=60_000)
+        told = await self._ask_in_time(request, InitProducerIdResponse, 5)
+        assert told is not None
+        before, _ = self._ids.get(step.producer, NO_ID)
+        self._take_id(step.producer, told.producer_id, told.producer_epoch)
+        return {
+            "error_code": told.error_code,
+            "epoch": told.producer_epoch,
+            "is_same_id": told.producer_id == before,
+        }
+
+    def _take_id(self, producer: int, producer_id: int, epoch: int) -> None:
+        self._ids[producer] = (producer_id, epoch)
+        for key in [key for key in self._sent if key[0] == producer]:
+            del self._sent[key]
+
+    async def _add(self, step: AddPartition) -> Answer:
+        producer_id, epoch = self._ids[PRODUCERS - 1]
+        request = AddPartitionsToTxnRequest(
+            v3_and_below_transactional_id=self._transactional_id,
+            v3_and_below_producer_id=producer_id,
+            v3_and_below_producer_epoch=epoch + step.epoch,
+            v3_and_below_topics=[AddPartitionsToTxnTopic(name=self._names[step.topic], partitions=[step.partition])],
+        )
+        told = await self._ask_in_time(request, AddPartitionsToTxnResponse, 3)
+        return {"closed": True} if told is None else {"error_code": _code(told)}
+
+    async def _end(self, step: End) -> Answer:
+        producer_id, epoch = self._ids[PRODUCERS - 1]
+        request = EndTxnRequest(
+            transactional_id=self._transactional_id,
+            producer_id=producer_id,
+            producer_epoch=epoch + step.epoch,
+            committed=step.is_commit,
+        )
+        told = await self._ask_in_time(request, EndTxnResponse, step.version)
+        if told is None:
+            return {"closed": True}
+        if told.error_code == 0 and told.producer_id >= 0:
+            self._take_id(PRODUCERS - 1, told.producer_id, told.producer_epoch)
+        return {
+            "error_code": told.error_code,
+            "epoch": told.producer_epoch,
+            "is_same_id": told.producer_id == producer_id,
+        }
+
+    async def _offsets(self, step: Offsets) -> Answer:
+        found: Answer = {}
+        for name, timestamp, level in (("start", -2, 0), ("end", -1, 0)):
+            partition = ListOffsetsPartition(partition_index=step.partition, timestamp=timestamp)
+            topic = ListOffsetsTopic(name=self._names[step.topic], partitions=[partition])
+            request = ListOffsetsRequest(replica_id=-1, isolation_level=level, topics=[topic])
+            told = await self._ask(request, ListOffsetsResponse, 7)
+            assert told is not None
+            (one,) = told.topics[0].partitions
+            found |= {f"{name}.error_code": one.error_code, name: one.offset}
+        return found
+
+    async def _produce(self, step: Produce) -> Answer:
+        key = (-1 if step.producer is None else step.producer, step.topic, step.partition)
+        sequence, count = self._sequence(step, key)
+        records = self._records(step, sequence, count)
+        name = self._names[step.topic]
+        topic_id = self._topic_ids.get(name, uuid.UUID(int=7))
+        data = PartitionProduceData(index=step.partition, records=records)
+        topic = TopicProduceData(name=name, topic_id=topic_id, partition_data=[data])
+        request = ProduceRequest(
+            transactional_id=self._transactional_id if step.is_transactional else None,
+            acks=step.acks,
+            timeout_ms=5_000,
+            topic_data=[topic],
+        )
+        told = await self._ask_in_time(request, ProduceResponse, step.version)
+        if told is None:
+            return {"closed": True}
+        (one,) = told.responses[0].partition_responses
+        if one.error_code == 0 and step.producer is not None and step.sequence == 0 and step.epoch == 0:
+            self._sent[key].append((sequence, count))
+        return {
+            "error_code": one.error_code,
+            "base_offset": one.base_offset,
+            "log_append_time": {-1: "none", self._wall_ms: "the batch's"}.get(one.log_append_time_ms, "the broker's"),
+            "log_start_offset": one.log_start_offset,
+            "record_errors": [each.batch_index for each in one.record_errors],
+            "has_message": one.error_message is not None,
+            "has_leader": one.current_leader.leader_id >= 0,
+        }
+
+    def _sequence(self, step: Produce, key: tuple[int, str, int]) -> tuple[int, int]:
+        """The sequence and the number of records of this step's batch."""
+        if step.producer is None:
+            return -1, step.count
+        sent = self._sent[key]
+        if step.sequence < 0 and len(sent) >= -step.sequence:
+            return sent[step.sequence]
+        following = sent[-1][0] + sent[-1][1] if sent else 0
+        return max(0, (0 if step.epoch > 0 else following) + step.sequence), step.count
+
+    def _records(self, step: Produce, sequence: int, count: int) -> bytes:
+        producer_id, epoch = NO_ID if step.producer is None else self._ids[step.producer]
+        late = 2 * 3_600_000 if step.damage == "late" else 0
+        good = batch(
+            [b"v" * step.size] * count,
+            producer_id=producer_id,
+            epoch=max(0, epoch + step.epoch) if step.producer is not None else -1,
+            sequence=sequence,
+            transactional=step.is_transactional,
+            timestamps=[self._wall_ms + late] * count,
+            keys=None if step.damage == "keyless" else [b"k"] * count,
+        )
+        return damaged(good, step.damage)
+
+    async def _log(self, topic: str) -> Answer:
+        """What readers see of a topic."""
+        name = self._names[topic]
+        return {
+            isolation: [
+                (record.partition, record.offset, record.sequence, record.producer_epoch, record.base_offset)
+                for record in await self._cluster.read(name, isolation)
+            ]
+            for isolation in ISOLATIONS
+        }
+
+
+def damaged(good: bytes, damage: Damage) -> bytes:
+    """The batch, wrong in one way; the checksum is right but where that is the damage."""
+    data = bytearray(good)
+    match damage:
+        case "none" | "late" | "keyless":
+            return good
+        case "crc":
+            data[-1] ^= 1
+            return bytes(data)
+        case "magic":
+            data[16] = 1
+            return bytes(data)
+        case "truncated":
+            return good[:-3]
+        case "two batches":
+            return good + good
+        case "empty":
+            return b""
+        case "base offset":
+            data[7] = 5
+            return bytes(data)
+        case "count":
+            data[60] += 1
+        case "control":
+            data[22] |= 0x20
+        case _:
+            assert_never(damage)
+    data[17:21] = load_crc32c()(bytes(data[21:])).to_bytes(4, "big")
+    return bytes(data)
+
+
+def _code(told: Response) -> int:
+    """The error code of an answer about one thing."""
+    if isinstance(told, AddPartitionsToTxnResponse):
+        return told.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
+    if isinstance(told, ProduceResponse):
+        return told.responses[0].partition_responses[0].error_code
+    assert isinstance(told, InitProducerIdResponse | EndTxnResponse | FindCoordinatorResponse)
+    return told.error_code
