@@ -39,7 +39,7 @@ async def open_runtime(
     runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:
-        await _wait_connected(runtime, config.max_block_ms)
+        await _wait_connected(runtime, config)
     except BaseException:
         with anyio.CancelScope(shield=True):
             runtime.abort(ProducerClosedError("the producer could not be started"))
@@ -48,7 +48,8 @@ async def open_runtime(
     return runtime
 
 
-async def _wait_connected(runtime: Runtime, max_block_ms: int) -> None:
+async def _wait_connected(runtime: Runtime, config: ProducerConfig) -> None:
+    max_block_ms = config.max_block_ms
     started = runtime.clock()
     async with anyio.create_task_group() as tasks:
 
@@ -65,7 +66,7 @@ async def _wait_connected(runtime: Runtime, max_block_ms: int) -> None:
     if transactions is not None and runtime.sender.is_connected and not transactions.is_ready:
         raise _initialising_error(transactions.last_error, runtime.clock() - started, max_block_ms)
     if not runtime.connected.is_set():
-        raise _bootstrap_error(runtime, max_block_ms, runtime.clock() - started)
+        raise _bootstrap_error(runtime, config, runtime.clock() - started)
 
 
 def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: int) -> KafkaTimeoutError:
@@ -79,10 +80,15 @@ def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: 
     return error
 
 
-def _bootstrap_error(runtime: Runtime, max_block_ms: int, elapsed: float) -> BootstrapError:
-    told = "; ".join(f"{host}:{port}: {reason}" for (host, port), reason in runtime.failures.items())
+def _bootstrap_error(runtime: Runtime, config: ProducerConfig, elapsed: float) -> BootstrapError:
+    told = [f"{host}:{port}: {reason}" for (host, port), reason in runtime.failures.items()]
+    told += [
+        f"{host}:{port}: no attempt to connect has ended yet"
+        for host, port in config.bootstrap_servers
+        if (host, port) not in runtime.failures
+    ]
     return BootstrapError(
-        f"no bootstrap server could be reached within {elapsed:.1f} s (max_block_ms={max_block_ms}):"
-        f" {told or 'no attempt to connect has ended yet'}; check bootstrap_servers, and that brokers listen there",
+        f"no bootstrap server could be reached within {elapsed:.1f} s (max_block_ms={config.max_block_ms}):"
+        f" {'; '.join(told)}; check bootstrap_servers, and that brokers listen there",
         failures=runtime.failures,
     )

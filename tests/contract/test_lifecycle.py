@@ -375,6 +375,14 @@ async def test_a_port_that_speaks_something_else_is_named_as_such(cluster: Clust
         tasks.cancel_scope.cancel()
 
 
+async def test_a_port_that_stays_silent_is_named_although_no_attempt_has_ended(cluster: Cluster) -> None:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener:
+        with pytest.raises(BootstrapError, match=f"127.0.0.1:{port}: no attempt to connect has ended yet"):
+            await Producer(bootstrap_servers=f"127.0.0.1:{port}", max_block_ms=100).start()
+
+
 @pytest.mark.real_subset
 async def test_sockets_tasks_and_descriptors_are_gone_after_close(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
