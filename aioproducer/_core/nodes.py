@@ -320,8 +320,8 @@ class Nodes:
     def _why_closed(self, node: Node, now: float) -> KafkaError | None:
         if node.state is NodeState.CONNECTING:
             return KafkaConnectionError(
-                f"{node.address} was not connected within {now - node.last_attempt:.1f} s;"
-                " check the address and firewalls",
+                f"{node.address} was not connected within {now - node.last_attempt:.1f} s, its first answer included;"
+                " check the address, firewalls, and that a Kafka broker answers there",
                 node=node.node_id,
                 address=(node.host, node.port),
             )
