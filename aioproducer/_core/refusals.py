@@ -53,7 +53,7 @@ def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> M
     else:
         missing = (
             f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
-            f"{'' if state.error is None else f'; the cluster says: {state.error}'}; check its name,"
+            f"{'' if state.error is None else f'; last failure: {state.error}'}; check its name,"
             " that it exists, and that the brokers can be reached"
         )
     error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)

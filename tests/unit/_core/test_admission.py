@@ -336,7 +336,7 @@ def test_a_topic_without_a_leader_does_not_hold_up_calls() -> None:
     assert append(accumulate).count == 1
 
 
-def test_a_topic_that_stays_unknown_is_told_with_what_the_cluster_says() -> None:
+def test_a_topic_that_stays_unknown_is_told_with_the_last_failure() -> None:
     accumulate = accumulator()
     pending = enqueue(accumulate, deadline=60.0)
     unknown = error_for(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -347,6 +347,7 @@ def test_a_topic_that_stays_unknown_is_told_with_what_the_cluster_says() -> None
     assert accumulate.take_woken() == [pending]
     with pytest.raises(MetadataTimeoutError, match=r"topic 't' was not known within 60.0 s") as e:
         accumulate.redeem(pending, 60.0, TIMESTAMP)
+    assert f"; last failure: {unknown}; " in str(e.value)
     assert e.value.__cause__ is unknown
     assert accumulate.deadline() is None
 
