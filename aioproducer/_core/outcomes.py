@@ -34,7 +34,7 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
     sent = batch.attempts + (batch.state is BatchState.IN_FLIGHT)  # attempts are those that are over
     elapsed = now - batch.created_at
     node = "" if batch.last_node is None else f", last to broker {batch.last_node}"
-    history = f"sent {sent} times{node}" if sent else "never sent"
+    history = f"sent {'once' if sent == 1 else f'{sent} times'}{node}" if sent else "never sent"
     written = "possibly written" if batch.possibly_written else "not written"
     why = f"; last failure: {cause}" if cause is not None else ""
     error = DeliveryTimeoutError(

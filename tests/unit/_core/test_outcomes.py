@@ -43,7 +43,9 @@ def test_a_timeout_in_flight_counts_the_attempt_under_way_and_has_the_last_failu
 
 
 def test_a_timeout_of_a_refused_batch_says_that_it_is_safe_to_send_again() -> None:
-    assert "safe to send again" in str(delivery_timeout(batch(attempts=1), 130.0, 120_000, LOST))
+    told = str(delivery_timeout(batch(attempts=1), 130.0, 120_000, LOST))
+    assert "safe to send again" in told
+    assert "sent once)" in told
 
 
 def test_an_error_that_others_have_too_is_not_changed() -> None:
