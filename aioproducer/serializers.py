@@ -5,7 +5,7 @@ synchronous, runs in the call that sends the record, and is never given None: a 
 None no key. What it raises reaches the caller as the cause of a SerializationError.
 
 Functions of other packages that have that form need nothing from here: `msgspec.json.encode`, `msgspec.msgpack.encode`,
-`orjson.dumps`.
+`orjson.dumps`. docs/serializers.md shows each, and CloudEvents, which become whole records by their own SDK.
 """
 
 from __future__ import annotations
