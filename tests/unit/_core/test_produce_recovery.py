@@ -160,6 +160,26 @@ def test_a_good_answer_after_a_fatal_error_changes_nothing() -> None:
     assert statistics.buffer_available_bytes == statistics.buffer_total_bytes
 
 
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_in_strict_order_the_new_leader_waits_for_the_answer_of_the_old_one(is_expired: bool) -> None:
+    shell = Shell(brokers=(1, 2), max_in_flight_requests_per_connection=1, enable_idempotence=False).start()
+    first = shell.send()
+    shell.accumulator.wait_for_topic("new", shell.now, shell.now + 60)
+    shell.poll(after=1.0)
+    shell.answer_metadata(topic_answer("new"), topic_answer(leaders=(2,), epoch=1))
+    second = shell.send()
+    assert (shell.batches(1), shell.batches(2)) == ([[first]], [])
+    if is_expired:
+        first.created_at -= 200.0
+        shell.poll()
+        assert isinstance(first.error, DeliveryTimeoutError)
+        assert shell.batches(2) == []
+    shell.acknowledge(1)
+    shell.poll()
+    assert shell.batches(2) == [[second]]
+    assert (first.error is None) is not is_expired
+
+
 def test_after_an_expiry_nothing_is_due_at_once() -> None:
     shell = started()
     batch = shell.send()
