@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from aioproducer.testing.log_reader import Isolation
     from tests.differential.script import Damage, Step
 
-PASSING: Final = frozenset({14, 15, 16, 51})
-"""COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS."""
+PASSING: Final = frozenset({6, 14, 15, 16, 51})
+"""NOT_LEADER_OR_FOLLOWER (of a new topic),
+COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS."""
 
 CONFIGS: Final[dict[str, dict[str, str]]] = {
     "plain": {},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 STEPS: Final = 150
-SEEDS: Final = (1, 2, 3, 4)
+SEEDS: Final = (1, 2, 3, 4, 5, 6)
 
 KNOWN: Final[dict[str, tuple[Callable[[Step, str], bool], str]]] = {
     # name: (whether a field of a step's answer may differ, why)

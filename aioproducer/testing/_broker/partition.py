@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.configs import TopicConfig
 
 NO_LEADER: Final = -1
+MAGIC: Final = 2
+LENGTH_END: Final = LENGTH_OFFSET + 4
+WITHOUT_LOG_START: Final = frozenset({ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.CORRUPT_MESSAGE})
+"""What the log refuses without telling where it starts (ReplicaManager.appendRecordsToLeader)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,14 @@ class Partition:
         Raises:
             Refused: with the error code that Kafka answers; nothing was appended.
         """
-        header = self._validated(data, wall_ms)
+        header = self._read(data)
+        if header.is_transactional and header.producer_id >= 0 and verifier is not None:
+            # Before the log looks at it: a repetition of what another transaction wrote is refused too.
+            self._verify(header, verifier)
+        try:
+            self._validate(data, header, wall_ms)
+        except Refused as refused:
+            raise self._told_by_the_log(refused) from refused.__cause__
         if header.producer_id >= 0:
             duplicate = self.producers.find_duplicate(header)
             if duplicate is not None:
@@ -98,9 +109,10 @@ class Partition:
                     self.log.start_offset,
                     is_duplicate=True,
                 )
-            if header.is_transactional and verifier is not None:
-                self._verify(header, verifier)
-            self.producers.check(header)
+            try:
+                self.producers.check(header)
+            except Refused as refused:
+                raise self._told_by_the_log(refused) from refused.__cause__
         return self._append(data, header, wall_ms)
 
     def append_marker(
@@ -131,14 +143,27 @@ class Partition:
         self.replication_held = False
         self._advance()
 
-    def _validated(self, data: bytes | memoryview, wall_ms: int) -> BatchHeader:
+    def _read(self, data: bytes | memoryview) -> BatchHeader:
+        """The header, when a request may hold such a batch at all (Java class ProduceRequest.validateRecords)."""
+        if not data:
+            raise Refused(
+                ErrorCode.INVALID_RECORD, "Produce requests must have at least one record batch per partition"
+            )
+        if len(data) > MAGIC_OFFSET and data[MAGIC_OFFSET] != MAGIC:
+            text = f"Produce requests must hold batches of magic {MAGIC}, not {data[MAGIC_OFFSET]}"
+            raise Refused(ErrorCode.INVALID_RECORD, text)
         if len(data) < BATCH_OVERHEAD:
             raise Refused(ErrorCode.CORRUPT_MESSAGE, f"{len(data)} bytes are no record batch")
         try:
             header = read_header(data)
         except ProtocolError as error:
             raise Refused(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
-        self._check_shape(header, len(data))
+        if header.batch_length + LENGTH_END != len(data):
+            raise Refused(ErrorCode.INVALID_RECORD, "Produce requests must hold exactly one record batch per partition")
+        return header
+
+    def _validate(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> None:
+        self._check_shape(header)
         if len(data) > self.config.max_message_bytes:
             limit = self.config.max_message_bytes
             text = f"The batch of {len(data)} bytes exceeds max.message.bytes={limit} of {self.topic}-{self.index}"
@@ -147,16 +172,9 @@ class Partition:
             text = f"Record is corrupt (stored crc = {header.crc}) in topic partition {self.topic}-{self.index}."
             raise Refused(ErrorCode.CORRUPT_MESSAGE, text)
         self._check_records(data, header, wall_ms)
-        return header
 
-    def _check_shape(self, header: BatchHeader, size: int) -> None:
+    def _check_shape(self, header: BatchHeader) -> None:
         where = f"in the append to {self.topic}-{self.index}"
-        if header.magic != 2:
-            raise Refused(
-                ErrorCode.INVALID_RECORD, f"Produce requests must hold batches of magic 2, not {header.magic}"
-            )
-        if header.batch_length + 12 != size:
-            raise Refused(ErrorCode.INVALID_RECORD, "Produce requests must hold exactly one record batch per partition")
         if header.base_offset != 0:
             raise Refused(
                 ErrorCode.INVALID_RECORD, f"The baseOffset {where} should be 0, but it is {header.base_offset}"
@@ -200,6 +218,12 @@ class Partition:
         if not self.producers.has_open_transaction(header.producer_id, header.producer_epoch):
             self.producers.to_be_verified(header, raises_epoch=verifier.raises_epoch)
             verifier.verify(header)
+
+    def _told_by_the_log(self, refused: Refused) -> Refused:
+        """Refusals of the log itself tell where it starts; those of what comes before it don't know."""
+        if refused.code not in WITHOUT_LOG_START:
+            refused.log_start_offset = self.log.start_offset
+        return refused
 
     def _append(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> Appended:
         offset = self.log.end_offset

@@ -18,15 +18,22 @@ class Refused(Exception):
         code: the error code.
         text: the broker's words, or None.
         record_errors: (index in the batch, text) of the records that are to blame (KIP-467).
+        log_start_offset: where the log starts, when it is the log that refuses; -1 when it was not asked.
     """
 
     def __init__(
-        self, code: ErrorCode, text: str | None = None, record_errors: tuple[tuple[int, str], ...] = ()
+        self,
+        code: ErrorCode,
+        text: str | None = None,
+        record_errors: tuple[tuple[int, str], ...] = (),
+        *,
+        log_start_offset: int = -1,
     ) -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text
         self.record_errors = record_errors
+        self.log_start_offset = log_start_offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _append(
         raise Refused(_error(fault_code), "refused by a fault that was set")
     if message.acks == -1 and not partition.has_enough_replicas:
         text = f"The size of the current ISR {partition.isr} is insufficient for {partition.topic}-{partition.index}"
-        raise Refused(ErrorCode.NOT_ENOUGH_REPLICAS, text)
+        raise Refused(ErrorCode.NOT_ENOUGH_REPLICAS, text, log_start_offset=partition.log.start_offset)
     records = _one_buffer(data.records)
     if request.version < 7 and len(records) > CODEC_BYTE and records[CODEC_BYTE] & CODEC_MASK == Codec.ZSTD:
         raise Refused(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce 7 or later")
@@ -205,6 +205,7 @@ def _refusal(request: Request, index: int, partition: Partition | None, refused:
         index=index,
         error_code=refused.code,
         base_offset=-1,
+        log_start_offset=refused.log_start_offset,
         record_errors=[
             BatchIndexAndErrorMessage(batch_index=at, batch_index_error_message=text)
             for at, text in refused.record_errors

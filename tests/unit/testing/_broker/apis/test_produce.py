@@ -95,8 +95,8 @@ def test_zstd_before_version_7_is_refused(cluster: ClusterCore) -> None:
     assert client.produce("orders", data, version=7).error_code == 0
 
 
-def test_missing_records_are_corrupt(cluster: ClusterCore) -> None:
-    assert Client(cluster).produce("orders", None).error_code == ErrorCode.CORRUPT_MESSAGE
+def test_missing_records_are_invalid(cluster: ClusterCore) -> None:
+    assert Client(cluster).produce("orders", None).error_code == ErrorCode.INVALID_RECORD
 
 
 def test_too_few_replicas_refuse_acks_all_only(cluster: ClusterCore) -> None:
@@ -206,3 +206,27 @@ def cluster_coordinator(cluster: ClusterCore) -> int:
     node = cluster.state.coordinator_of("t")
     assert node is not None
     return node.id
+
+
+def test_refusals_of_the_log_tell_where_it_starts_and_others_do_not(cluster: ClusterCore) -> None:
+    client = Client(cluster)
+    producer_id = client.init_producer().producer_id
+    good = batch(producer_id=producer_id, epoch=0, sequence=0)
+    assert client.produce("orders", good).error_code == 0
+    gap = client.produce("orders", batch(producer_id=producer_id, epoch=0, sequence=5))
+    assert (gap.error_code, gap.log_start_offset) == (ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, 0)
+    old_format = client.produce("orders", good[:16] + b"\1" + good[17:])
+    assert (old_format.error_code, old_format.log_start_offset) == (ErrorCode.INVALID_RECORD, -1)
+    corrupt = client.produce("orders", good[:-1] + b"\x7f")
+    assert (corrupt.error_code, corrupt.log_start_offset) == (ErrorCode.CORRUPT_MESSAGE, -1)
+
+
+def test_a_repetition_from_an_earlier_epoch_of_a_transactional_producer_is_fenced(cluster: ClusterCore) -> None:
+    client = Client(cluster, cluster_coordinator(cluster))
+    first = client.init_producer("t")
+    written = batch(producer_id=first.producer_id, epoch=first.producer_epoch, sequence=0, transactional=True)
+    leader = Client(cluster)
+    assert leader.produce("orders", written, transactional_id="t").error_code == 0
+    while client.init_producer("t").error_code:  # it aborts what is open first
+        pass
+    assert leader.produce("orders", written, transactional_id="t").error_code == ErrorCode.INVALID_PRODUCER_EPOCH
