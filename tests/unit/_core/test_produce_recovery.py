@@ -10,10 +10,11 @@ from aioproducer._core.sequences import MAX_PRODUCER_EPOCH
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse, TopicProduceResponse
-from aioproducer.errors import AuthorizationError, DeliveryTimeoutError, ProducerClosedError
+from aioproducer.errors import AuthorizationError, DeliveryTimeoutError, KafkaError, ProducerClosedError
 from tests.unit._core.harness import TOPIC_ID, Shell, topic_answer
 
 if TYPE_CHECKING:
+    from aioproducer._core.accumulator import PendingAppend
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.effects import Send
 
@@ -211,6 +212,50 @@ def test_a_permission_taken_away_fails_records_until_it_is_back() -> None:
     shell.acknowledge()
     shell.poll()
     assert after.error is None
+
+
+@pytest.mark.parametrize("code", [TOPIC_AUTHORIZATION_FAILED, 17])
+def test_a_known_topic_that_metadata_refuses_is_asked_for_at_its_next_use(code: int) -> None:
+    shell = started()
+    shell.poll(after=300.0)  # the metadata is old
+    shell.answer_metadata(topic_answer(leaders=(), error=code))
+    shell.poll()
+    entries: list[PendingAppend] = []
+    for answer in (topic_answer(leaders=(), error=code), topic_answer()):
+        entry = shell.accumulator.enqueue("t", 0, None, b"v", (), 1, shell.now, shell.now + 60.0, accepted=True)
+        shell.poll(after=1.0)
+        shell.answer_metadata(answer)
+        shell.poll(after=0.005)
+        entries.append(entry)
+    assert isinstance(entries[0].error, KafkaError)
+    assert entries[0].error.code == code
+    assert entries[1].error is None
+    assert len(shell.batches()) == 1
+
+
+def test_queued_records_outlive_a_refusal_of_the_metadata() -> None:
+    shell = started()
+    shell.poll(after=300.0)
+    assert shell.has_request(MetadataRequest)
+    batch = shell.append()
+    shell.answer_metadata(topic_answer(leaders=(), error=TOPIC_AUTHORIZATION_FAILED))
+    shell.poll()
+    start = shell.now
+    while not batch.is_done:
+        if shell.has_request(MetadataRequest):
+            shell.answer_metadata(topic_answer())
+            shell.poll()
+        if shell.batches():
+            shell.acknowledge()
+            shell.poll()
+            break
+        due = shell.sender.deadline(shell.now)
+        assert due is not None
+        assert due - start < 130.0
+        shell.now = max(due, shell.now)
+        shell.poll()
+    assert batch.error is None
+    assert shell.now - start < 5.0
 
 
 def test_a_topic_that_the_cluster_calls_invalid_fails_each_time_and_others_go_on() -> None:
