@@ -9,12 +9,14 @@ import multiprocessing
 import os
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.simulation.bugs import BUGS, first_caught
 from tests.simulation.history import Result, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 CHUNK = 50
 
@@ -26,10 +28,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--bugs", action="store_true", help="tell how soon each planted bug is caught")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failure")
     arguments = parser.parse_args()
     if arguments.seed is not None:
         return replay(arguments.seed)
+    if arguments.bugs:
+        return plant(arguments.seeds)
     return many(arguments.start, arguments.seeds, arguments.processes, keep_going=arguments.keep_going)
 
 
@@ -68,16 +73,35 @@ def many(start: int, seeds: int, processes: int, *, keep_going: bool) -> int:
     return 1 if failed else 0
 
 
-def run_chunk(seeds: Iterable[int]) -> list[Result]:
-    """Run some histories; their garbage is cyclic and collected in between."""
+def plant(histories: int) -> int:
+    """Print in which history each planted bug is caught; 1 if one is not."""
+    missed = 0
+    for bug in BUGS:
+        with quiet():
+            result = first_caught(bug, histories)
+        missed += result is None
+        found = "not caught" if result is None else f"seed {result.seed}: {result.violation}"
+        print(f"{bug.name:28} {found}", flush=True)
+    return 1 if missed else 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Collect no garbage and log nothing meanwhile: histories make cycles, and logging is worth a tenth of the time."""
     gc.disable()
-    logging.disable(logging.CRITICAL)  # what the core logs is worth a tenth of the time
+    logging.disable(logging.CRITICAL)
     try:
-        return [run(seed) for seed in seeds]
+        yield
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
         gc.collect()
+
+
+def run_chunk(seeds: Iterable[int]) -> list[Result]:
+    """Run some histories."""
+    with quiet():
+        return [run(seed) for seed in seeds]
 
 
 if __name__ == "__main__":

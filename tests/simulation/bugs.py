@@ -1,7 +1,7 @@
 """Bugs to plant into the core, so that the simulation can show that it would have noticed them.
 
-Each is a mistake that somebody could make in a line or two. Those at the end are the ones that the Java producer has,
-or had.
+Each is a mistake that somebody could make in a line or two. Some are what the Java producer does; those at the end were
+in this core, until the simulation found them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._core.batch import BatchState, ProducerBatch
+from tests.simulation.history import Result, run
 from tests.simulation.presets import inside
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from aioproducer._core.sender import Sender
 
 # Any, here and below: parts of the core that are private to it, and replaced.
-Plant = "Callable[[Sender, Accumulator], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class PlantedBug:
     name: str
     text: str
     plant: Callable[[Sender, Accumulator], None]
+
+
+def first_caught(bug: PlantedBug, histories: int) -> Result | None:
+    """Return the first history, counted from seed 0, in which the bug breaks a promise; None if it is in none."""
+    return next((result for seed in range(histories) if (result := run(seed, bug=bug)).violation), None)
 
 
 def _sequence_assigned_twice(sender: Sender, accumulator: Accumulator) -> None:
@@ -255,31 +260,8 @@ def _java_sends_five_before_the_first_answer(sender: Sender, accumulator: Accumu
     sequences._can_number = without_answer
 
 
-def _java_stops_at_a_partition_that_may_not_send(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
-    drain = core.drain
-    served = core._schedule.serve_last
-    blocked: dict[int, ProducerBatch] = {}
-
-    def until_blocked(node_id: int, now: float, max_size: int, can_send: Callable[[ProducerBatch], bool]) -> Any:
-        blocked.pop(node_id, None)
-
-        def and_then_none(batch: ProducerBatch) -> bool:
-            if node_id in blocked:
-                return False
-            if can_send(batch):
-                return True
-            blocked[node_id] = batch  # the queue stays first, and the next drain begins with it
-            return False
-
-        return drain(node_id, now, max_size, and_then_none)
-
-    core._schedule.serve_last = served
-    core.drain = until_blocked
-
-
 def _java_wraps_with_plain_arithmetic(sender: Sender, accumulator: Accumulator) -> None:
-    """Order of the in-flight set and of the queue by plain comparison; KAFKA's TransactionManager."""
+    """The order of requeued batches by plain comparison, as in Java's RecordAccumulator and TransactionManager."""
     core = inside(accumulator)
 
     def put_back(batch: ProducerBatch, now: float) -> None:
@@ -294,6 +276,58 @@ def _java_wraps_with_plain_arithmetic(sender: Sender, accumulator: Accumulator) 
         core._schedule.place(queue, now)
 
     core._put_back = put_back
+
+
+def _redeemed_out_of_turn(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    enqueue = core.enqueue
+
+    def at_once(*arguments: Any, **named: Any) -> Any:
+        pending = enqueue(*arguments, **named)
+        if pending.is_behind:
+            pending.is_behind = False
+            core._woken.remove(pending)
+        return pending
+
+    core.enqueue = at_once
+
+
+def _due_too_late(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    tick = core.tick
+
+    def without_advancing(now: float) -> None:
+        advance = core._schedule.advance
+        core._schedule.advance = lambda now: None
+        tick(now)
+        core._schedule.advance = advance
+
+    core.tick = without_advancing
+
+
+def _room_of_others(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    accept = core._accept
+
+    def regardless(pending: Any) -> None:
+        owed, core._owed = core._owed, 0
+        try:
+            accept(pending)
+        finally:
+            core._owed = owed
+
+    core._accept = regardless
+
+
+def _place_of_the_call(sender: Sender, accumulator: Accumulator) -> None:
+    core = inside(accumulator)
+    give_number = core._give_number
+
+    def only_once(pending: Any) -> None:
+        if not pending.number:
+            give_number(pending)
+
+    core._give_number = only_once
 
 
 BUGS: Final = (
@@ -341,8 +375,10 @@ BUGS: Final = (
         _java_wraps_with_plain_arithmetic,
     ),
     PlantedBug(
-        "drain stops",
-        "a partition that may not send stops its whole broker (Java does that)",
-        _java_stops_at_a_partition_that_may_not_send,
+        "redeemed out of turn", "a call appends before one that does not know yet it may", _redeemed_out_of_turn
     ),
+    PlantedBug("due too late", "what is due is noticed after the metadata step of a poll", _due_too_late),
+    PlantedBug("room of others", "records are accepted into the room of calls before them", _room_of_others),
+    PlantedBug("place of the call", "who joins a line late is granted before those ahead", _place_of_the_call),
 )
+"""In the order of the table in docs/promises.md."""

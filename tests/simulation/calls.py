@@ -198,7 +198,7 @@ class Calls:
             partition = int(rng.random() * known)
         elif drawn < 0.55:
             key = b"k%d" % int(rng.random() * 10)
-        elif drawn < 0.56 and not self._scenario.is_patient:
+        elif drawn < 0.57 and not self._scenario.is_patient:
             partition = known
         call, _, value = self._call(topic, partition)
         call.is_nowait = rng.random() < 0.4

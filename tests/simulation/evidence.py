@@ -66,6 +66,15 @@ def examine_line(history: History) -> None:
             raise Violation(f"{first} waits for {first.charge} bytes, which are free")
 
 
+def examine_leaders(history: History) -> None:
+    """Whether somebody asks for the leaders of partitions that have something to send."""
+    if not history.accumulator.leaderless_topics or history.sender.fatal_error is not None:
+        return
+    metadata = inside(history.sender, "_metadata")
+    if not (metadata.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
+        raise Violation(f"nobody asks who leads {sorted(history.accumulator.leaderless_topics)}")
+
+
 def _examine_outcomes(history: History) -> None:
     for call in history.calls.calls:
         if call.done_at is None:

@@ -157,6 +157,8 @@ class History:
         end = scenario.duration
         time = 0.0
         gap = end / scenario.calls
+        for _ in range(30 if scenario.theme == "cold" else 0):
+            clock.after(0.0, self.calls.submit)
         while time < end:
             time += rng.expovariate(1 / gap)
             clock.after(time, self._make_calls)
@@ -174,7 +176,7 @@ class History:
             return
         if drawn < 0.9:
             calls.submit()
-        elif drawn < 0.95:
+        elif drawn < 0.93:
             for _ in range(8):
                 calls.submit()
         elif drawn < 0.97:
@@ -201,7 +203,21 @@ class History:
                 self._ended_at += evidence.recovery_time(self)
                 self.clock.at(self._ended_at, self._probe)
                 return
-        self._close()
+        if scenario.is_patient and scenario.ending == "flush":
+            self._close_when_served(self.clock.now + evidence.recovery_time(self))
+        else:
+            self._close()
+
+    def _close_when_served(self, limit: float) -> None:
+        """With all well and no new calls, those that wait must get their turn; closing would only refuse them."""
+        waiting = [call for calls in self.calls.waiting.values() for call in calls]
+        if waiting and self.clock.now > limit:
+            raise Violation(f"calls wait still, though nothing is in their way: {waiting[:5]}")
+        if waiting:
+            self.clock.after(0.2, self._close_when_served, limit)
+        else:
+            self._ended_at = self.clock.now
+            self._close()
 
     def _lapse(self) -> None:
         """Records are sent for the first time shortly before they are too old, and get lost."""
@@ -272,6 +288,7 @@ class History:
             if again:
                 raise Violation(f"the second poll at the same time brought {again}")
         evidence.examine_line(self)
+        evidence.examine_leaders(self)
         self._set_timer(now)
         self._is_over = self._is_finished()
         return len(effects), len(woken)

@@ -102,6 +102,8 @@ class Network:
         self._codec = Codec[scenario.config.compression_type.upper()]
         self._compress = compressor(self._codec)
         self._wake = lambda: None
+        # Chance would hardly ever break a connection just when the sequences under way are of both sides of the wrap.
+        self._aims_at_wrap = scenario.theme == "wrap"
 
     def set_wake(self, wake: Any) -> None:  # Any: a callable without arguments
         """Set what is to be called when the sender has been told something."""
@@ -139,6 +141,9 @@ class Network:
         connection.outbox.append(effect)
         if effect.produce is not None:
             connection.on_wire[effect.correlation_id] = effect.produce.batches
+            if self._aims_at_wrap and any(0 <= batch.base_sequence < 20 for batch in effect.produce.batches):
+                self._aims_at_wrap = False
+                self._clock.after(self._rng.uniform(0, 0.02), self.lose, connection, "lost at the wrap")
         if not connection.is_writing:
             connection.is_writing = True
             self._clock.after(self._rng.random() * self._scenario.write_lateness, self._write, connection)

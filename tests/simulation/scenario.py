@@ -6,15 +6,16 @@ trace.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer.config import ProducerConfig
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Theme: TypeAlias = Callable[[Random, dict[str, Any], dict[str, Any]], None]  # Any: values of a scenario, and settings
+"""Changes what was drawn: (rng, fields of the scenario, settings)."""
 
 HARMLESS: Final = (
     "kill_connection",
@@ -73,7 +74,7 @@ class Scenario:
         faults: what may go wrong.
         fault_gap: mean time between two faults.
         ending: how the producer is closed.
-        is_sparse: calls are seconds apart and faults are QUICK, so that each record is delivered before the next.
+        theme: of THEMES.
         is_patient: delivery_timeout_ms is so long that, the faults over, everything has to be delivered.
         first_sequence: of each partition, in the first epoch; near 2**31 - 1 so that it wraps.
         first_epoch: of the first producer id, as its broker gives it.
@@ -96,11 +97,16 @@ class Scenario:
     faults: tuple[str, ...]
     fault_gap: float
     ending: str
-    is_sparse: bool
+    theme: str
     is_patient: bool
     first_sequence: int
     first_epoch: int
     config: ProducerConfig = field(repr=False)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether each record is delivered before the next call."""
+        return self.theme == "sparse"
 
     @property
     def is_idempotent(self) -> bool:
@@ -121,50 +127,126 @@ class Scenario:
 def draw(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     rng = Random(seed)
-    is_sparse = rng.random() < 0.05
-    is_patient = is_sparse or rng.random() < 0.35
-    faults = _faults(rng, is_patient=is_patient)
-    if is_sparse:
-        faults = tuple(kind for kind in faults if kind in QUICK)
-    brokers = rng.choice((1, 1, 2, 3, 3))
-    replication = rng.randint(1, brokers)
+    theme = "anything" if rng.random() < 0.6 else rng.choice(list(THEMES))
+    is_patient = theme in ("sparse", "cold", "wrap") or (theme == "anything" and rng.random() < 0.4)
+    brokers = rng.choice((1, 2, 3, 3))
     topics = {f"t{index}": rng.choice((1, 1, 2, 3, 6)) for index in range(rng.choice((1, 1, 2, 3)))}
     if rng.random() < 0.3:
         topics["made-later"] = 0
     values = rng.choice(((8, 20), (8, 60), (20, 200), (8, 800)))
     latency = rng.choice(((0.0002, 0.001), (0.0005, 0.02), (0.005, 0.05)))
     settings = _settings(rng, values, latency[1], is_patient=is_patient)
-    if is_sparse:  # nothing but what is due may wake the core
-        settings |= dict.fromkeys(("metadata_max_age_ms", "metadata_recovery_rebootstrap_trigger_ms"), 300_000)
-    topic_settings: dict[str, str] = {}
-    if rng.random() < 0.2:
-        topic_settings["max.message.bytes"] = str(rng.randint(values[1] + 100, 3 * values[1] + 500))
-    calls = rng.randint(10, 40) if is_sparse else rng.randint(80, 220)
-    duration = calls * (rng.uniform(3, 10) if is_sparse else rng.choice((0.0005, 0.002, 0.005, 0.01, 0.03)))
-    return Scenario(
-        seed=seed,
-        settings=settings,
-        brokers=brokers,
-        replication=replication,
-        topics=topics,
-        topic_settings=topic_settings,
-        max_versions=_versions(rng, settings),
-        calls=calls,
-        duration=duration,
-        values=values,
-        latency=latency,
-        poll_lateness=rng.choice((0.0, 0.0005, 0.01)),
-        write_lateness=rng.choice((0.0, 0.0005, 0.02)),
-        is_trio=rng.random() < 0.5,
-        faults=faults,
-        fault_gap=duration / rng.uniform(3, 25),
-        ending=rng.choice(ENDINGS if is_patient else (*ENDINGS, "lapse")),
-        is_sparse=is_sparse,
-        is_patient=is_patient,
-        first_sequence=2**31 - rng.choice((3, 30, 100)) if rng.random() < 0.25 else 0,
-        first_epoch=2**15 - rng.randint(1, 4) if rng.random() < 0.15 else 0,
-        config=ProducerConfig(bootstrap_servers=_bootstrap(brokers), **settings),
-    )
+    calls = rng.randint(80, 220)
+    duration = calls * rng.choice((0.0005, 0.002, 0.005, 0.01, 0.03))
+    drawn: dict[str, Any] = {
+        "brokers": brokers,
+        "replication": rng.randint(1, brokers),
+        "topics": topics,
+        "topic_settings": _topic_settings(rng, values),
+        "max_versions": _versions(rng),
+        "calls": calls,
+        "duration": duration,
+        "values": values,
+        "latency": latency,
+        "poll_lateness": rng.choice((0.0, 0.0005, 0.01)),
+        "write_lateness": rng.choice((0.0, 0.0005, 0.02)),
+        "is_trio": rng.random() < 0.5,
+        "faults": _faults(rng, is_patient=is_patient),
+        "fault_gap": duration / rng.uniform(3, 25),
+        "ending": rng.choice(ENDINGS if is_patient else (*ENDINGS, "lapse")),
+        "first_sequence": 2**31 - rng.choice((3, 30, 100)) if rng.random() < 0.15 else 0,
+        "first_epoch": 2**15 - rng.randint(1, 4) if rng.random() < 0.15 else 0,
+    }
+    if theme != "anything":
+        THEMES[theme](rng, drawn, settings)
+    config = ProducerConfig(bootstrap_servers=_bootstrap(drawn["brokers"]), **settings)
+    return Scenario(seed=seed, theme=theme, is_patient=is_patient, settings=settings, config=config, **drawn)
+
+
+# ── themes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sparse(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Calls are seconds apart and faults are QUICK: nothing but what is due wakes the core."""
+    calls = rng.randint(10, 40)
+    duration = calls * rng.uniform(3, 10)
+    faults = ("refuse", *(kind for kind in QUICK if rng.random() < 0.3))
+    drawn |= {"calls": calls, "duration": duration, "fault_gap": duration / calls, "faults": faults}
+    settings |= dict.fromkeys(("metadata_max_age_ms", "metadata_recovery_rebootstrap_trigger_ms"), 300_000)
+
+
+def _order(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Only one request at a time keeps the order, while leaders move and connections break."""
+    faults = ("move_leader", "move_leader", "pause_broker", "delay", "kill_connection", "lose_response")
+    drawn |= {"brokers": 3, "replication": 3, "faults": faults, "fault_gap": drawn["duration"] / 25}
+    drawn["topics"] = {"t0": rng.choice((2, 3))}
+    settings |= {"metadata_max_age_ms": 100, "request_timeout_ms": 1000, "batch_size": rng.choice((0, 200))}
+    settings["delivery_timeout_ms"] = max(settings["delivery_timeout_ms"], settings["linger_ms"] + 3000)
+    settings |= {"enable_idempotence": False, "acks": -1, "max_in_flight_requests_per_connection": 1}
+    settings.pop("retries", None)
+
+
+def _wrap(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Sequence numbers wrap while batches are under way and get lost."""
+    faults = ("kill_connection", "lose_response", "refuse", "close_at_request")
+    duration = drawn["calls"] * rng.choice((0.003, 0.008))
+    drawn |= {"first_sequence": 2**31 - rng.choice((20, 40, 60)), "first_epoch": 0, "faults": faults}
+    drawn |= {"topics": {"t0": rng.choice((1, 2))}, "duration": duration, "fault_gap": duration / 12}
+    drawn |= {"latency": (0.0005, 0.02), "ending": "flush"}
+    settings |= {"batch_size": rng.choice((0, 200)), "max_in_flight_requests_per_connection": 5, "linger_ms": 0}
+    _make_idempotent(settings)
+
+
+def _lapse(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """An outage that is longer than delivery_timeout_ms, and then all is well."""
+    drawn |= {"ending": "lapse", "latency": (0.0002, 0.001), "duration": min(drawn["duration"], 1.0)}
+    settings |= {"request_timeout_ms": 1000, "reconnect_backoff_max_ms": 50, "max_block_ms": 3000}
+    settings |= {"delivery_timeout_ms": settings["linger_ms"] + 2000 + rng.choice((0, 3000))}
+    _make_idempotent(settings)
+
+
+def _cold(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Many calls are made before anything is known of the cluster, and the buffer is small."""
+    drawn["topics"] = {"t0": 2, "t1": 1, **({"made-later": 0} if rng.random() < 0.5 else {})}
+    settings |= {"batch_size": 0, "buffer_memory": drawn["values"][1] + rng.choice((300, 600, 2000))}
+    settings["max_request_size"] = drawn["values"][1] + 200
+
+
+def _split(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Batches are too large for their topic, and what they are cut into may not get through in time."""
+    faults = ("refuse_long", "stop_broker", "pause_broker", "black_hole", "lose_response", "move_leader")
+    drawn["topic_settings"] = {"max.message.bytes": str(drawn["values"][1] + 300)}
+    drawn |= {"faults": faults, "fault_gap": drawn["duration"] / 10}
+    settings |= {"batch_size": 4000, "buffer_memory": 100_000, "linger_ms": 20}
+    settings["delivery_timeout_ms"] = settings["request_timeout_ms"] + rng.choice((100, 1000))
+
+
+def _denied(rng: Random, drawn: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Topics may not be asked for while batches are being sent again."""
+    faults = ("fail_topic", "refuse", "refuse_long", "kill_connection", "close_at_request")
+    drawn |= {"faults": faults, "fault_gap": drawn["duration"] / 25}
+    settings |= {"metadata_max_age_ms": rng.choice((100, 300_000)), "retry_backoff_ms": 20}
+    settings["retry_backoff_max_ms"] = rng.choice((20, 300))
+
+
+THEMES: Final[Mapping[str, Theme]] = {
+    "sparse": _sparse,
+    "order": _order,
+    "wrap": _wrap,
+    "lapse": _lapse,
+    "cold": _cold,
+    "denied": _denied,
+    "split": _split,
+}
+"""What four histories in ten are about; the others are about anything."""
+
+
+def _make_idempotent(settings: dict[str, Any]) -> None:
+    for name in ("enable_idempotence", "acks", "retries"):
+        settings.pop(name, None)
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _bootstrap(brokers: int) -> str:
@@ -223,8 +305,7 @@ def _settings(rng: Random, values: tuple[int, int], latency: float, *, is_patien
 
 
 def _choose_guarantee(rng: Random, settings: dict[str, Any], *, is_patient: bool) -> None:
-    drawn = rng.random()
-    if drawn < 0.75:
+    if rng.random() < 0.7:
         if not is_patient and rng.random() < 0.1:
             settings["retries"] = rng.choice((1, 3, 20))
         return
@@ -234,7 +315,13 @@ def _choose_guarantee(rng: Random, settings: dict[str, Any], *, is_patient: bool
         settings["max_in_flight_requests_per_connection"] = 1
 
 
-def _versions(rng: Random, settings: Mapping[str, Any]) -> dict[int, int]:
+def _topic_settings(rng: Random, values: tuple[int, int]) -> dict[str, str]:
+    if rng.random() < 0.8:
+        return {}
+    return {"max.message.bytes": str(rng.randint(values[1] + 100, 3 * values[1] + 500))}
+
+
+def _versions(rng: Random) -> dict[int, int]:
     if rng.random() < 0.7:
         return {}
     return {
