@@ -8,7 +8,7 @@ PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka chaos soak bench-quick format clean
+.PHONY: help demo test check test-fast test-kafka chaos soak bench-quick docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -45,6 +45,9 @@ soak: $(STAMP) ## a million sends through failures: memory stays flat, nothing i
 
 bench-quick: $(STAMP) ## the benchmarks, a few seconds each
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) "$$file"; done
+
+docs: $(STAMP) ## the pages as a site, in site/; fails on whatever is wrong in them
+	$(PYTHON) -m zensical build --clean --strict
 
 format: $(STAMP) ## put the code into shape
 	$(PYTHON) -m ruff check --fix .
