@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._core.waiting import PendingAppend
 from aioproducer.errors import IllegalStateError, KafkaError
 from aioproducer.errors.wordless import wordless
 from aioproducer.records import RecordMetadata
@@ -29,7 +29,7 @@ DeliveryCallback = Callable[["Delivery"], object]
 
 _DONE: Final = BatchState.DONE
 # RecordMetadata(…) costs 0.1 µs more.
-_new_metadata: Final[Callable[[type[RecordMetadata], tuple[str, int, int, int]], RecordMetadata]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
+_new_metadata: Final[Callable[[type[RecordMetadata], tuple[str, int, int, int]], RecordMetadata]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 class Delivery:

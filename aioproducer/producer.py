@@ -37,7 +37,6 @@ from aioproducer.metrics import MetricsSnapshot
 from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_topic
 from aioproducer.status import ProducerStatus
 from aioproducer.topic_handle import TopicHandle
-from aioproducer.transaction import Transaction, TransactionBlock, begin
 
 if TYPE_CHECKING:
     import os
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from aioproducer.config import ProducerSettings
     from aioproducer.serializers import Serializer
     from aioproducer.threads import ThreadEntry
+    from aioproducer.transaction import Transaction, TransactionBlock
 
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
@@ -259,6 +259,9 @@ class Producer(Generic[K, V]):
                 await producer.send("orders", b"value")
                 await transaction.send_offsets({TopicPartition("in", 0): OffsetAndMetadata(42)}, "group")
         """
+        # Here and not at the top: it loads Kafka's messages, most of what importing the producer would cost.
+        from aioproducer.transaction import TransactionBlock
+
         return TransactionBlock(self._entrance, self._config.close_timeout_ms)
 
     async def begin_transaction(self) -> Transaction:
@@ -272,6 +275,8 @@ class Producer(Generic[K, V]):
             KafkaTimeoutError: it could not begin within max_block_ms.
             ProducerFencedError: another producer with this transactional_id has taken over.
         """
+        from aioproducer.transaction import begin  # as above
+
         return await begin(self._entrance)
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────

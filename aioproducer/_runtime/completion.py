@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from aioproducer._core.accumulator import PendingAppend
 from aioproducer._core.batch import ProducerBatch
+from aioproducer._core.waiting import PendingAppend
 from aioproducer.delivery import outcome_error, record_metadata, run_callback
 from aioproducer.errors.wordless import wordless
 from aioproducer.records import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from aioproducer.config.declared import SETTINGS
@@ -154,6 +153,8 @@ def explain_unknown(name: str, shown: str | None = None) -> str:
         return f"{given}: {NOT_BUILT[name]}"
     if name.startswith(("sasl_", "ssl_")):
         return f"{given}: TLS and SASL are not built yet; only security_protocol=PLAINTEXT works"
+    from difflib import get_close_matches  # 1 ms that only a mistake should cost
+
     close = get_close_matches(name, [*SETTINGS, *ALIASES], n=1, cutoff=0.75)
     if not close:
         return f"{given} is not a setting; docs/settings.md lists all"
