@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, overload
@@ -12,7 +13,7 @@ import anyio
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.bulk import Bulk
-from aioproducer._runtime.entrance import MISSING, Entrance, State, park
+from aioproducer._runtime.entrance import MISSING, Entrance, State, check_timeout, park
 from aioproducer._runtime.figures import statistics_of, status_of
 from aioproducer._runtime.intake import Intake, Prepared
 from aioproducer.config import ProducerConfig
@@ -127,6 +128,14 @@ class Producer(Generic[K, V]):
         """Make one from environment variables; see ProducerConfig.from_env."""
         return cls(ProducerConfig.from_env(prefix, **settings))
 
+    def __repr__(self) -> str:
+        return f"<Producer {self._client_id} {self._entrance.state.name.lower()}>"
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        runtime = getattr(self, "_runtime", None)  # absent when the constructor has raised
+        if runtime is not None and not runtime.finished.is_set():
+            _warn(f"{self!r} was not closed: use `async with`, or await close()", ResourceWarning, source=self)
+
     @property
     def config(self) -> ProducerConfig:
         """The effective settings."""
@@ -175,14 +184,13 @@ class Producer(Generic[K, V]):
                 None is bounded by delivery_timeout_ms.
 
         Raises:
-            ValueError: the timeout is negative.
+            TypeError, ValueError: the timeout is no number of seconds, or negative.
             IllegalStateError: called from another loop, thread or process, or while start() runs.
 
         Example:
             await producer.close(timeout=20)
         """
-        if timeout is not None and timeout < 0:
-            raise ValueError(f"timeout is {timeout}; it must be at least 0 seconds, or None")
+        check_timeout(timeout)
         entrance, runtime = self._entrance, self._runtime
         if entrance.state is State.STARTING:
             raise IllegalStateError(f"cannot close {self._client_id}: {entrance.state.value}; cancel start() instead")
@@ -535,6 +543,7 @@ class Producer(Generic[K, V]):
             producer.submit_nowait("orders", b"placed")
             await producer.flush(timeout=10)
         """
+        check_timeout(timeout)
         runtime = self._entrance.running()
         accumulator = runtime.accumulator
         ticket = accumulator.begin_flush(runtime.clock())
@@ -630,6 +639,7 @@ class Producer(Generic[K, V]):
         Example:
             await producer.wait_for_room(10_000, timeout=0.5)
         """
+        check_timeout(timeout)
         if not 1 <= size_bytes <= self._config.buffer_memory:
             raise ValueError(
                 f"size_bytes is {size_bytes}; it must be from 1 to buffer_memory={self._config.buffer_memory}"

@@ -79,12 +79,21 @@ class Connection:
         await anyio.aclose_forcefully(self._stream)
 
 
-async def open_connection(connect: Connector, host: str, port: int, client_id: str) -> Connection:
+async def open_connection(
+    connect: Connector, host: str, port: int, client_id: str, answer_timeout: float | None = None
+) -> Connection:
     """Connect and learn which versions the broker speaks (ApiVersions; KIP-511 for the software name).
 
     The caller bounds it in time. Cancelled or failed, it leaves no socket open.
 
+    Args:
+        connect: opens the byte stream.
+        host, port: whereto.
+        client_id: our name for ourselves.
+        answer_timeout: seconds that the broker may take to answer once the stream is open, as for any request.
+
     Raises:
+        TimeoutError: it did not answer in time.
         KafkaConnectionError: refused, unreachable, unknown name, or closed during the handshake.
         UnsupportedVersionError: the broker is too old.
         ProtocolError: whoever listens there does not speak Kafka's protocol.
@@ -97,7 +106,8 @@ async def open_connection(connect: Connector, host: str, port: int, client_id: s
         ) from error
     try:
         buffer = FrameBuffer()
-        versions = await _handshake(stream, buffer, Handshake(client_id))
+        with anyio.fail_after(answer_timeout):
+            versions = await _handshake(stream, buffer, Handshake(client_id))
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise

@@ -245,3 +245,17 @@ async def give_way(runtime: Runtime, pending: PendingAppend) -> None:
 
 def _timestamp_ms(record: Prepared) -> int:
     return time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
+
+
+def check_timeout(timeout: object) -> None:
+    """Check a timeout given by the caller: seconds, at least 0, or None.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise TypeError(f"timeout is {type(timeout).__name__}; it must be a number of seconds, or None")
+    if not timeout >= 0:
+        raise ValueError(f"timeout is {timeout}; it must be at least 0 seconds, or None")

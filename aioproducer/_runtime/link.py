@@ -74,15 +74,20 @@ class Link:
         self._runtime.on_link_failed(self, node_id, self._error, (self._effect.host, self._effect.port))
 
     async def _open(self) -> Connection | None:
-        host, port, timeout = self._effect.host, self._effect.port, self._effect.timeout
+        runtime, host, port = self._runtime, self._effect.host, self._effect.port
+        started = runtime.clock()
         try:
-            with anyio.fail_after(timeout):
-                connection = await open_connection(self._connect, host, port, self._runtime.client_id)
+            with anyio.fail_after(self._effect.timeout):
+                # ApiVersions is a request like any other: a broker that connects and stays silent is given up as soon.
+                connection = await open_connection(
+                    self._connect, host, port, runtime.client_id, answer_timeout=runtime.request_timeout
+                )
         except TimeoutError:
+            elapsed = runtime.clock() - started
             self._error = ConnectionTimeoutError(
-                f"{host}:{port} was not ready within {timeout:.1f} s (TCP connect and ApiVersions);"
+                f"{host}:{port} was not ready within {elapsed:.1f} s (TCP connect and ApiVersions);"
                 " check the address, firewalls, and that the port speaks plain Kafka",
-                elapsed=timeout,
+                elapsed=elapsed,
             )
             return None
         except KafkaError as error:

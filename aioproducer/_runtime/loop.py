@@ -51,6 +51,7 @@ class Runtime:
         rng: Random,
     ) -> None:
         self.client_id = client_id
+        self.request_timeout = config.request_timeout_ms / 1000
         self.backend = backend
         self.clock = backend.clock
         self.accumulator = Accumulator(config, rng)

@@ -16,6 +16,9 @@ from aioproducer import IllegalStateError, Producer, ProducerClosedError
 from tests.contract.support import settled
 from tests.simulation_producer.network import MemoryCluster
 
+# A producer that is let go without close() warns, too (tests/contract/test_lifecycle.py); here the log is looked at.
+pytestmark = pytest.mark.filterwarnings("ignore:.*__del__.*:pytest.PytestUnraisableExceptionWarning")
+
 Run = Callable[[Callable[[], Awaitable[None]]], None]
 
 

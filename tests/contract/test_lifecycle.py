@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -149,6 +150,26 @@ async def test_a_negative_timeout_is_refused(cluster: Cluster) -> None:
     async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
         with pytest.raises(ValueError, match="at least 0"):
             await producer.close(timeout=-1)
+        with pytest.raises(ValueError, match="at least 0"):
+            await producer.flush(timeout=-1)
+
+
+async def test_a_timeout_that_is_no_number_is_refused(cluster: Cluster) -> None:
+    text: Any = "5"
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        for call in (producer.close, producer.flush, partial(producer.wait_for_room, 1)):
+            with pytest.raises(TypeError, match="timeout is str; it must be a number of seconds"):
+                await call(timeout=text)
+
+
+async def test_a_producer_that_is_let_go_without_close_warns(cluster: Cluster) -> None:
+    producer = Producer(bootstrap_servers=cluster.bootstrap_servers, client_id="forgotten")
+    await producer.start()
+    assert repr(producer) == "<Producer forgotten running>"
+    with pytest.warns(ResourceWarning, match="<Producer forgotten running> was not closed"):
+        producer.__del__()
+    await producer.close()
+    assert repr(producer) == "<Producer forgotten closed>"
 
 
 @pytest.mark.real_subset
@@ -404,6 +425,7 @@ async def test_sockets_tasks_and_descriptors_are_gone_after_close(cluster: Clust
     assert threading.active_count() <= threads + 1
 
 
+@pytest.mark.filterwarnings("ignore:.*__del__.*:pytest.PytestUnraisableExceptionWarning")
 async def test_a_loop_that_ends_without_close_says_what_was_lost(
     cluster: Cluster, caplog: pytest.LogCaptureFixture, anyio_backend_name: str
 ) -> None:

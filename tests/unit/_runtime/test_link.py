@@ -76,9 +76,11 @@ class FakeRuntime:
     """Notes what the link reports."""
 
     client_id = "me"
+    request_timeout = 30.0
 
     def __init__(self) -> None:
         self.backend = _backend.current()
+        self.clock = self.backend.clock
         self.figures = Figures()
         self.told: list[tuple[object, ...]] = []
         self.news = anyio.Event()
@@ -218,6 +220,20 @@ async def test_a_peer_that_never_answers_the_handshake_fails_in_time() -> None:
 
     peer = Silent()
     runtime, link = make(peer, timeout=0.05)
+    with anyio.fail_after(2):
+        await link.run()
+    assert [what[0] for what in runtime.told] == ["failed"]
+    assert peer.is_closed
+
+
+async def test_a_peer_that_connects_and_stays_silent_is_given_up_after_the_request_timeout() -> None:
+    class Silent(Peer):
+        async def send(self, item: bytes) -> None:
+            await anyio.lowlevel.checkpoint()
+
+    peer = Silent()
+    runtime, link = make(peer, timeout=30)
+    runtime.request_timeout = 0.05
     with anyio.fail_after(2):
         await link.run()
     assert [what[0] for what in runtime.told] == ["failed"]
