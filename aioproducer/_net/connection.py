@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -145,7 +145,8 @@ def _reason(error: BaseException) -> str:
     while root.__cause__ is not None:
         root = root.__cause__
     if isinstance(root, BaseExceptionGroup):  # one for each address of a name
-        return ", ".join(dict.fromkeys(map(_reason, root.exceptions)))
+        group = cast("BaseExceptionGroup[BaseException]", root)
+        return ", ".join(dict.fromkeys(map(_reason, group.exceptions)))
     if isinstance(root, OSError):
         if root.errno is not None and not isinstance(root, socket.gaierror):
             return os.strerror(root.errno)

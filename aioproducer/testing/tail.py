@@ -50,8 +50,9 @@ class Tail:
     Topics that are made later are noticed within a fraction of a second.
 
     Example:
-        async for topic, record in Tail("localhost:9092").arrivals():
-            print(topic, record.offset)
+        >>> async def show_what_arrives() -> None:
+        ...     async for topic, record in Tail("localhost:9092").arrivals():
+        ...         print(topic, record.offset)
     """
 
     def __init__(self, bootstrap_servers: str | list[str]) -> None:
