@@ -295,7 +295,7 @@ class Sender:
         self._effects += self._nodes.check(now)
 
     def _refresh_metadata(self, now: float) -> None:
-        wanted = self._accumulator.take_wanted_topics()
+        wanted = sorted(self._accumulator.take_wanted_topics())  # as each run is to be like the other
         self._metadata.want(wanted, now)
         for topic in (*wanted, *self._accumulator.leaderless_topics):
             self._metadata.request_update(topic)
@@ -486,7 +486,7 @@ class Sender:
                 if earlier is not None and earlier.topic_id != known.topic_id:
                     self._sequences.on_topic_recreated(topic, known.partition_count)
         self._accumulator.update_topics(after, now)
-        for topic in before.topics.keys() - after.topics.keys():
+        for topic in sorted(before.topics.keys() - after.topics.keys()):
             self._accumulator.forget_topic(topic, now)
 
     def _on_producer_id(
