@@ -154,7 +154,11 @@ class TransactionBlock:
             with anyio.CancelScope(shield=True), anyio.fail_after(self._close_timeout):
                 await transaction.abort()
         except (KafkaError, TimeoutError) as error:
-            _log.warning("the transaction could not be aborted before its block was left: %s", _told(error))
+            _log.warning(
+                "the transaction could not be aborted before its block was left: %s",
+                _told(error),
+                extra={"event": "abort_unfinished"},
+            )
 
     async def _settle(self, transaction: Transaction) -> None:
         """The commit is cancelled: abort what was not sent, else give the answer a little time."""
@@ -165,7 +169,11 @@ class TransactionBlock:
                 else:
                     await transaction.abort()
         except (KafkaError, TimeoutError) as error:
-            _log.warning("the transaction was cancelled while it was committed: %s", _told(error))
+            _log.warning(
+                "the transaction was cancelled while it was committed: %s",
+                _told(error),
+                extra={"event": "commit_cancelled"},
+            )
 
 
 def _told(error: BaseException) -> str:

@@ -70,7 +70,12 @@ class Identity:
             self._attempts = 0
             self.last_error = None
             self._sequences.set_producer_id(response.producer_id, response.producer_epoch)
-            logger.debug("producer id %d, epoch %d", response.producer_id, response.producer_epoch)
+            told = {
+                "event": "producer_id",
+                "producer_id": response.producer_id,
+                "producer_epoch": response.producer_epoch,
+            }
+            logger.debug("producer id %d, epoch %d", response.producer_id, response.producer_epoch, extra=told)
             return rule.verdict, None
         error = error_for(code, api="InitProducerId", node=node_id)
         error.fatal = rule.verdict is Verdict.FATAL

@@ -248,6 +248,7 @@ class MetadataState:
                 "the cluster's id changed from %s to %s; do the bootstrap servers belong to one cluster?",
                 before.cluster_id,
                 response.cluster_id,
+                extra={"event": "cluster_changed", "cluster_id": response.cluster_id, "before": before.cluster_id},
             )
         self.cluster = ClusterMetadata(
             brokers, topics, errors, response.cluster_id or before.cluster_id, before.version + 1
@@ -311,14 +312,17 @@ class MetadataState:
             self._need_topics.add(topic)
         if verdict is Verdict.FAIL:
             topics.pop(topic, None)
-        logger.debug("metadata of topic %s: %s", topic, name_of(code))
+        told = {"event": "topic_refused", "topic": topic, "reason": name_of(code)}
+        logger.debug("metadata of topic %s: %s", topic, name_of(code), extra=told)
 
     def _merged_topic(self, name: str, answer: MetadataResponseTopic, version: int) -> TopicMetadata:
         known = self.cluster.topics.get(name)
         topic_id = answer.topic_id if version >= _TOPIC_IDS_SINCE and answer.topic_id.int else None
         recreated = known is not None and None not in (known.topic_id, topic_id) and known.topic_id != topic_id
         if recreated:
-            logger.info("topic %s was made anew (id %s, before %s)", name, topic_id, known.topic_id if known else None)
+            before = known.topic_id if known else None
+            told = {"event": "topic_recreated", "topic": name, "topic_id": topic_id, "before": before}
+            logger.info("topic %s was made anew (id %s, before %s)", name, topic_id, before, extra=told)
         old = () if known is None or recreated else known.partitions
         # Without epochs to rely on, an answer may be older than what is known; nothing can tell, so it is believed.
         trusted = version >= _RELIABLE_EPOCHS_SINCE

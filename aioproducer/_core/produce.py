@@ -139,6 +139,8 @@ class Produce:
                 self._muted.add(TopicPartition(batch.topic, batch.partition))
             self._metadata.touch(batch.topic, now)
         ids = {name: topic_id for topic_id, name in names.items()}
+        if self._transactions is not None:
+            self._transactions.on_data(now)
         plan = ProducePlan(batches, self._acks, self._timeout_ms, self._transactional_id, ids)
         return SentProduce(version, entries, names), plan
 
@@ -332,7 +334,18 @@ class Produce:
     def _split(self, batch: ProducerBatch, error: KafkaError, now: float) -> None:
         self.splits += 1
         logger.info(
-            "batch of %d records of %s-%d is split in two: %s", batch.count, batch.topic, batch.partition, error
+            "batch of %d records of %s-%d is split in two: %s",
+            batch.count,
+            batch.topic,
+            batch.partition,
+            error,
+            extra={
+                "event": "batch_split",
+                "topic": batch.topic,
+                "partition": batch.partition,
+                "count": batch.count,
+                "reason": error.name,
+            },
         )
         children = self._accumulator.split(batch, now)
         for child in children:

@@ -425,7 +425,9 @@ class Sender:
             return None
 
     def _rebootstrap(self, why: str, now: float) -> None:
-        logger.warning("starting over from the bootstrap servers: %s", why)
+        logger.warning(
+            "starting over from the bootstrap servers: %s", why, extra={"event": "rebootstrap", "reason": why}
+        )
         self._effects += self._nodes.close_all(ProtocolError(f"closed to start over from the bootstrap servers: {why}"))
         self._nodes.rebootstrap()
         self._metadata.restart(now)
@@ -498,7 +500,11 @@ class Sender:
         if verdict is Verdict.FATAL:
             self.fatal_error = error
         elif verdict is Verdict.FAIL and error is not None:
-            logger.error("%s; what was buffered fails, and it is tried again", error)
+            logger.error(
+                "no producer id, what was buffered fails, and it is tried again: %s",
+                error,
+                extra={"event": "producer_id_refused", "node": node.node_id, "reason": error.name},
+            )
             self._note_failed(self._accumulator.fail_queued(error), error)
 
     def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:

@@ -256,6 +256,14 @@ class Sequences:
             self.producer_epoch,
             len(remaining),
             len(doomed),
+            extra={
+                "event": "sequences_reset",
+                "topic": tp.topic,
+                "partition": tp.partition,
+                "producer_epoch": self.producer_epoch,
+                "renumbered": len(remaining),
+                "failed": len(doomed),
+            },
         )
         self._adopt(known)
         for batch in remaining:

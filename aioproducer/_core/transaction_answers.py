@@ -277,7 +277,8 @@ class TransactionAnswers(TransactionWaits):
         self._sequences.set_producer_id(*identity)
         self._init.own = None
         self._version = self._version_now()
-        logger.debug("producer id %d, epoch %d, transactions version %d", *identity, self._version)
+        told = {"event": "producer_id", "producer_id": identity[0], "producer_epoch": identity[1]}
+        logger.debug("producer id %d, epoch %d, transactions version %d", *identity, self._version, extra=told)
         self._move(TransactionEvent.IDENTIFIED)
 
     def _version_now(self) -> int:

@@ -78,7 +78,8 @@ class TransactionWaits:
             return  # it follows from the failure, or from the abort
         if transaction.cause is None:
             transaction.cause = error
-            logger.info("the transaction can only be aborted: %s", error)
+            told = {"event": "transaction_poisoned", "reason": error.name or type(error).__name__}
+            logger.info("the transaction can only be aborted: %s", error, extra=told)
         transaction.is_new_epoch_needed = True
         if self.state is not _S.ABORTING:
             transaction.end = None

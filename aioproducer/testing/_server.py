@@ -198,7 +198,7 @@ class Server:
         except _GONE:
             if self._listeners.get(node_id) is listener:
                 raise  # nobody has closed it
-            logger.debug("broker %d listens no more", node_id)
+            logger.debug("broker %d listens no more", node_id, extra={"event": "broker_stopped", "node": node_id})
 
     async def _serve(self, connection: Connection) -> None:
         if connection.node_id not in self._listeners:
@@ -213,7 +213,8 @@ class Server:
         except _GONE:
             pass  # the client is gone, or we are
         except ProtocolError as error:
-            logger.warning("broker %d closes a connection: %s", connection.node_id, error)
+            told = {"event": "connection_refused", "node": connection.node_id}
+            logger.warning("broker %d closes a connection: %s", connection.node_id, error, extra=told)
         finally:
             self._connections.discard(connection)
             self.core.disconnected(connection)

@@ -109,7 +109,7 @@ CASES: Final[dict[str, list[Case]]] = {
         (
             {"value": b"x" * 2_000_000},
             RecordTooLargeError,
-            "record of 2,000, … bytes exceeds max_request_size=1,048,576 (topic 'orders' … raise max_request_size here and",
+            "record of 2,000, … bytes exceeds max_request_size=1,048,576 (topic 'orders' … raise max_request_size here",
         ),
         ({"headers": {"h": b"x" * 2_000_000}}, RecordTooLargeError, "exceeds max_request_size=1,048,576"),
     ],
