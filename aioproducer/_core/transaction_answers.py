@@ -192,14 +192,25 @@ class TransactionAnswers(TransactionWaits):
         # A lookup goes on if something else needs it; the rest is over.
         exchange.attempts.fail(error, now)
         if isinstance(exchange, EndTransaction) and not exchange.is_commit:
-            # An abort that is refused cannot be repeated for ever.
-            self.on_fatal(error)
+            if not self._is_before_begun(error):
+                self._on_refused(exchange, error)  # an abort that is refused cannot be repeated for ever
             return
         if isinstance(exchange, AddPartitions):
             exchange.asked = set()
         if self.current is not None and not _is_own_lookup(exchange):
             self._give_up_offsets(self.current, exchange, error)
         self.fail(error)
+
+    def _is_before_begun(self, error: KafkaError) -> bool:
+        """Whether an abort is refused only as the coordinator has not heard of this transaction (version 2).
+
+        1. A commit is answered, and the markers are not written yet. 2. The next transaction begins, and its first
+        batch is told to wait. 3. It is aborted, and the coordinator, which still commits the one before, finds that
+        the wrong thing to do.
+        """
+        transaction = self.current
+        is_unheard = transaction is not None and transaction.version == VERSION_2 and not transaction.is_begun
+        return is_unheard and error.code == ErrorCode.INVALID_TXN_STATE
 
     def _on_refused(self, exchange: Exchange, error: KafkaError) -> None:
         if isinstance(exchange, DescribeTransaction):

@@ -155,6 +155,11 @@ class Transactions(TransactionAnswers):
             return False
         return transaction.version == VERSION_2 or (batch.topic, batch.partition) in transaction.added
 
+    def on_data(self, now: float) -> None:
+        """Batches of the transaction are handed to the shell: with version 2 that begins it."""
+        if self.current is not None:
+            self._start(self.current, now)
+
     @property
     def produce_at_most(self) -> int | None:
         """The highest version of Produce: from 12 on it adds partitions to the transaction."""
@@ -248,7 +253,7 @@ class Transactions(TransactionAnswers):
         if transaction.version == VERSION_1:
             adding = transaction.adding
             adding.wanted |= touched - transaction.added - adding.asked
-        self._start(transaction, now)
+            self._start(transaction, now)
 
     @staticmethod
     def _start(transaction: OpenTransaction, now: float) -> None:

@@ -172,6 +172,22 @@ def test_an_abort_that_is_refused_is_fatal_as_it_cannot_be_repeated_for_ever(cod
     it.poll()
     assert it.is_in(S.FATAL_ERROR)
     assert isinstance(ticket.error, KafkaError)
+    assert ticket.error.fatal
+
+
+def test_an_abort_is_repeated_while_the_commit_before_is_not_finished_and_this_one_is_not_begun() -> None:
+    it = started(2)
+    transaction = it.begin()
+    it.send()
+    it.refuse(51)
+    it.abort(transaction)
+    it.end(48)
+    it.poll()
+    assert it.is_in(S.ABORTING)
+    it.wait_until(lambda: it.has_request(EndTxnRequest), within=1)
+    it.end()
+    it.poll()
+    assert it.is_in(S.READY)
 
 
 @pytest.mark.parametrize("code", [0, 15, 16, 14])

@@ -165,6 +165,15 @@ def test_a_transaction_with_nothing_in_it_ends_without_a_request(level: int, is_
     assert not it.has_request(EndTxnRequest)
 
 
+@BOTH
+def test_an_abort_of_what_was_never_sent_needs_no_request(level: int) -> None:
+    it = shell(level, linger_ms=10_000)
+    transaction = it.begin()
+    it.append()
+    assert it.abort(transaction).done
+    assert it.is_in(S.READY)
+
+
 def test_empty_offsets_are_no_part_of_a_transaction() -> None:
     it = shell()
     transaction = it.begin()
