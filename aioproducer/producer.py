@@ -148,11 +148,11 @@ class Producer(Lifecycle, Generic[K, V]):
 
         Raises:
             TypeError, ValueError, SerializationError, RecordTooLargeError, InvalidTopicError: this record is wrong; it
-            was not accepted.
+                was not accepted.
             MetadataTimeoutError, BufferTimeoutError: topic not known, or no room, within max_block_ms; it was not
-            accepted.
+                accepted.
             DeliveryTimeoutError and other KafkaErrors: it was not delivered; `possibly_written` tells whether it may
-            be in the log.
+                be in the log.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
 
         Example:
@@ -288,7 +288,7 @@ class Producer(Lifecycle, Generic[K, V]):
 
         Raises:
             BufferFullError: there is no room, or others wait for it.
-            And what `send` raises for a record that is wrong.
+            TypeError, ValueError, KafkaError: what `send` raises for a record that is wrong.
 
         Example:
             producer.submit_nowait("clicks", b"click", on_delivery=lambda delivery: print(delivery.exception()))
