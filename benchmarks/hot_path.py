@@ -1,4 +1,4 @@
-"""What does one record cost before it is sent? Run: python benchmarks/hot_path.py
+"""What does each step of a record cost? Run: python benchmarks/hot_path.py
 
 Times are in µs for each record, the best of several runs; "calls" is the ratio to calling a method that does nothing,
 which carries over to other machines better than the time does.
@@ -6,19 +6,28 @@ which carries over to other machines better than the time does.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from aioproducer._backend import current
 from aioproducer._core.accumulator import Accumulator
+from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
+from aioproducer._records.encode import encode_records
 from aioproducer.config import ProducerConfig
+from aioproducer.delivery import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aioproducer._backend import Waiter
+
 COUNT = 100_000
+BATCH = 128
+TASKS = 1000
 RUNS = 7
 
 
@@ -100,6 +109,76 @@ def viewing() -> float:
     return time.perf_counter() - begin
 
 
+def encoding() -> float:
+    """A run that encodes the records of batches of 128."""
+    values: list[bytes | None] = [b"x" * 100] * BATCH
+    timestamps = [1_700_000_000_000] * BATCH
+    begin = time.perf_counter()
+    for _ in range(COUNT // BATCH):
+        encode_records(timestamps, None, values, None)
+    return (time.perf_counter() - begin) * COUNT / (COUNT // BATCH * BATCH)
+
+
+def awaiting() -> float:
+    """A run that awaits records that are delivered already."""
+
+    async def wait() -> float:
+        backend = current()
+        batch = ProducerBatch("t", 0, 0.0)
+        for _ in range(BATCH):
+            batch.append(1_700_000_000_000, None, b"x" * 100, None, 110)
+        for event in (BatchEvent.SEAL, BatchEvent.DRAIN, BatchEvent.COMPLETE):
+            batch.apply(event)
+        batch.base_offset = 0
+        deliveries = [Delivery(batch, index % BATCH, backend) for index in range(COUNT)]
+        begin = time.perf_counter()
+        for delivery in deliveries:
+            await delivery
+        return time.perf_counter() - begin
+
+    return asyncio.run(wait())
+
+
+def checking() -> float:
+    """A run that asks whether this is the producer's loop."""
+
+    async def check() -> float:
+        is_current = current().is_current
+        begin = time.perf_counter()
+        for _ in range(COUNT):
+            is_current()
+        return time.perf_counter() - begin
+
+    return asyncio.run(check())
+
+
+def waking() -> float:
+    """A run in which 1,000 tasks wait for records again and again, and are woken in one pass each time."""
+
+    async def wake() -> float:
+        backend = current()
+        parked: list[Waiter] = []
+
+        async def sender() -> None:
+            for _ in range(COUNT // TASKS):
+                waiter = backend.new_waiter(0)
+                parked.append(waiter)
+                await waiter
+
+        begin = time.perf_counter()
+        tasks = [asyncio.create_task(sender()) for _ in range(TASKS)]
+        await asyncio.sleep(0)
+        while parked:
+            waiters = parked[:]
+            parked.clear()
+            backend.call_soon(backend.wake, waiters)
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        return time.perf_counter() - begin
+
+    return asyncio.run(wake())
+
+
 def main() -> None:
     """Print the figures."""
     none: list[bytes | None] = [None] * COUNT
@@ -113,10 +192,14 @@ def main() -> None:
         ("try_append, 100-byte value, known key", appending(b"x" * 100, keys)),
         ("try_append, 10,000-byte value", appending(b"x" * 10_000, none)),
         ("a Delivery, and its place in a list", viewing),
+        ("is this the producer's loop?", checking),
+        ("encode_records, 128 of 100 bytes", encoding),
+        ("await a Delivery that is done", awaiting),
+        ("a task's wait for its record, and waking it", waking),
     ]
     for name, run in rows:
         time_us = best(run)
-        print(f"{name:40} {time_us:6.2f} µs {time_us / empty:6.1f} calls")
+        print(f"{name:44} {time_us:6.2f} µs {time_us / empty:6.1f} calls")
 
 
 if __name__ == "__main__":

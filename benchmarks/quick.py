@@ -10,8 +10,10 @@ Against "kafka", a real Kafka of one node (needs Java), or "sink", a broker that
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -127,10 +129,13 @@ def import_times(rounds: int) -> dict[str, float]:
         "confluent_kafka.aio": "from confluent_kafka.aio import AIOProducer",
     }
     times: dict[str, list[float]] = defaultdict(list)
+    # Installed packages are compiled; without the byte code of ours, its import would take twice as long.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compileall.compile_dir(ROOT / "aioproducer", quiet=2)
     for _ in range(rounds):
         for name, statement in statements.items():
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", statement], check=True, cwd=ROOT, timeout=30)
+            subprocess.run([sys.executable, "-c", statement], check=True, cwd=ROOT, timeout=30, env=environment)
             times[name].append((time.perf_counter() - start) * 1e3)
     empty = statistics.median(times["nothing"])
     return {name: round(statistics.median(values) - empty, 1) for name, values in times.items() if name != "nothing"}
