@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 K2 = TypeVar("K2")
 V2 = TypeVar("V2")
 
-_DONE: Final = BatchState.DONE  # an attribute of an Enum class costs 0.04 µs
+_DONE: Final = BatchState.DONE  # looked up in the Enum class it costs 0.1 µs
 
 
 class Producer(Lifecycle, Generic[K, V]):
