@@ -86,7 +86,7 @@ def parsed(site: Path) -> dict[str, Page]:
 
 def test_every_page_is_in_the_navigation_once() -> None:
     written = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
-    assert sorted(pages_in(config()["nav"])) == written
+    assert sorted(pages_in(config()["nav"])) == written, "a new page goes into nav in zensical.toml"
 
 
 def test_no_link_of_the_site_leads_nowhere(site: Path) -> None:
