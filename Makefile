@@ -8,7 +8,7 @@ PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka chaos soak bench-quick docs format clean
+.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench-quick docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -36,6 +36,9 @@ test-fast: $(STAMP) ## every test that needs no Java
 
 test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
 	$(PYTEST) -m kafka
+
+simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
+	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)
 
 chaos: $(STAMP) ## ten minutes of faults on a real Kafka, and a table of what came of it; SEED=, MINUTES=, LOOP=trio
 	@SEED=$(SEED) MINUTES=$(MINUTES) LOOP=$(LOOP) $(PYTHON) -m scripts.chaos

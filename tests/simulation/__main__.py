@@ -1,5 +1,7 @@
 """`python -m tests.simulation SEED` replays one history with its trace; see --help for many of them."""
 
+# ruff: noqa: T201 - what it prints is what it is for
+
 from __future__ import annotations
 
 import argparse
@@ -16,7 +18,7 @@ from tests.simulation.bugs import BUGS, first_caught
 from tests.simulation.history import Result, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
 CHUNK = 50
 
@@ -86,7 +88,7 @@ def plant(histories: int) -> int:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Collect no garbage and log nothing meanwhile: histories make cycles, and logging is worth a tenth of the time."""
     gc.disable()
     logging.disable(logging.CRITICAL)

@@ -28,12 +28,20 @@ class PlantedBug:
 
     name: str
     text: str
-    plant: Callable[[Sender, Accumulator], None]
+    make: Callable[[Sender, Accumulator], None]
+
+    def plant(self, sender: Sender, accumulator: Accumulator) -> None:
+        """Make the mistake in this core."""
+        self.make(sender, accumulator)
 
 
 def first_caught(bug: PlantedBug, histories: int) -> Result | None:
     """Return the first history, counted from seed 0, in which the bug breaks a promise; None if it is in none."""
     return next((result for seed in range(histories) if (result := run(seed, bug=bug)).violation), None)
+
+
+def _do_nothing(*arguments: Any) -> None:
+    """What is put in the place of a step that is left out."""
 
 
 def _sequence_assigned_twice(sender: Sender, accumulator: Accumulator) -> None:
@@ -48,7 +56,7 @@ def _sequence_assigned_twice(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _epoch_not_bumped(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "_sequences")._bump = lambda: None
+    inside(sender, "_sequences")._bump = _do_nothing
 
 
 def _sequence_wraps_one_early(sender: Sender, accumulator: Accumulator) -> None:
@@ -144,7 +152,7 @@ def _waiting_call_overtaken(sender: Sender, accumulator: Accumulator) -> None:
 
 def _cancelled_call_kept(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(accumulator)
-    core._leave_line = lambda pending: None
+    core._leave_line = _do_nothing
 
 
 def _cancelled_grant_kept(sender: Sender, accumulator: Accumulator) -> None:
@@ -153,7 +161,7 @@ def _cancelled_grant_kept(sender: Sender, accumulator: Accumulator) -> None:
 
     def without_granting(pending: Any) -> None:
         grant = core._grant
-        core._grant = lambda: None
+        core._grant = _do_nothing
         after_leaving(pending)
         core._grant = grant
 
@@ -174,7 +182,7 @@ def _refusal_clears_older_doubt(sender: Sender, accumulator: Accumulator) -> Non
 
 
 def _parts_of_a_split_never_expire(sender: Sender, accumulator: Accumulator) -> None:
-    inside(accumulator)._split_expiry_add = lambda part: None
+    inside(accumulator)._split_expiry_add = _do_nothing
 
 
 def _flush_ends_with_the_split(sender: Sender, accumulator: Accumulator) -> None:
@@ -189,7 +197,7 @@ def _flush_ends_with_the_split(sender: Sender, accumulator: Accumulator) -> None
 
 
 def _lost_request_forgotten(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "_produce")._lose = lambda entries, error, now: None
+    inside(sender, "_produce")._lose = _do_nothing
 
 
 def _not_muted(sender: Sender, accumulator: Accumulator) -> None:
@@ -298,7 +306,7 @@ def _due_too_late(sender: Sender, accumulator: Accumulator) -> None:
 
     def without_advancing(now: float) -> None:
         advance = core._schedule.advance
-        core._schedule.advance = lambda now: None
+        core._schedule.advance = _do_nothing
         tick(now)
         core._schedule.advance = advance
 

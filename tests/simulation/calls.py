@@ -275,10 +275,10 @@ class Calls:
 
     def _wake_append(self, pending: PendingAppend) -> None:
         if pending.accepted:
-            call = self.accepted_waiting.pop(pending)
+            accepted = self.accepted_waiting.pop(pending)
             if pending.error is None:
-                raise Violation(f"{call}: an accepted record was woken, though nobody waits for it")
-            self._finish(call, pending.error, None, 0)
+                raise Violation(f"{accepted}: an accepted record was woken, though nobody waits for it")
+            self._finish(accepted, pending.error, None, 0)
             return
         call = self._parked.pop(pending, None)
         if call is None:

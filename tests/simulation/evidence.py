@@ -92,7 +92,7 @@ def _examine_outcomes(history: History) -> None:
             raise Violation(f"the outcome of {call} has changed after it was told")
         if isinstance(call.error, DeliveryTimeoutError):
             limit = history.scenario.config.delivery_timeout_ms / 1000
-            if call.error.elapsed < limit - 1e-6:
+            if call.error.elapsed is None or call.error.elapsed < limit - 1e-6:
                 raise Violation(f"{call} was given up after {call.error.elapsed} s, too early")
 
 

@@ -7,7 +7,7 @@ as late as the shell does, and reports each step to the sender.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aioproducer._records.compression import Codec, compressor
 from aioproducer._records.encode import encode_records, restamp, seal_batch
@@ -20,6 +20,7 @@ from aioproducer.errors import KafkaConnectionError
 from aioproducer.testing._broker import Closed, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from aioproducer._core.batch import ProducerBatch
@@ -101,11 +102,11 @@ class Network:
         self._epoch = scenario.first_epoch
         self._codec = Codec[scenario.config.compression_type.upper()]
         self._compress = compressor(self._codec)
-        self._wake = lambda: None
+        self._wake: Callable[[], None] = _nothing
         # Chance would hardly ever break a connection just when the sequences under way are of both sides of the wrap.
         self._aims_at_wrap = scenario.theme == "wrap"
 
-    def set_wake(self, wake: Any) -> None:  # Any: a callable without arguments
+    def set_wake(self, wake: Callable[[], None]) -> None:
         """Set what is to be called when the sender has been told something."""
         self._wake = wake
 
@@ -311,10 +312,10 @@ class Network:
                 case Closed():
                     connection.is_broker_gone = True
                     self._clock.at(due, self.lose, connection, "closed by the broker")
-        due = self._cluster.deadline()
-        if due is not None and due < self._cluster_due:
-            self._cluster_due = due
-            self._clock.at(due, self.poll_cluster)
+        following = self._cluster.deadline()
+        if following is not None and following < self._cluster_due:
+            self._cluster_due = following
+            self._clock.at(following, self.poll_cluster)
 
     def _answer(self, connection: Connection, correlation_id: int, message: Message) -> None:
         if connection.is_closed:
@@ -348,3 +349,7 @@ class Network:
     def _latency(self) -> float:
         low, high = self._scenario.latency
         return self.slowness * (low + (high - low) * self._rng.random()) + _TICK
+
+
+def _nothing() -> None:
+    """Stands in for whoever is to be woken, until there is one."""

@@ -4,7 +4,7 @@ history.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aioproducer._core.batch import ProducerBatch
 from aioproducer._core.effects import Completed, Send
@@ -59,6 +59,6 @@ def describe(detail: object) -> str:
             outcome = f" -> {detail.error or detail.base_offset}" if detail.is_done else ""
             return f"[{detail.topic}-{detail.partition} {stamp} x{detail.count} {detail.state.name}{outcome}]"
         case list():
-            return ", ".join(describe(each) for each in detail)  # pyright: ignore[reportUnknownVariableType]
+            return ", ".join(describe(each) for each in cast("list[object]", detail))
         case _:
             return str(detail)
