@@ -1,9 +1,8 @@
 """What is to be done now? `Sender.poll(now)` answers with effects; `on_...` tells it what happened.
 
-The order within a poll: what ran out of time → connections to close → gaps in sequences → metadata → producer id →
-    data.
-Nothing waits for anything it does not need: a metadata request that is due does not hold back data for healthy
-    brokers, and a partition that may not send holds back no other.
+The order within a poll: what ran out of time → connections to close → gaps in sequences → metadata → producer id or
+transaction → data. Nothing waits for anything it does not need: a metadata request that is due does not hold back data
+for healthy brokers, and a partition that may not send holds back no other.
 """
 
 from __future__ import annotations
@@ -15,17 +14,19 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.effects import Completed, Send
 from aioproducer._core.identity import Identity
-from aioproducer._core.metadata import MetadataNeed, MetadataState
+from aioproducer._core.metadata import MetadataState
 from aioproducer._core.nodes import Node, Nodes, NodeState
+from aioproducer._core.outbox import Outbox
 from aioproducer._core.outcomes import with_doubt
 from aioproducer._core.produce import Produce, SentProduce
+from aioproducer._core.refresh import Refresh, SentMetadata
 from aioproducer._core.retries import Verdict
 from aioproducer._core.sequences import Sequences
 from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
 from aioproducer._core.transaction_requests import TRANSACTION_THROTTLE_SINCE
 from aioproducer._core.transactions import Transactions
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
 from aioproducer._wire.schema import Response
 from aioproducer.errors import (
@@ -39,6 +40,7 @@ from aioproducer.errors import (
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.batch import ProducerBatch
@@ -54,16 +56,9 @@ logger = logging.getLogger("aioproducer.sender")
 
 # Since these versions a broker answers first and expects the client to wait (KIP-219); before, it held the answer back.
 _PRODUCE_THROTTLE_SINCE: Final = 6
-_METADATA_THROTTLE_SINCE: Final = 6
 _INIT_PRODUCER_ID_THROTTLE_SINCE: Final = 1
 
 _ROUNDING: Final = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class _SentMetadata:
-    version: int
-    need: MetadataNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +94,8 @@ class Sender:
         self.transactions = Transactions(config, accumulator, self._sequences, rng) if is_transactional else None
         self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng, self.transactions)
         self._max_request_size = config.max_request_size
-        self._is_rebootstrapping = config.metadata_recovery_strategy == "rebootstrap"
-        self._rebootstrap_after = config.metadata_recovery_rebootstrap_trigger_ms / 1000
-        self._effects: list[Effect] = []
-        self._wake_at = math.inf  # when a broker that something waits for may be able to take it
+        self._outbox = Outbox(self._nodes)
+        self._refresh = Refresh(config, accumulator, self._metadata, self._sequences, self._outbox)
         self._polled_at = -math.inf
         self._has_news = True
 
@@ -110,7 +103,7 @@ class Sender:
 
     def poll(self, now: float) -> list[Effect]:
         """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
-        self._wake_at = math.inf
+        self._outbox.wake_at = math.inf
         self._accumulator.tick(now)
         if self.fatal_error is None:
             self._take_steps(now)
@@ -118,7 +111,7 @@ class Sender:
             self._fail_all(self.fatal_error)
         self._polled_at = now
         self._has_news = self._tell_transaction()
-        effects, self._effects = self._effects, []
+        effects = self._outbox.take()
         if self._produce.completed:
             effects.append(Completed(self._produce.completed))
             self._produce.completed = []
@@ -128,7 +121,7 @@ class Sender:
         """Return when to poll next if nothing is told before; None if only an event can bring anything."""
         if self._has_news:
             return now
-        times = [self._wake_at, self._nodes.next_due]
+        times = [self._outbox.wake_at, self._nodes.next_due]
         if self.fatal_error is None:
             times.append(self._identity.next_at() if self.transactions is None else self.transactions.next_at())
             if not self._metadata.in_progress:
@@ -137,7 +130,7 @@ class Sender:
         if waiting is not None:
             # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
             times.append(max(waiting, self._polled_at + _ROUNDING))
-        # What was due at the last poll and is still there waits for an event, or for a broker (_wake_at): without
+        # What was due at the last poll and is still there waits for an event, or for a broker (wake_at): without
         # this, a producer whose cluster is away would poll without a pause.
         due = min((time for time in times if time > self._polled_at), default=math.inf)
         return None if due == math.inf else due
@@ -259,7 +252,7 @@ class Sender:
                 self._on_complete_without_answer(earlier)
             self._on_answer(node, request, message, now)
         except ProtocolError as error:
-            self._effects.append(self._nodes.disconnect(node, error))
+            self._outbox.effects.append(self._nodes.disconnect(node, error))
 
     # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -267,13 +260,20 @@ class Sender:
         self._expire(now)
         self._check_connections(now)
         self._produce.settle()
-        self._refresh_metadata(now)
+        self._or_fatal(self._refresh.ask, now)
         if self.transactions is None:
-            self._identify(now)
+            self._or_fatal(self._identify, now)
         else:
             self._transact(self.transactions, now)
         self._send_ready(now)
         self.fatal_error = self.fatal_error or self._produce.fatal_error
+
+    def _or_fatal(self, ask: Callable[[float], None], now: float) -> None:
+        """Ask what every producer needs; a broker that is too old for it is the end."""
+        try:
+            ask(now)
+        except UnsupportedVersionError as error:
+            self.fatal_error = error
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
@@ -292,45 +292,16 @@ class Sender:
         )
 
     def _check_connections(self, now: float) -> None:
-        self._effects += self._nodes.check(now)
-
-    def _refresh_metadata(self, now: float) -> None:
-        wanted = sorted(self._accumulator.take_wanted_topics())  # as each run is to be like the other
-        self._metadata.want(wanted, now)
-        for topic in (*wanted, *self._accumulator.leaderless_topics):
-            self._metadata.request_update(topic)
-        if not self._metadata.is_due(now):
-            return
-        since = self._metadata.needed_since()
-        if self._is_rebootstrapping and since is not None and now - since > self._rebootstrap_after:
-            self._rebootstrap("no metadata for metadata_recovery_rebootstrap_trigger_ms", now)
-        node = self._least_loaded(now)
-        if node is None and self._is_rebootstrapping and self._nodes.is_cut_off():
-            self._nodes.rebootstrap()
-            node = self._least_loaded(now)
-        if node is not None:
-            self._ask_metadata(node, now)
-
-    def _ask_metadata(self, node: Node, now: float) -> None:
-        version = self._version_for(node, MetadataRequest)
-        if version is None:
-            return
-        need = self._metadata.begin_request(now)
-        request = MetadataRequest(
-            topics=[MetadataRequestTopic(name=topic) for topic in need.topics],
-            allow_auto_topic_creation=self._config.allow_auto_create_topics,
-        )
-        self._send(node, version, request, _SentMetadata(version, need), now)
+        self._outbox.effects += self._nodes.check(now)
 
     def _identify(self, now: float) -> None:
         if not self._identity.is_due(now):
             return
-        node = self._least_loaded(now)
+        node = self._outbox.least_loaded(now)
         if node is None:
             return
-        version = self._version_for(node, InitProducerIdRequest)
-        if version is not None:
-            self._send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
+        version = self._outbox.version_for(node, InitProducerIdRequest)
+        self._outbox.send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
 
     def _transact(self, transactions: Transactions, now: float) -> None:
         transactions.on_batches(self._produce.completed)
@@ -352,10 +323,10 @@ class Sender:
     def _exchange(self, transactions: Transactions, exchange: Exchange, now: float) -> None:
         coordinator = exchange.coordinator
         if coordinator is None or coordinator.broker is None:
-            node = self._least_loaded(now)
+            node = self._outbox.least_loaded(now)
         else:
             known = self._nodes.get(coordinator.broker.node_id) or self._nodes.add(coordinator.broker)
-            node = known if self._is_usable(known, now) else None
+            node = known if self._outbox.is_usable(known, now) else None
         if node is None:
             return
         assert node.versions is not None, "a node that is ready has versions"
@@ -367,7 +338,7 @@ class Sender:
             self._has_news = True
             return
         exchange.attempts.begin()
-        self._send(node, version, message, _SentExchange(version, exchange), now)
+        self._outbox.send(node, version, message, _SentExchange(version, exchange), now)
 
     def _send_ready(self, now: float) -> None:
         done: set[int] = set()
@@ -382,7 +353,7 @@ class Sender:
     def _send_batches(self, node_id: int, now: float) -> bool:
         """Send one request to the node; False if it can take none, or has none to take."""
         node = self._nodes.get(node_id)
-        if node is None or not self._is_usable(node, now):
+        if node is None or not self._outbox.is_usable(node, now):
             return False
         batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send)
         if not batches:
@@ -393,48 +364,8 @@ class Sender:
         sent, plan = begun
         expects_response = self._produce.expects_response
         correlation_id = self._nodes.begin_request(node, sent, now, expects_response=expects_response)
-        self._effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
+        self._outbox.effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
         return True
-
-    # ── brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _is_usable(self, node: Node, now: float) -> bool:
-        """Whether the node can take a request; if not, connect to it or note when it may be able to."""
-        if self._nodes.can_send(node, now):
-            return True
-        if self._nodes.can_connect(node, now):
-            self._effects.append(self._nodes.connect(node, now))
-        else:
-            self._wake_at = min(self._wake_at, self._nodes.blocked_until(node, now))
-        return False
-
-    def _least_loaded(self, now: float) -> Node | None:
-        """Return a node that can take a request which any broker can answer; if none can, see to it that one will."""
-        node = self._nodes.least_loaded(now)
-        if node is None:
-            self._wake_at = min(self._wake_at, self._nodes.next_candidate_at(now))
-            return None
-        return node if self._is_usable(node, now) else None
-
-    def _version_for(self, node: Node, request: type[MetadataRequest | InitProducerIdRequest]) -> int | None:
-        assert node.versions is not None, "a node that is ready has versions"
-        try:
-            return node.versions.version_for(request)
-        except UnsupportedVersionError as error:
-            self.fatal_error = error
-            return None
-
-    def _rebootstrap(self, why: str, now: float) -> None:
-        logger.warning(
-            "starting over from the bootstrap servers: %s", why, extra={"event": "rebootstrap", "reason": why}
-        )
-        self._effects += self._nodes.close_all(ProtocolError(f"closed to start over from the bootstrap servers: {why}"))
-        self._nodes.rebootstrap()
-        self._metadata.restart(now)
-
-    def _send(self, node: Node, version: int, message: Message, context: object, now: float) -> None:
-        correlation_id = self._nodes.begin_request(node, context, now)
-        self._effects.append(Send(node.node_id, correlation_id, version, message, None, expects_response=True))
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -442,8 +373,8 @@ class Sender:
         match request.context, message:
             case SentProduce() as sent, ProduceResponse():
                 self._on_produce_answer(node, sent, message, now)
-            case _SentMetadata() as sent, MetadataResponse():
-                self._on_metadata(node, sent, message, now)
+            case SentMetadata() as sent, MetadataResponse():
+                self._refresh.on_response(node, sent, message, now)
             case _SentInitProducerId() as sent, InitProducerIdResponse():
                 self._on_producer_id(node, sent, message, now)
             case _SentExchange() as sent, Response() if message.api_key == sent.exchange.request.api_key:
@@ -462,34 +393,7 @@ class Sender:
         except ProtocolError as error:
             self._produce.on_lost(sent, error, now)
             raise
-        self._use_metadata(before, now)
-
-    def _on_metadata(self, node: Node, sent: _SentMetadata, message: MetadataResponse, now: float) -> None:
-        if sent.version >= _METADATA_THROTTLE_SINCE:
-            self._nodes.throttle(node, message.throttle_time_ms, now)
-        if message.error_code == ErrorCode.REBOOTSTRAP_REQUIRED and self._is_rebootstrapping:
-            self._metadata.fail(None, now)
-            self._rebootstrap(f"{node.address} asks for it (REBOOTSTRAP_REQUIRED)", now)
-            return
-        before = self._metadata.cluster
-        busy = self._accumulator.busy_topics()
-        self._metadata.apply(message, sent.version, sent.need, busy, now)
-        self._use_metadata(before, now)
-
-    def _use_metadata(self, before: ClusterMetadata, now: float) -> None:
-        after = self._metadata.cluster
-        if after is before:
-            return
-        if after.brokers is not before.brokers or not self._nodes.has_all(after.brokers):
-            self._nodes.update(after.brokers, now)
-        if after.topics is not before.topics:
-            for topic, known in after.topics.items():
-                earlier = before.topics.get(topic)
-                if earlier is not None and earlier.topic_id != known.topic_id:
-                    self._sequences.on_topic_recreated(topic, known.partition_count)
-        self._accumulator.update_topics(after, now)
-        for topic in sorted(before.topics.keys() - after.topics.keys()):
-            self._accumulator.forget_topic(topic, now)
+        self._refresh.use(before, now)
 
     def _on_producer_id(
         self, node: Node, sent: _SentInitProducerId, message: InitProducerIdResponse, now: float
@@ -525,7 +429,7 @@ class Sender:
         match request.context:
             case SentProduce() as sent:
                 self._produce.on_lost(sent, error, now)
-            case _SentMetadata():
+            case SentMetadata():
                 self._metadata.fail(error, now)
             case _SentInitProducerId():
                 self._identity.fail(error, now)
@@ -541,7 +445,7 @@ class Sender:
         # Whoever waits for a topic that cannot be asked for learns why, should the wait end in a timeout.
         before = self._metadata.cluster
         self._metadata.explain(self._accumulator.busy_topics(), error)
-        self._use_metadata(before, now)
+        self._refresh.use(before, now)
 
     def _fail_all(self, error: KafkaError) -> None:
         if self.transactions is not None:
