@@ -26,7 +26,7 @@ FETCH_SECONDS: Final = 600
 
 # slf4j-simple: without a binding Kafka logs nothing, and a node that does not start would not say why.
 _POM: Final = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>aioproducer</groupId><artifactId>kafka-jars</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
