@@ -54,7 +54,8 @@ class Lifecycle:
             )
         self._config = ProducerConfig(**settings) if config is None else config
         given = self._config.client_id
-        self._client_id = f"producer-{next(self._numbers)}" if given is None else given
+        name = self._config.transactional_id or next(self._numbers)
+        self._client_id = f"producer-{name}" if given is None else given
         self._connect = connect
         self._on_error = on_error
         self._interceptors = tuple(self._config.interceptors)

@@ -78,7 +78,7 @@ class DeclaredSettings:
     )
     client_id: str | None = setting(
         Text(),
-        "Name in the brokers' logs, quotas and metrics. None: `producer-<n>`, made by the Producer.",
+        "Name in the brokers' logs, quotas and metrics. None: `producer-<transactional_id>`, else `producer-<n>`.",
         default=None,
     )
     key_serializer: Serializer[Any] | None = setting(
