@@ -1,7 +1,9 @@
 """Which figures does a producer keep, and what does one reading of them look like?
 
 The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges
-say how things are now. Averages over a window are left to whoever reads the totals twice.
+say how things are now. Windowed figures are averages and maxima of the last metrics_num_samples windows of
+metrics_sample_window_ms; they are NaN, as in Java, when nothing happened within them. Rates are left to whoever reads
+the totals twice.
 """
 
 from __future__ import annotations
@@ -33,6 +35,20 @@ GAUGES: Final[dict[str, str]] = {
 }
 """Names of the gauges, and what each says."""
 
+WINDOWED: Final[dict[str, str]] = {
+    "request-latency-avg": "milliseconds from writing a Produce request to its answer, on average",
+    "request-latency-max": "the longest of them",
+    "produce-throttle-time-avg": "milliseconds that brokers said they throttle by, on average over answers to Produce",
+    "produce-throttle-time-max": "the longest of them",
+    "record-queue-time-avg": "milliseconds from a batch's first record until it is first in a request, on average",
+    "record-queue-time-max": "the longest of them",
+    "batch-size-avg": "bytes of a batch as it is sent, on average",
+    "batch-size-max": "the largest of them",
+    "compression-rate-avg": "bytes of a batch's records after compression to those before, on average",
+    "records-per-request-avg": "records in a Produce request, on average",
+}
+"""Names of the windowed figures, and what each says."""
+
 
 class MetricsSnapshot(Mapping[str, float]):
     """One reading of a producer's figures: an immutable mapping from name to number. Reading it costs nothing later.
@@ -48,9 +64,9 @@ class MetricsSnapshot(Mapping[str, float]):
         """Copy the figures.
 
         Raises:
-            ValueError: a name is in neither `TOTALS` nor `GAUGES`.
+            ValueError: a name is in none of `TOTALS`, `GAUGES` and `WINDOWED`.
         """
-        unknown = [name for name in figures if name not in TOTALS and name not in GAUGES]
+        unknown = figures.keys() - TOTALS.keys() - GAUGES.keys() - WINDOWED.keys()
         if unknown:
             raise ValueError(f"there is no metric {', '.join(sorted(unknown))}")
         self._figures = dict(figures)
@@ -68,7 +84,7 @@ class MetricsSnapshot(Mapping[str, float]):
         return f"MetricsSnapshot({self._figures!r})"
 
     def since(self, earlier: MetricsSnapshot) -> MetricsSnapshot:
-        """Return the growth of each total since an earlier reading, and the gauges as they are in this one."""
+        """Return the growth of each total since an earlier reading, and all others as they are in this one."""
         return MetricsSnapshot(
             {name: number - earlier.get(name, 0) if name in TOTALS else number for name, number in self.items()}
         )

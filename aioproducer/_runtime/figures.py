@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aioproducer._runtime.windows import WindowedFigures
 from aioproducer.metrics import MetricsSnapshot
 from aioproducer.status import ProducerStatus
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Figures:
-    """Counts since start(), kept by whoever does the thing; see `metrics.TOTALS` for what each is."""
+    """Counts since start(), kept by whoever does the thing; see `metrics.TOTALS` and `metrics.WINDOWED` for what
+    each is.
+    """
 
     records_sent: int = 0
     records_sent_again: int = 0
@@ -26,6 +29,7 @@ class Figures:
     bytes_in: int = 0
     connections_made: int = 0
     connections_closed: int = 0
+    windowed: WindowedFigures = field(default_factory=WindowedFigures)
 
 
 def statistics_of(runtime: Runtime) -> MetricsSnapshot:
@@ -51,6 +55,7 @@ def statistics_of(runtime: Runtime) -> MetricsSnapshot:
             "buffer-total-bytes": held.buffer_total_bytes,
             "buffer-available-bytes": held.buffer_available_bytes,
             "waiting-threads": held.waiting_for_memory,
+            **figures.windowed.read(runtime.clock()),
         }
     )
 

@@ -11,7 +11,7 @@ import anyio
 from aioproducer._net.connection import Connection, Connector, open_connection
 from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
-from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
 from aioproducer._wire.schema import Request
 from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
@@ -19,6 +19,7 @@ from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.effects import Connect, Send
     from aioproducer._runtime.loop import Runtime
 
@@ -37,9 +38,8 @@ class Link:
         self._scope = anyio.CancelScope()
         self._outbox: deque[Send] = deque()
         self._wake_up = runtime.backend.new_wake_up()
-        self._expected: deque[tuple[int, int, int]] = (
-            deque()
-        )  # (correlation id, api key, version), in the order of the requests
+        # (correlation id, api key, version, when written), in the order of the requests
+        self._expected: deque[tuple[int, int, int, float]] = deque()
         self._error: KafkaError | None = None
 
     def send(self, effect: Send) -> None:
@@ -119,7 +119,8 @@ class Link:
                 message = effect.message if effect.produce is None else await self._produce_request(effect)
                 assert isinstance(message, Request), "a Send effect carries a request or a plan for one"
                 if effect.expects_response:
-                    self._expected.append((effect.correlation_id, message.api_key, effect.version))
+                    now = self._runtime.clock()
+                    self._expected.append((effect.correlation_id, message.api_key, effect.version, now))
                 frame = encode_request(message, effect.version, effect.correlation_id, self._runtime.client_id)
                 figures.requests += 1  # before, as the answer may be read while this task is on its way back
                 figures.bytes_out += len(frame)
@@ -133,15 +134,15 @@ class Link:
         """
         plan = effect.produce
         assert plan is not None
-        figures = self._runtime.figures
         topics: dict[str, list[PartitionProduceData]] = {}
+        records = 0
         for batch in plan.batches:
-            encoded = await self._runtime.encoder.encode(batch, self._runtime.sender.on_encoded)
+            encoded = await self._runtime.encoder.encode(batch, self._on_encoded)
             if encoded is not None:
-                figures.records_sent += batch.count
-                if batch.attempts:
-                    figures.records_sent_again += batch.count
+                records += batch.count
+                self._count(batch, len(encoded))
                 topics.setdefault(batch.topic, []).append(PartitionProduceData(index=batch.partition, records=encoded))
+        self._runtime.figures.windowed.records_per_request.record(records, self._runtime.clock())
         return ProduceRequest(
             transactional_id=plan.transactional_id,
             acks=plan.acks,
@@ -152,6 +153,19 @@ class Link:
             ],
         )
 
+    def _on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        self._runtime.sender.on_encoded(batch, records_size, encoded_size)
+        self._runtime.figures.windowed.compression_rate.record(encoded_size / records_size, self._runtime.clock())
+
+    def _count(self, batch: ProducerBatch, size: int) -> None:
+        figures, now = self._runtime.figures, self._runtime.clock()
+        figures.records_sent += batch.count
+        figures.windowed.batch_size.record(size, now)
+        if batch.attempts:
+            figures.records_sent_again += batch.count
+        else:
+            figures.windowed.queue_time_ms.record((now - batch.created_at) * 1000, now)
+
     async def _read(self, connection: Connection) -> None:
         figures = self._runtime.figures
         while True:
@@ -160,9 +174,13 @@ class Link:
                 figures.bytes_in += len(frame) + 4
                 if not self._expected:
                     raise ProtocolError("the broker sent an answer that was not asked for")
-                correlation_id, api_key, version = self._expected.popleft()
+                correlation_id, api_key, version, written_at = self._expected.popleft()
                 answered, body = decode_response_header(frame, api_key, version)
                 if answered != correlation_id:
                     raise ProtocolError(f"the broker answered request {answered}; the next is {correlation_id}")
                 message = RESPONSES[api_key].decode(body, version)
+                if isinstance(message, ProduceResponse):
+                    now = self._runtime.clock()
+                    figures.windowed.request_latency_ms.record((now - written_at) * 1000, now)
+                    figures.windowed.throttle_ms.record(message.throttle_time_ms, now)
                 self._runtime.on_link_response(self, self._effect.node_id, correlation_id, message)

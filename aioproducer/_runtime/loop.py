@@ -16,6 +16,7 @@ from aioproducer._runtime.figures import Figures
 from aioproducer._runtime.link import Link
 from aioproducer._runtime.room import Room
 from aioproducer._runtime.undelivered import Undelivered
+from aioproducer._runtime.windows import WindowedFigures
 from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
 from aioproducer.errors.wordless import wordless
 
@@ -58,7 +59,9 @@ class Runtime:
         self.sender = Sender(config, self.accumulator, rng)
         self.encoder = Encoder(config)
         self.undelivered = Undelivered()
-        self.figures = Figures()
+        self.figures = Figures(
+            windowed=WindowedFigures(config.metrics_num_samples, config.metrics_sample_window_ms / 1000)
+        )
         self.room = Room(self.accumulator, backend)
         self.connected = anyio.Event()
         self.finished = anyio.Event()

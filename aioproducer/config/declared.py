@@ -229,13 +229,15 @@ class DeclaredSettings:
         Boolean(), "Send metrics to brokers that ask for them (KIP-714). Only False so far; Java: True.", default=False
     )
     metrics_num_samples: int = setting(
-        Integer(minimum=1), "Samples of a windowed metric. Only the default so far: ours are totals.", default=2
+        Integer(minimum=1), "How many windows the averages and maxima of statistics() are over.", default=2
     )
     metrics_sample_window_ms: int = setting(
-        _MS, "Window of a windowed metric. Only the default so far: ours are totals.", default=30_000
+        _MS, "Length of each of those windows. 0: there are no averages.", default=30_000
     )
     metrics_recording_level: RecordingLevel = setting(
-        Choice(("INFO", "DEBUG", "TRACE")), "Which metrics are kept. Only the default so far.", default="INFO"
+        Choice(("INFO", "DEBUG", "TRACE")),
+        "Accepted and without effect: all metrics are of the level INFO, which every level includes.",
+        default="INFO",
     )
 
 

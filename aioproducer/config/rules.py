@@ -32,9 +32,6 @@ NOT_BUILT: Final[dict[str, tuple[object, str]]] = {
     "security_protocol": ("PLAINTEXT", "TLS and SASL are not built yet; only PLAINTEXT works"),
     "client_dns_lookup": ("use_all_dns_ips", "looking up canonical names is not built yet; leave it out"),
     "enable_metrics_push": (False, "pushing metrics (KIP-714) is not built yet; leave it at False"),
-    "metrics_num_samples": (2, "windowed metrics are not built yet; leave it at 2"),
-    "metrics_sample_window_ms": (30_000, "windowed metrics are not built yet; leave it at 30000"),
-    "metrics_recording_level": ("INFO", "recording levels are not built yet; leave it at INFO"),
 }
 """For a setting, the one value that works so far, and what to say about others. A row goes when the thing is built."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,7 +17,7 @@ from aioproducer import (
     UndeliveredError,
 )
 from aioproducer.errors import ErrorCode
-from aioproducer.metrics import GAUGES, TOTALS
+from aioproducer.metrics import GAUGES, TOTALS, WINDOWED
 from aioproducer.status import ProducerStatus
 from tests.contract.support import Network, settled, until
 
@@ -49,7 +50,37 @@ async def test_statistics_count_what_was_sent(cluster: Cluster) -> None:
 
 async def test_statistics_have_each_name_that_is_declared(cluster: Cluster) -> None:
     async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
-        assert set(producer.statistics()) == {*TOTALS, *GAUGES}
+        assert set(producer.statistics()) == {*TOTALS, *GAUGES, *WINDOWED}
+
+
+async def test_statistics_have_averages_and_maxima(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, compression_type="gzip", linger_ms=20) as producer:
+        assert all(math.isnan(producer.statistics()[name]) for name in WINDOWED)
+        for _ in range(10):
+            producer.submit_nowait(topic, bytes(500), partition=0)
+        await producer.flush()
+        told = producer.statistics()
+    assert 0 < told["request-latency-avg"] <= told["request-latency-max"] < 10_000
+    assert 0 <= told["record-queue-time-avg"] <= told["record-queue-time-max"] < 10_000
+    assert 61 < told["batch-size-avg"] <= told["batch-size-max"] < 5_000
+    assert 0 < told["compression-rate-avg"] < 0.5
+    assert 1 <= told["records-per-request-avg"] <= 10
+    assert told["produce-throttle-time-max"] == 0
+
+
+async def test_windows_are_as_long_as_the_settings_say(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    async with Producer(
+        bootstrap_servers=cluster.bootstrap_servers,
+        metrics_num_samples=1,
+        metrics_sample_window_ms=0,
+        metrics_recording_level="DEBUG",
+    ) as producer:
+        await producer.send(topic, b"v")
+        told = producer.statistics()
+    assert told["record-send-total"] == 1
+    assert all(math.isnan(told[name]) for name in WINDOWED)
 
 
 async def test_statistics_count_failures_and_second_attempts(embedded: EmbeddedCluster) -> None:

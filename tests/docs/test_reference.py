@@ -9,7 +9,7 @@ import aioproducer
 from aioproducer import ErrorCode, KafkaError
 from aioproducer._core.retries import PRODUCE_RULES
 from aioproducer.errors import name_of
-from aioproducer.metrics import GAUGES, TOTALS
+from aioproducer.metrics import GAUGES, TOTALS, WINDOWED
 from tests.docs.snippets import ROOT
 
 ERRORS: Final = (ROOT / "docs" / "errors.md").read_text()
@@ -51,7 +51,7 @@ def test_the_table_of_codes_is_what_the_producer_does() -> None:
 
 def test_every_figure_is_in_the_reference() -> None:
     told = {name for row in rows(STATISTICS) for name in re.findall(r"`([a-z-]+)`", row[0])}
-    assert told == {*TOTALS, *GAUGES}
+    assert told == {*TOTALS, *GAUGES, *WINDOWED}
 
 
 def test_there_are_twenty_five_answers() -> None:

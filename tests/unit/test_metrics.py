@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from aioproducer.metrics import GAUGES, TOTALS, MetricsSnapshot
+from aioproducer.metrics import GAUGES, TOTALS, WINDOWED, MetricsSnapshot
 
 
-def test_a_name_is_a_total_or_a_gauge() -> None:
-    assert not TOTALS.keys() & GAUGES.keys()
+def test_a_name_is_of_one_kind() -> None:
+    assert len(TOTALS.keys() | GAUGES.keys() | WINDOWED.keys()) == len(TOTALS) + len(GAUGES) + len(WINDOWED)
     assert all(name.endswith("-total") for name in TOTALS)
+    assert all(name.endswith(("-avg", "-max")) for name in WINDOWED)
 
 
 def test_a_snapshot_is_a_mapping_that_later_changes_do_not_reach() -> None:
@@ -34,7 +35,8 @@ def test_an_unknown_name_is_refused() -> None:
         MetricsSnapshot({"record-sent": 1})
 
 
-def test_since_subtracts_totals_and_keeps_gauges() -> None:
-    earlier = MetricsSnapshot({"record-send-total": 3, "requests-in-flight": 5})
-    later = MetricsSnapshot({"record-send-total": 10, "request-total": 2, "requests-in-flight": 1})
-    assert dict(later.since(earlier)) == {"record-send-total": 7, "request-total": 2, "requests-in-flight": 1}
+def test_since_subtracts_totals_and_keeps_the_others() -> None:
+    earlier = MetricsSnapshot({"record-send-total": 3, "requests-in-flight": 5, "batch-size-avg": 7.0})
+    gauges = {"requests-in-flight": 1, "batch-size-avg": 9.5}
+    later = MetricsSnapshot({"record-send-total": 10, "request-total": 2, **gauges})
+    assert dict(later.since(earlier)) == {"record-send-total": 7, "request-total": 2, **gauges}

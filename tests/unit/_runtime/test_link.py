@@ -16,6 +16,7 @@ from aioproducer._runtime.link import Link
 from aioproducer._wire.frames import FrameBuffer, decode_request, encode_response
 from aioproducer._wire.messages.api_versions import ApiVersion, ApiVersionsResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
+from aioproducer._wire.messages.produce import ProduceRequest, ProduceResponse
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
 
 METADATA, API_VERSIONS = 3, 18
@@ -182,6 +183,28 @@ async def test_an_answer_that_is_wrong_or_none_closes_the_connection(
     assert runtime.told[-1] == ("closed", 7, error)
     assert [what[0] for what in runtime.told].count("closed") == 1
     assert peer.is_closed
+
+
+async def test_the_latency_and_the_throttling_of_answers_to_produce_are_measured() -> None:
+    peer = Peer()
+    runtime, link = make(peer)
+    now = 100.0
+    runtime.clock = lambda: now
+    produce = Send(7, 1, 9, ProduceRequest(topic_data=[]), None, expects_response=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.run)
+        link.send(produce)
+        link.send(request(2))
+        await runtime.wait_for(3)
+        now = 100.25
+        peer.answer(encode_response(ProduceResponse(throttle_time_ms=7), 9, 1))
+        await runtime.wait_for(4)
+        now = 105.0
+        peer.answer(response(2))  # metadata: not a part of the figures
+        await runtime.wait_for(5)
+        link.close()
+    assert runtime.figures.windowed.request_latency_ms.read(now) == (250.0, 250.0)
+    assert runtime.figures.windowed.throttle_ms.read(now) == (7.0, 7.0)
 
 
 async def test_a_request_without_an_answer_is_not_waited_for() -> None:

@@ -128,9 +128,6 @@ def test_a_level_of_the_codec_in_use_is_not_warned_of() -> None:
         ("security_protocol", "sasl_plaintext"),
         ("client_dns_lookup", "resolve_canonical_bootstrap_servers_only"),
         ("enable_metrics_push", True),
-        ("metrics_num_samples", 3),
-        ("metrics_sample_window_ms", 1),
-        ("metrics_recording_level", "DEBUG"),
     ],
 )
 def test_what_is_not_built_is_refused(name: str, value: object) -> None:
