@@ -9,6 +9,7 @@ import anyio
 
 from aioproducer import _backend
 from aioproducer._net.connection import tcp_connector
+from aioproducer._runtime.canonical import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
 from aioproducer.delivery import fresh
 from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
@@ -35,11 +36,14 @@ async def open_runtime(
         KafkaError: the cluster cannot be used at all, for example because it is too old.
     """
     backend = _backend.current()
+    deadline = anyio.current_time() + config.max_block_ms / 1000
+    if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
+        config = await with_canonical_servers(config)
     connector = connect or tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
     runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:
-        await _wait_connected(runtime, config)
+        await _wait_connected(runtime, config, deadline)
     except BaseException:
         with anyio.CancelScope(shield=True):
             runtime.abort(ProducerClosedError("the producer could not be started"))
@@ -48,7 +52,7 @@ async def open_runtime(
     return runtime
 
 
-async def _wait_connected(runtime: Runtime, config: ProducerConfig) -> None:
+async def _wait_connected(runtime: Runtime, config: ProducerConfig, deadline: float) -> None:
     max_block_ms = config.max_block_ms
     started = runtime.clock()
     async with anyio.create_task_group() as tasks:
@@ -57,7 +61,7 @@ async def _wait_connected(runtime: Runtime, config: ProducerConfig) -> None:
             await event.wait()
             tasks.cancel_scope.cancel()
 
-        tasks.cancel_scope.deadline = anyio.current_time() + max_block_ms / 1000
+        tasks.cancel_scope.deadline = deadline
         tasks.start_soon(until, runtime.connected)
         tasks.start_soon(until, runtime.finished)
     if runtime.sender.fatal_error is not None:

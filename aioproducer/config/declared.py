@@ -210,7 +210,8 @@ class DeclaredSettings:
     )
     client_dns_lookup: DnsLookup = setting(
         Choice(("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only")),
-        "Try all addresses of a name in turn. Only the default so far.",
+        "All addresses of a name are tried. The other value: at start, each bootstrap server is replaced by the"
+        " canonical names of its addresses.",
         default="use_all_dns_ips",
     )
     security_protocol: SecurityProtocol = setting(

@@ -30,7 +30,6 @@ class Findings:
 
 NOT_BUILT: Final[dict[str, tuple[object, str]]] = {
     "security_protocol": ("PLAINTEXT", "TLS and SASL are not built yet; only PLAINTEXT works"),
-    "client_dns_lookup": ("use_all_dns_ips", "looking up canonical names is not built yet; leave it out"),
     "enable_metrics_push": (False, "pushing metrics (KIP-714) is not built yet; leave it at False"),
 }
 """For a setting, the one value that works so far, and what to say about others. A row goes when the thing is built."""

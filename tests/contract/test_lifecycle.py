@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 import time
 import warnings
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -26,6 +27,11 @@ from tests.contract.support import (
     until,
 )
 
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from aioproducer.testing import EmbeddedCluster
+
 
 @pytest.mark.real_subset
 async def test_start_and_close_may_be_called_from_different_tasks(cluster: Cluster) -> None:
@@ -40,6 +46,25 @@ async def test_start_and_close_may_be_called_from_different_tasks(cluster: Clust
 
 def test_the_constructor_needs_no_event_loop() -> None:
     assert Producer(bootstrap_servers="localhost:9092").config.linger_ms == 5
+
+
+async def test_a_producer_starts_by_the_canonical_names_of_its_servers(embedded: EmbeddedCluster) -> None:
+    asked: list[str] = []
+    port = int(embedded.bootstrap_servers[0].rpartition(":")[2])
+
+    async def connect(host: str, port: int) -> ByteStream:
+        asked.append(host)
+        return await anyio.connect_tcp("127.0.0.1", port)
+
+    producer = Producer(
+        bootstrap_servers=f"127.0.0.1:{port}",
+        client_dns_lookup="resolve_canonical_bootstrap_servers_only",
+        connect=connect,
+    )
+    async with producer:
+        await producer.send("t", b"v")
+    assert asked[0] == socket.getnameinfo(("127.0.0.1", port), 0)[0]
+    assert producer.config.bootstrap_servers == (("127.0.0.1", port),)
 
 
 @pytest.mark.real_subset

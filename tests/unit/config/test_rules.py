@@ -126,7 +126,6 @@ def test_a_level_of_the_codec_in_use_is_not_warned_of() -> None:
     [
         ("security_protocol", "SSL"),
         ("security_protocol", "sasl_plaintext"),
-        ("client_dns_lookup", "resolve_canonical_bootstrap_servers_only"),
         ("enable_metrics_push", True),
     ],
 )
