@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import anyio
@@ -34,6 +34,12 @@ def _on_trio(main: Callable[[], Awaitable[None]]) -> None:
 
 
 RUNS: Final[dict[str, Run]] = {"asyncio": _on_asyncio, "trio": _on_trio}
+
+
+@pytest.fixture(autouse=True)
+def what_is_left_goes_with_its_test() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=RUNS)
