@@ -29,6 +29,7 @@ TOTALS: Final[dict[str, str]] = {
 GAUGES: Final[dict[str, str]] = {
     "requests-in-flight": "requests written and not answered",
     "connection-count": "connections open",
+    "metadata-age": "seconds since metadata was last refreshed; NaN before the first time",
     "buffer-total-bytes": "the setting buffer_memory",
     "buffer-available-bytes": "bytes of buffer_memory not taken by records without an outcome",
     "waiting-threads": "calls that wait for room in buffer_memory (tasks; the name is Java's)",

@@ -127,6 +127,7 @@ class MetadataState:
     def __init__(self, config: ProducerConfig, rng: random.Random) -> None:
         self.cluster = ClusterMetadata()
         self.last_error: KafkaError | None = None
+        self.last_success: float | None = None  # when, by the clock of the caller
         self.in_progress = False
         self._rng = rng
         self._max_age = config.metadata_max_age_ms / 1000
@@ -137,7 +138,6 @@ class MetadataState:
         self._need_full = True
         self._need_topics: set[str] = set()
         self._request_version = 0
-        self._last_success: float | None = None
         self._not_before = float("-inf")
         self._failures = 0
         self._equivalent_answers = 0
@@ -176,9 +176,9 @@ class MetadataState:
 
     def next_at(self) -> float:
         """Return when the next refresh is due, unless one is in progress; may lie in the past."""
-        if self._need_full or self._need_topics or self._last_success is None:
+        if self._need_full or self._need_topics or self.last_success is None:
             return self._not_before
-        return max(self._last_success + self._max_age, self._not_before)
+        return max(self.last_success + self._max_age, self._not_before)
 
     def needed_since(self) -> float | None:
         """Return since when a refresh has been due without a successful answer; None if none is (KIP-1102)."""
@@ -192,10 +192,10 @@ class MetadataState:
     def begin_request(self, now: float) -> MetadataNeed:
         """Return what to ask for; `apply` or `fail` must follow."""
         self.in_progress = True
-        expired = self._last_success is not None and now >= self._last_success + self._max_age
+        expired = self.last_success is not None and now >= self.last_success + self._max_age
         if expired:
             self._equivalent_answers = 0
-        if self._need_full or expired or self._last_success is None:
+        if self._need_full or expired or self.last_success is None:
             return MetadataNeed(tuple(self._last_used), True, self._request_version)
         return MetadataNeed(tuple(sorted(self._need_topics)), False, self._request_version)
 
@@ -349,7 +349,7 @@ class MetadataState:
         self.in_progress = False
         self._failures = 0
         self.last_error = None
-        self._last_success = now
+        self.last_success = now
         self._needed_since = None
         new = any(topic not in after.topics and topic not in after.errors for topic in self._need_topics)
         self._not_before = now if new else now + self._backoff_after(max(self._equivalent_answers, 1))

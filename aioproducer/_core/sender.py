@@ -177,6 +177,7 @@ class Sender:
             late_deliveries=self._produce.late_deliveries,
             producer_epoch_bumps=self._sequences.epoch_bumps,
             requests_in_flight=sum(len(node.in_flight) for node in self._nodes.all()),
+            metadata_at=self._metadata.last_success,
         )
 
     # ── told: the life of the producer ───────────────────────────────────────────────────────────────────────────────

@@ -52,7 +52,7 @@ class SenderStatus:
 
 @dataclass(frozen=True, slots=True)
 class SenderStatistics:
-    """Counters since the start, but for `requests_in_flight`, which is of now.
+    """Counters since the start, but for the last two, which are of now.
 
     Attributes:
         batch_retries: batches queued again after a failed attempt.
@@ -61,6 +61,7 @@ class SenderStatistics:
         late_deliveries: expired batches that turned out to be written.
         producer_epoch_bumps: how often a gap in the sequence made a new producer epoch necessary.
         requests_in_flight: requests without an answer.
+        metadata_at: when metadata was last refreshed; None before the first time.
     """
 
     batch_retries: int
@@ -69,3 +70,4 @@ class SenderStatistics:
     late_deliveries: int
     producer_epoch_bumps: int
     requests_in_flight: int
+    metadata_at: float | None

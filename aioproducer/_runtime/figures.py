@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def statistics_of(runtime: Runtime) -> MetricsSnapshot:
     figures = runtime.figures
     held = runtime.accumulator.statistics()
     sender = runtime.sender.statistics()
+    now = runtime.clock()
     return MetricsSnapshot(
         {
             "record-send-total": figures.records_sent,
@@ -52,10 +54,11 @@ def statistics_of(runtime: Runtime) -> MetricsSnapshot:
             "connection-close-total": figures.connections_closed,
             "connection-count": figures.connections_made - figures.connections_closed,
             "requests-in-flight": sender.requests_in_flight,
+            "metadata-age": math.nan if sender.metadata_at is None else now - sender.metadata_at,
             "buffer-total-bytes": held.buffer_total_bytes,
             "buffer-available-bytes": held.buffer_available_bytes,
             "waiting-threads": held.waiting_for_memory,
-            **figures.windowed.read(runtime.clock()),
+            **figures.windowed.read(now),
         }
     )
 

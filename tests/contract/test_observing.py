@@ -46,6 +46,7 @@ async def test_statistics_count_what_was_sent(cluster: Cluster) -> None:
         assert told["request-total"] == told["response-total"] + told["requests-in-flight"]
         assert grown["buffer-available-bytes"] == grown["buffer-total-bytes"] == producer.config.buffer_memory
         assert grown["connection-count"] >= 1
+        assert 0 <= grown["metadata-age"] < 60
 
 
 async def test_statistics_have_each_name_that_is_declared(cluster: Cluster) -> None:

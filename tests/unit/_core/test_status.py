@@ -24,6 +24,13 @@ def test_status_tells_of_throttling_and_the_last_failure() -> None:
     assert "reset by peer" in str(shell.sender.status(shell.now).brokers[1].last_error)
 
 
+def test_statistics_tell_when_metadata_was_refreshed() -> None:
+    shell = Shell()
+    assert shell.sender.statistics().metadata_at is None
+    shell.start()
+    assert shell.sender.statistics().metadata_at == shell.now
+
+
 def test_statistics_count_from_the_start() -> None:
     shell = Shell().start()
     shell.send()
