@@ -52,6 +52,7 @@ class ClusterSettings(TypedDict, total=False):
     transaction_version: int
     max_versions: Mapping[ApiKey, int]
     marker_delay: float
+    producer_id_expiration_ms: int
     ports: Sequence[int]
     seed: int
 
@@ -129,6 +130,7 @@ class EmbeddedCluster(_Verbs):
             without it.
         max_versions: the highest version spoken, per API, to imitate an older broker; −1 takes the API away.
         marker_delay: seconds between the answer to EndTxn and the end of the transaction in the logs.
+        producer_id_expiration_ms: how long a partition remembers a producer that writes nothing to it.
         ports: one for each broker; by default free ones.
         seed: of the topic ids and the cluster id.
 
@@ -152,6 +154,7 @@ class EmbeddedCluster(_Verbs):
             transaction_version=settings.get("transaction_version", 2),
             max_versions={int(api): version for api, version in settings.get("max_versions", {}).items()},
             marker_delay=settings.get("marker_delay", 0.0),
+            producer_id_expiration_ms=settings.get("producer_id_expiration_ms", 86_400_000),
         )
         rng = random.Random(settings.get("seed", 0))
         self._server = Server(ClusterCore(brokers, rng=rng, options=options))

@@ -68,6 +68,7 @@ class Partition:
     producers: Producers = field(default_factory=Producers)
     high_watermark: int = 0
     replication_held: bool = False
+    producer_id_expiration_ms: int = 86_400_000
 
     @property
     def last_stable_offset(self) -> int:
@@ -99,6 +100,7 @@ class Partition:
         except Refused as refused:
             raise self._told_by_the_log(refused) from refused.__cause__
         if header.producer_id >= 0:
+            self.producers.expire(header.producer_id, wall_ms - self.producer_id_expiration_ms)
             duplicate = self.producers.find_duplicate(header)
             if duplicate is not None:
                 # Kafka gives the batch's time as log append time here, also with CreateTime.
@@ -235,7 +237,7 @@ class Partition:
             StoredBatch(offset, last_offset, stored, timestamp, header.producer_id, header.is_transactional, False)
         )
         if header.producer_id >= 0:
-            self.producers.appended(header, offset, timestamp)
+            self.producers.appended(header, offset, timestamp, wall_ms)
         self._advance()
         if self.config.retention_bytes >= 0:
             self.log.retain(self.config.retention_bytes)
@@ -247,13 +249,15 @@ class Partition:
 
     def _rebuild_producers(self) -> None:
         """After a truncation: what the remaining batches say of their producers."""
-        self.producers = Producers()
+        before, self.producers = self.producers, Producers()
         for batch in self.log.batches:
             header = read_header(batch.data)
             if batch.is_control:
                 self.producers.ended(batch.producer_id, header.producer_epoch)
             elif batch.producer_id >= 0:
-                self.producers.appended(header, batch.base_offset, batch.max_timestamp)
+                known = before.entry(batch.producer_id)
+                seen_ms = batch.max_timestamp if known is None else known.seen_ms
+                self.producers.appended(header, batch.base_offset, batch.max_timestamp, seen_ms)
 
 
 def _stored(data: bytes | memoryview, offset: int, leader_epoch: int, append_time: int | None) -> bytes:

@@ -39,12 +39,14 @@ class ProducerEntry:
         epoch: the highest epoch seen.
         batches: the last five batches of that epoch, oldest first.
         transaction_start: offset of the first record of its open transaction, or None.
+        seen_ms: when its last batch was appended, milliseconds since 1970.
     """
 
     producer_id: int
     epoch: int = NO_EPOCH
     batches: deque[RememberedBatch] = field(default_factory=lambda: deque[RememberedBatch](maxlen=REMEMBERED_BATCHES))
     transaction_start: int | None = None
+    seen_ms: int = 0
 
     @property
     def last_sequence(self) -> int:
@@ -115,9 +117,10 @@ class Producers:
         if sequence != (0 if last == MAX_SEQUENCE else last + 1):
             raise _out_of_order(header, f"the last sequence is {last}")
 
-    def appended(self, header: BatchHeader, base_offset: int, timestamp_ms: int) -> None:
-        """Remember a batch that is in the log now."""
+    def appended(self, header: BatchHeader, base_offset: int, timestamp_ms: int, wall_ms: int) -> None:
+        """Remember a batch that is in the log now, appended at wall_ms."""
         entry = self._entry_for(header.producer_id, header.producer_epoch)
+        entry.seen_ms = wall_ms
         last_offset = base_offset + header.last_offset_delta
         last_sequence = last_sequence_of(header.base_sequence, header.count)
         entry.batches.append(
@@ -155,6 +158,16 @@ class Producers:
         if seen is not None and seen.epoch == header.producer_epoch:
             lowest = min(lowest, seen.lowest_sequence)
         self._unverified[header.producer_id] = _Unverified(header.producer_epoch, lowest, raises_epoch)
+
+    def expire(self, producer_id: int, before_ms: int) -> None:
+        """Forget the producer if its last batch was appended before that time (producer.id.expiration.ms).
+
+        Kafka looks every ten minutes and goes by the batch's timestamp; here it is the time of the append, at once, so
+        that records with timestamps of long ago do not lose their producer.
+        """
+        entry = self._entries.get(producer_id)
+        if entry is not None and entry.seen_ms <= before_ms:
+            self.forget([producer_id])
 
     def forget(self, producer_ids: Iterable[int] | None = None) -> None:
         """Lose the state of these producers, or all, as retention does. Those with an open transaction stay."""

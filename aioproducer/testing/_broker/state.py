@@ -44,6 +44,7 @@ class Options:
         max_versions: highest version spoken per api key, to imitate an old broker; -1 leaves the API out.
         marker_delay: seconds between the answer to EndTxn and the markers in the logs.
         max_transaction_timeout_ms: the largest transaction timeout that a producer may ask for.
+        producer_id_expiration_ms: how long a partition remembers a producer that writes nothing to it.
         wall_epoch_ms: the wall clock, milliseconds since 1970, at now = 0.
     """
 
@@ -55,6 +56,7 @@ class Options:
     max_versions: Mapping[int, int] = field(default_factory=lambda: dict[int, int]())
     marker_delay: float = 0.0
     max_transaction_timeout_ms: int = 900_000
+    producer_id_expiration_ms: int = 86_400_000
     wall_epoch_ms: int = 0
 
 
@@ -206,15 +208,19 @@ class ClusterState:
         replicas = self._replicas(partitions, replication_factor, assignment)
         own = dict(settings or {})
         config = parse({**self.options.topic_config, **own})
-        made = [Partition(name, index, list(nodes), config, isr=list(nodes)) for index, nodes in enumerate(replicas)]
+        made = [self._partition(name, index, list(nodes), config) for index, nodes in enumerate(replicas)]
         return Topic(name, uuid.UUID(int=self._rng.getrandbits(128), version=4), own, config, made)
+
+    def _partition(self, topic: str, index: int, replicas: list[int], config: TopicConfig) -> Partition:
+        lifetime_ms = self.options.producer_id_expiration_ms
+        return Partition(topic, index, replicas, config, isr=list(replicas), producer_id_expiration_ms=lifetime_ms)
 
     def add_partitions(self, topic: Topic, count: int) -> None:
         """Grow a topic to `count` partitions."""
         factor = len(topic.partitions[0].replicas)
         for index in range(len(topic.partitions), count):
             nodes = self._spread(index, factor)
-            partition = Partition(topic.name, index, nodes, topic.config, isr=list(nodes))
+            partition = self._partition(topic.name, index, nodes, topic.config)
             partition.elect(self._first_alive(nodes))
             partition.leader_epoch = 0
             topic.partitions.append(partition)

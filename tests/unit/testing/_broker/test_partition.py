@@ -63,6 +63,16 @@ def test_duplicate_gets_the_first_answer_again() -> None:
     assert target.log.end_offset == 2
 
 
+def test_producer_is_forgotten_a_day_after_its_last_batch() -> None:
+    target = partition()
+    day_ms = target.producer_id_expiration_ms
+    target.append(batch(producer_id=7, epoch=0, sequence=0), NOW, None)
+    with pytest.raises(Refused):
+        target.append(batch(producer_id=7, epoch=0, sequence=5), NOW + day_ms - 1, None)
+    target.append(batch(producer_id=7, epoch=0, sequence=5), NOW + day_ms, None)
+    assert target.log.end_offset == 2
+
+
 @pytest.mark.parametrize("codec", Codec)
 def test_every_codec_is_stored_as_it_came(codec: Codec) -> None:
     target = partition()

@@ -19,7 +19,7 @@ def header(sequence: int, *, epoch: int = 0, count: int = 1, transactional: bool
 def append(producers: Producers, sequence: int, *, count: int = 1, epoch: int = 0, transactional: bool = False) -> None:
     given = header(sequence, epoch=epoch, count=count, transactional=transactional)
     producers.check(given)
-    producers.appended(given, base_offset=100 + sequence, timestamp_ms=5)
+    producers.appended(given, base_offset=100 + sequence, timestamp_ms=5, wall_ms=1_000)
 
 
 def refusal(producers: Producers, given: BatchHeader) -> ErrorCode:
@@ -80,6 +80,16 @@ def test_forgotten_producer_may_begin_with_any_sequence() -> None:
     append(producers, 0)
     producers.forget()
     append(producers, 9)
+
+
+def test_producer_that_was_quiet_for_long_enough_is_forgotten() -> None:
+    producers = Producers()
+    append(producers, 0)
+    producers.expire(7, before_ms=999)
+    assert producers.entry(7) is not None
+    producers.expire(7, before_ms=1_000)
+    assert producers.entry(7) is None
+    producers.expire(7, before_ms=1_000)  # nobody of that id
 
 
 def test_producer_with_an_open_transaction_is_not_forgotten() -> None:
