@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[dev,snappy]'
 	touch $@
 
-demo: $(STAMP) ## produce ten records: to the embedded cluster, or to BOOTSTRAP=host:port
+demo: $(STAMP) ## send in all three ways, read back: the embedded cluster, or BOOTSTRAP=host:port
 	$(PYTHON) -m aioproducer demo $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
 test: $(STAMP) ## check, test-fast and test-kafka, timed; REQUIRE_KAFKA=1 fails where Java is missing
