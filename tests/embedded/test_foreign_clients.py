@@ -1,41 +1,46 @@
-"""Do other clients, as released, find in the embedded cluster what they find in Kafka?"""
+"""Do other clients, as released, find in the embedded cluster what they find in Kafka?
+
+Every test is made for every client of tests/embedded/clients.py, so that none is left out:
+
+                                          confluent-kafka   kafka-python   aiokafka
+    idempotent, every codec                     ×                ×             ×
+    a batch whose answer is lost                ×                ×             ×
+    a leader that moves                         ×                ×             ×
+    transactions: commit, abort, fencing        ×                ×             ×
+    offsets in a transaction                    ×                ×             ×
+    assigned partitions, both isolations        ×                ×             ×
+    admin: create, describe, grow, delete       ×                ×             ×
+    what is not there is refused                ×                ×             ×
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import warnings
-from typing import TYPE_CHECKING, Any, cast
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import aiokafka
-import confluent_kafka
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
+from aioproducer._records.decode import read_header
 from aioproducer.records import TopicPartition
 from aioproducer.testing import EmbeddedCluster
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # it reads its schemas with a function that is going away
-    import kafka
-    import kafka.admin
-    import kafka.structs
+from tests.embedded.clients import CLIENTS, CODECS, HEADERS, KEY, Client, Codec, Described, FencedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from aioproducer.testing import BlockingCluster
+    from tests.embedded.clients import Isolation
 
-# The clients have no types.
-# pyright: basic
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore:read_text is deprecated:DeprecationWarning", "ignore:open_text is deprecated:DeprecationWarning"
+    ),
+    pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name),
+]
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:read_text is deprecated:DeprecationWarning", "ignore:open_text is deprecated:DeprecationWarning"
-)
-
-CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-VALUES = [b"%d " % number * 20 for number in range(50)]
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "embedded.md"
+VALUES: Final = [b"%d " % number * 20 for number in range(50)]
 
 
 @pytest.fixture(scope="module")
@@ -44,230 +49,174 @@ def cluster() -> Iterator[BlockingCluster]:
         yield cluster
 
 
-def servers(cluster: BlockingCluster) -> str:
-    return ",".join(cluster.bootstrap_servers)
+@pytest.fixture
+def servers(cluster: BlockingCluster) -> list[str]:
+    return cluster.bootstrap_servers
 
 
-# ── confluent-kafka (librdkafka) ──
-
-
-def confluent_producer(cluster: BlockingCluster, **settings: Any) -> confluent_kafka.Producer:
-    return confluent_kafka.Producer({"bootstrap.servers": servers(cluster), "linger.ms": 5, "log_level": 0} | settings)
-
-
-def confluent_read(cluster: BlockingCluster, topic: str, count: int, **settings: Any) -> list[bytes | None]:
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": servers(cluster), "group.id": "readers", "enable.auto.commit": False, "log_level": 0}
-        | settings
+@pytest.fixture
+def topic(cluster: BlockingCluster, client: Client, request: pytest.FixtureRequest) -> str:
+    """A topic of the test's own, of two partitions, with a leader on each broker."""
+    name = f"{client.name}-{request.function.__name__}-{request.node.callspec.indices}".translate(
+        str.maketrans("{}' :,", "------")
     )
-    try:
-        consumer.assign([confluent_kafka.TopicPartition(topic, 0, confluent_kafka.OFFSET_BEGINNING)])
-        found: list[bytes | None] = []
-        while len(found) < count:
-            message = consumer.poll(10)
-            assert message is not None, f"{len(found)} of {count} records"
-            assert message.error() is None
-            found.append(message.value())
-        return found
-    finally:
-        consumer.close()
+    cluster.create_topic(name, 2)
+    return name
+
+
+def values(cluster: BlockingCluster, topic: str) -> list[bytes | None]:
+    return [record.value for record in cluster.records(topic)]
+
+
+# ── producing ──
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_confluent_kafka_writes_and_reads(cluster: BlockingCluster, codec: str) -> None:
-    topic = f"confluent-{codec}"
-    settings = {"enable.idempotence": True, "compression.type": codec}
-    producer = confluent_producer(cluster, **settings)
-    for value in VALUES:
-        producer.produce(topic, value, key=b"key", headers=[("trace", b"1")])
-    assert producer.flush(10) == 0
+def test_records_are_written_once_each_compressed_as_asked(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client, codec: Codec
+) -> None:
+    with client.writer(servers, codec) as writer:
+        assert writer.send(topic, VALUES) == list(range(len(VALUES)))
     records = cluster.records(topic)
     assert [record.value for record in records] == VALUES
+    assert [record.sequence for record in records] == list(range(len(VALUES)))
+    assert {(record.key, record.headers) for record in records} == {(KEY, tuple(HEADERS))}
     assert records[0].producer_id >= 0
-    assert records[0].headers == (("trace", b"1"),)
-    assert confluent_read(cluster, topic, len(VALUES)) == VALUES
+    partition = cluster.core.state.partition(topic, 0)
+    assert partition is not None
+    assert {read_header(batch.data).codec for batch in partition.log.batches} == {CODECS.index(codec)}
+    assert client.read(servers, topic, len(VALUES), "read_uncommitted") == VALUES
 
 
-def test_confluent_kafka_repeats_a_batch_whose_answer_is_lost_without_a_duplicate(cluster: BlockingCluster) -> None:
-    producer = confluent_producer(cluster, **{"enable.idempotence": True})
-    producer.produce("confluent-lost", b"0")
-    assert producer.flush(10) == 0
-    fault = cluster.lose_response_once(topic="confluent-lost")
-    producer.produce("confluent-lost", b"1")
-    assert producer.flush(10) == 0
+def test_a_batch_whose_answer_is_lost_is_repeated_and_written_once(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client
+) -> None:
+    with client.writer(servers) as writer:
+        writer.send(topic, [b"0"])
+        fault = cluster.lose_response_once(topic=topic)
+        assert writer.send(topic, [b"1"]) == [1]
     assert fault.hits == 1
-    assert [record.value for record in cluster.records("confluent-lost")] == [b"0", b"1"]
+    assert values(cluster, topic) == [b"0", b"1"]
 
 
-def test_confluent_kafka_follows_a_leader_that_moved(cluster: BlockingCluster) -> None:
-    producer = confluent_producer(cluster, **{"enable.idempotence": True})
-    cluster.create_topic("confluent-moved")
-    for number in range(3):
-        producer.produce("confluent-moved", b"%d" % number)
-        assert producer.flush(10) == 0
-        cluster.move_leader("confluent-moved")
-    assert [record.value for record in cluster.records("confluent-moved")] == [b"0", b"1", b"2"]
+def test_a_leader_that_moved_is_followed(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client
+) -> None:
+    with client.writer(servers) as writer:
+        for number in range(3):
+            assert writer.send(topic, [b"%d" % number]) == [number]
+            cluster.move_leader(topic)
+    assert values(cluster, topic) == [b"0", b"1", b"2"]
 
 
-def test_confluent_kafka_admin_creates_and_deletes_topics(cluster: BlockingCluster) -> None:
-    admin = AdminClient({"bootstrap.servers": servers(cluster)})
-    created = admin.create_topics([NewTopic("confluent-admin", 3, 2, config={"cleanup.policy": "compact"})])
-    created["confluent-admin"].result(10)
-    assert len(admin.list_topics("confluent-admin", 10).topics["confluent-admin"].partitions) == 3
-    admin.delete_topics(["confluent-admin"])["confluent-admin"].result(10)
-    assert "confluent-admin" not in admin.list_topics(timeout=10).topics
+# ── transactions ──
 
 
-def test_confluent_kafka_transactions_are_committed_or_aborted(cluster: BlockingCluster) -> None:
-    producer = confluent_producer(cluster, **{"transactional.id": "confluent-txn"})
-    producer.init_transactions(10)
-    for number, ends in enumerate(["commit", "abort", "commit"]):
-        producer.begin_transaction()
-        producer.produce("confluent-txn", b"%d" % number)
-        assert producer.flush(10) == 0
-        if ends == "commit":
-            producer.commit_transaction(10)
-        else:
-            producer.abort_transaction(10)
-    cluster.expect("confluent-txn", values=[b"0", b"2"], isolation="read_committed")
-    assert [record.value for record in cluster.records("confluent-txn")] == [b"0", b"1", b"2"]
-    committed = confluent_read(cluster, "confluent-txn", 2, **{"isolation.level": "read_committed"})
-    assert committed == [b"0", b"2"]
+def test_transactions_are_committed_or_aborted(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client
+) -> None:
+    with client.writer(servers, transactional_id=topic) as writer:
+        for number, ends in enumerate([writer.commit, writer.abort, writer.commit]):
+            writer.begin()
+            writer.send(topic, [b"%d" % number])
+            ends()
+    cluster.expect(topic, values=[b"0", b"2"], isolation="read_committed")
+    assert values(cluster, topic) == [b"0", b"1", b"2"]
 
 
-def test_confluent_kafka_sends_offsets_in_a_transaction(cluster: BlockingCluster) -> None:
-    settings = {"bootstrap.servers": servers(cluster), "group.id": "copier", "enable.auto.commit": False}
-    consumer = confluent_kafka.Consumer(settings | {"log_level": 0})
-    partition = confluent_kafka.TopicPartition("confluent-in", 0, 42)
-    cluster.create_topic("confluent-in")
-    producer = confluent_producer(cluster, **{"transactional.id": "confluent-copier"})
-    try:
-        producer.init_transactions(10)
-        producer.begin_transaction()
-        producer.send_offsets_to_transaction([partition], consumer.consumer_group_metadata(), 10)
-        assert cluster.committed_offsets("copier") == {}
-        producer.commit_transaction(10)
-        assert consumer.committed([partition], 10)[0].offset == 42
-        assert cluster.committed_offsets("copier") == {TopicPartition("confluent-in", 0): 42}
-    finally:
-        consumer.close()
+def test_a_producer_is_fenced_by_the_next_one(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client
+) -> None:
+    with client.writer(servers, transactional_id=topic) as first:
+        first.begin()
+        first.send(topic, [b"0"])
+        with client.writer(servers, transactional_id=topic) as second:
+            with pytest.raises(FencedError):
+                first.commit()
+            second.begin()
+            second.send(topic, [b"1"])
+            second.commit()
+    cluster.expect(topic, values=[b"1"], isolation="read_committed")
 
 
-def test_confluent_kafka_is_fenced_by_another_instance(cluster: BlockingCluster) -> None:
-    first = confluent_producer(cluster, **{"transactional.id": "confluent-fenced"})
-    first.init_transactions(10)
-    first.begin_transaction()
-    first.produce("confluent-fenced", b"0")
-    assert first.flush(10) == 0
-    second = confluent_producer(cluster, **{"transactional.id": "confluent-fenced"})
-    second.init_transactions(10)
-    with pytest.raises(confluent_kafka.KafkaException) as raised:
-        first.commit_transaction(10)
-    assert raised.value.args[0].fatal()
-    assert cluster.records("confluent-fenced", isolation="read_committed") == []
+@pytest.mark.parametrize("commits", [True, False], ids=["commit", "abort"])
+def test_offsets_are_part_of_the_transaction(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client, commits: bool
+) -> None:
+    group = f"group-{topic}"
+    with client.writer(servers, transactional_id=topic) as writer:
+        writer.begin()
+        writer.send(topic, [b"0"])
+        writer.send_offset(topic, 42, group)
+        assert cluster.committed_offsets(group) == {}
+        (writer.commit if commits else writer.abort)()
+    if commits:
+        assert cluster.committed_offsets(group) == {TopicPartition(topic, 0): 42}
+        assert client.committed(servers, topic, group) == 42
+    else:
+        assert cluster.committed_offsets(group) == {}
 
 
-# ── kafka-python ──
+# ── consuming ──
 
 
-@pytest.mark.parametrize(
-    "codec", [codec for codec in CODECS if codec != "snappy"]
-)  # for snappy it needs one more package
-def test_kafka_python_writes_and_reads(cluster: BlockingCluster, codec: str) -> None:
-    topic = f"python-{codec}"
-    producer = kafka.KafkaProducer(
-        bootstrap_servers=cluster.bootstrap_servers,
-        compression_type=cast("Any", None if codec == "none" else codec),
-        enable_idempotence=True,
-        linger_ms=5,
-    )
-    try:
-        sent = [producer.send(topic, value, key=b"key", headers=[("trace", b"1")]) for value in VALUES]
-        assert [future.get(10).offset for future in sent] == list(range(len(VALUES)))
-    finally:
-        producer.close(5)
-    assert [record.value for record in cluster.records(topic)] == VALUES
-    consumer = kafka.KafkaConsumer(bootstrap_servers=cluster.bootstrap_servers, consumer_timeout_ms=10_000)
-    try:
-        partition: Any = kafka.structs.TopicPartition(topic, 0)
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        assert [next(consumer).value for _ in VALUES] == VALUES
-    finally:
-        consumer.close()
+@pytest.mark.parametrize("isolation", ["read_uncommitted", "read_committed"])
+def test_assigned_partitions_are_read(
+    cluster: BlockingCluster, servers: list[str], topic: str, client: Client, isolation: Isolation
+) -> None:
+    with client.writer(servers, transactional_id=topic) as writer:
+        for number, ends in enumerate([writer.commit, writer.abort, writer.commit]):
+            writer.begin()
+            for partition in range(2):
+                writer.send(topic, [b"%d-%d" % (partition, number)], partition)
+            ends()
+        writer.begin()
+        writer.send(topic, [b"open"])
+        kept = (0, 2) if isolation == "read_committed" else (0, 1, 2)
+        wanted = [[b"%d-%d" % (partition, number) for number in kept] for partition in range(2)]
+        if isolation == "read_uncommitted":
+            wanted[0].append(b"open")
+        assert client.read(servers, topic, sum(map(len, wanted)), isolation) == wanted[0] + wanted[1]
+        writer.abort()
 
 
-def test_kafka_python_admin_creates_and_deletes_topics(cluster: BlockingCluster) -> None:
-    admin = kafka.admin.KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers)
-    try:
-        admin.create_topics([kafka.admin.NewTopic("python-admin", 3, 2)])
-        assert "python-admin" in admin.list_topics()
-        admin.delete_topics(["python-admin"])
-        assert "python-admin" not in admin.list_topics()
-    finally:
-        admin.close()
+# ── administration ──
 
 
-def test_kafka_python_transactions_are_committed_or_aborted(cluster: BlockingCluster) -> None:
-    producer = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap_servers, transactional_id="python-txn")
-    try:
-        producer.init_transactions()
-        for number, ends in enumerate(["commit", "abort", "commit"]):
-            producer.begin_transaction()
-            producer.send("python-txn", b"%d" % number).get(10)
-            if ends == "commit":
-                producer.commit_transaction()
-            else:
-                producer.abort_transaction()
-    finally:
-        producer.close(5)
-    cluster.expect("python-txn", values=[b"0", b"2"], isolation="read_committed")
+def test_topics_are_created_described_grown_and_deleted(
+    cluster: BlockingCluster, servers: list[str], client: Client
+) -> None:
+    name = f"admin-{client.name}"
+    with client.admin(servers) as admin:
+        admin.create(name, 3, 2, {"max.message.bytes": "1234"})
+        assert admin.describe(name) == Described(3, 2, "1234")
+        admin.grow(name, 4)
+        assert admin.describe(name) == Described(4, 2, "1234")
+        assert name in admin.names()
+        admin.delete(name)
+        assert name not in admin.names()
+    assert name not in cluster.core.state.topics
 
 
-# ── aiokafka, in the cluster's own event loop ──
+def test_topics_that_are_wrong_are_refused(cluster: BlockingCluster, servers: list[str], client: Client) -> None:
+    name = f"refused-{client.name}"
+    cluster.create_topic(name)
+    with client.admin(servers) as admin:
+        for replicas, config in ((3, {}), (1, {"no.such.setting": "1"}), (1, {"retention.bytes": "many"})):
+            with pytest.raises(Exception, match=r"(?i)replication|config|setting"):
+                admin.create(f"{name}-wrong", 1, replicas, config)
+        with pytest.raises(Exception, match=r"(?i)exists"):
+            admin.create(name, 1, 1, {})
+        with pytest.raises(Exception, match=r"(?i)unknown"):
+            admin.delete(f"{name}-wrong")
+    assert f"{name}-wrong" not in cluster.core.state.topics
 
 
-@contextlib.asynccontextmanager
-async def aiokafka_producer(cluster: EmbeddedCluster, **settings: Any) -> AsyncIterator[aiokafka.AIOKafkaProducer]:
-    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=",".join(cluster.bootstrap_servers), linger_ms=5, **settings)
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
+def test_what_is_not_there_is_refused_and_not_pretended(servers: list[str], client: Client) -> None:
+    with client.admin(servers) as admin, pytest.raises(Exception, match=r"(?i)version|support"):
+        admin.ask_for_groups()
 
 
-@pytest.mark.parametrize("codec", CODECS)
-def test_aiokafka_writes_and_reads(codec: str) -> None:
-    async def main() -> None:
-        async with EmbeddedCluster(brokers=2) as cluster:
-            compression = None if codec == "none" else codec
-            async with aiokafka_producer(cluster, enable_idempotence=True, compression_type=compression) as producer:
-                sent = [await producer.send("aio", value, key=b"key", headers=[("trace", b"1")]) for value in VALUES]
-                assert [(await future).offset for future in sent] == list(range(len(VALUES)))
-            consumer = aiokafka.AIOKafkaConsumer(
-                bootstrap_servers=",".join(cluster.bootstrap_servers), auto_offset_reset="earliest"
-            )
-            consumer.assign([aiokafka.TopicPartition("aio", 0)])
-            await consumer.start()
-            try:
-                assert [(await asyncio.wait_for(consumer.getone(), 10)).value for _ in VALUES] == VALUES
-            finally:
-                await consumer.stop()
-
-    asyncio.run(main())
-
-
-def test_aiokafka_transactions_are_committed_or_aborted() -> None:
-    async def main() -> None:
-        async with EmbeddedCluster(brokers=2) as cluster, aiokafka_producer(cluster, transactional_id="t") as producer:
-            for number, ends in enumerate(["commit", "abort", "commit"]):
-                await producer.begin_transaction()
-                await producer.send_and_wait("aio-txn", b"%d" % number)
-                if ends == "commit":
-                    await producer.commit_transaction()
-                else:
-                    await producer.abort_transaction()
-            await cluster.expect("aio-txn", values=[b"0", b"2"], isolation="read_committed")
-
-    asyncio.run(main())
+def test_the_page_names_the_version_that_is_tested(client: Client) -> None:
+    (line,) = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| {client.name} ")]
+    assert line.split("|")[2].strip() == version(client.name)
