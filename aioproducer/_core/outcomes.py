@@ -29,7 +29,7 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
         batch: the batch, before its outcome is set.
         now: monotonic seconds.
         limit_ms: delivery_timeout_ms.
-        cause: the last failure on its way (of the batch, else of its broker's connection or of the metadata).
+        cause: what is in its way at present (its broker, the metadata), else how its last attempt ended.
     """
     sent = batch.attempts + (batch.state is BatchState.IN_FLIGHT)  # attempts are those that are over
     elapsed = now - batch.created_at
@@ -37,6 +37,8 @@ def delivery_timeout(batch: ProducerBatch, now: float, limit_ms: int, cause: Kaf
     history = f"sent {'once' if sent == 1 else f'{sent} times'}{node}" if sent else "never sent"
     written = "possibly written" if batch.possibly_written else "not written"
     why = f"; last failure: {cause}" if cause is not None else ""
+    if batch.last_error is not None and str(batch.last_error) != str(cause):
+        why += f"; its last attempt ended with: {batch.last_error}"
     error = DeliveryTimeoutError(
         f"{_records(batch)} of topic {batch.topic!r} partition {batch.partition} not acknowledged within"
         f" delivery_timeout_ms={limit_ms} ({elapsed:.1f} s since the batch began; {history}); {written}{why};"

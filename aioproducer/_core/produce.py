@@ -356,9 +356,9 @@ class Produce:
     # ── without an answer ────────────────────────────────────────────────────────────────────────────────────────────
 
     def expire(self, batch: ProducerBatch, cause: KafkaError | None, now: float) -> None:
-        """Fail a batch that was not acknowledged in time; its own last failure goes before the given cause."""
+        """Fail a batch that was not acknowledged in time, for what is the cause at present."""
         self.expired += 1
-        self.fail(batch, delivery_timeout(batch, now, self._delivery_timeout_ms, batch.last_error or cause))
+        self.fail(batch, delivery_timeout(batch, now, self._delivery_timeout_ms, cause))
 
     def settle(self) -> None:
         """Let partitions with a gap go on; batches that may have been written and can never be confirmed fail."""

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import Completed, Send
 from aioproducer._core.identity import Identity
 from aioproducer._core.metadata import MetadataState
@@ -278,17 +279,20 @@ class Sender:
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
-            self._produce.expire(batch, self._why_late(batch), now)
+            self._produce.expire(batch, self._why_late(batch, now), now)
 
-    def _why_late(self, batch: ProducerBatch) -> KafkaError | None:
-        """Return the failure that kept the batch from being sent, as far as one is known."""
+    def _why_late(self, batch: ProducerBatch, now: float) -> KafkaError | None:
+        """Return what keeps the batch from being acknowledged now, as far as it is known; what is over comes last."""
         cluster = self._metadata.cluster
-        leader = cluster.leader(batch.topic, batch.partition)
+        leader = (
+            batch.last_node if batch.state is BatchState.IN_FLIGHT else cluster.leader(batch.topic, batch.partition)
+        )
         node = None if leader is None else self._nodes.get(leader)
         return (
-            (None if node is None else node.last_error)
-            or (_no_leader(cluster, batch) if leader is None else None)
+            (None if node is None else self._nodes.trouble(node, now))
+            or (self._metadata.last_error or _no_leader(cluster, batch) if leader is None else None)
             or (self._identity if self.transactions is None else self.transactions).last_error
+            or batch.last_error
             or self.last_connection_error
         )
 
