@@ -23,7 +23,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 from anyio.from_thread import BlockingPortal
+
+from aioproducer.testing.interception import Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from aioproducer.testing.interception import Interception, Moment
 
 Direction = Literal["to_broker", "to_client"]
 Ending = Literal["reset", "close"]
@@ -72,6 +78,7 @@ class _Link:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ending: Ending = "close"
     shut: set[Direction] = field(default_factory=set[Direction])
+    conversation: Conversation = field(default_factory=Conversation)
 
     def sockets(self, direction: Direction) -> tuple[socket.socket, socket.socket]:
         """The socket that is read from and the one that is written to."""
@@ -107,6 +114,7 @@ class FaultProxy:
         self._port = 0
         self._lanes: dict[Direction, _Lane] = {direction: _Lane() for direction in DIRECTIONS}
         self._links: set[_Link] = set()
+        self._interceptions: list[Interception] = []
         self._listener: socket.socket | None = None
         self._thread = 0
         self._stack = AsyncExitStack()
@@ -162,6 +170,10 @@ class FaultProxy:
         """
         self._set(direction, cut_after=byte_count, cut_ending=ending)
 
+    def intercept(self, interception: Interception) -> None:
+        """Have it act when its moment comes, on whichever connection; `heal` ends it too."""
+        self._call(lambda: self._interceptions.append(interception))
+
     def reset(self) -> None:
         """Reset (RST) all open connections."""
         self._call(lambda: self._end_all("reset"))
@@ -202,6 +214,7 @@ class FaultProxy:
     def _heal(self) -> None:
         for direction in DIRECTIONS:
             self._lanes[direction] = _Lane()
+        self._interceptions.clear()
         self._listen()
 
     def _shut_down_all(self, direction: Direction) -> None:
@@ -303,11 +316,31 @@ class FaultProxy:
             async for due, data in queue:
                 await anyio.sleep_until(due)
                 try:
-                    await self._pass_on(link, direction, data)
+                    await self._watch(link, direction, data)
                 except OSError:
                     link.end("reset")
                     return
         link.shut_down(direction)
+
+    async def _watch(self, link: _Link, direction: Direction, data: bytes) -> None:
+        """Pass bytes on, and stop for interceptions where a request or an answer begins or ends."""
+        moments = list(link.conversation.feed(direction == "to_client", data))
+        if not self._interceptions:
+            await self._pass_on(link, direction, data)
+            return
+        for piece, begun, ended in moments:
+            if begun is not None:
+                await self._reached(begun, "answer" if direction == "to_client" else "request")
+            await self._pass_on(link, direction, piece)
+            if ended is not None and direction == "to_broker":
+                await self._reached(ended, "forwarded")
+
+    async def _reached(self, api_key: int, moment: Moment) -> None:
+        for interception in self._interceptions:
+            if interception.claim(api_key, moment):
+                await anyio.to_thread.run_sync(interception.run)
+                await anyio.lowlevel.checkpoint()  # the act may have reset this connection: then nothing passes
+                return  # the list may have changed
 
     async def _pass_on(self, link: _Link, direction: Direction, data: bytes) -> None:
         lane = self._lanes[direction]

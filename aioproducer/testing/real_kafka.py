@@ -45,6 +45,8 @@ from aioproducer.testing.proxy import FaultProxy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from aioproducer.testing.interception import Interception
+
 __all__ = [
     "KAFKA_VERSION",
     "RealCluster",
@@ -306,6 +308,11 @@ class RealCluster:
         if not self._is_proxied:
             raise RealKafkaError("the cluster has no proxies; make it with proxied=True")
         return self._proxies[node_id]
+
+    def intercept(self, interception: Interception) -> None:
+        """Have it act when its moment comes, at whichever node; it acts once."""
+        for node_id in self._nodes:
+            self.proxy(node_id).intercept(interception)
 
     def is_running(self, node_id: int) -> bool:
         """Whether the node's process exists; a paused one does."""

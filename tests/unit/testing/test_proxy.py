@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ import pytest
 from anyio.abc import SocketAttribute
 
 from aioproducer.testing import FaultProxy
+from aioproducer.testing.interception import Interception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from anyio.abc import SocketStream
+
+    from aioproducer.testing.interception import Moment
 
 SECONDS = 10
 
@@ -288,3 +292,141 @@ async def test_refusing_while_a_connection_arrives_does_not_end_the_proxy() -> N
             proxy.accept()
         async with await connect(proxy) as stream:
             assert await exchange(stream) == b"ping"
+
+
+# ── interceptions ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+END_TXN, METADATA = 26, 3
+
+
+def request(api_key: int, correlation_id: int, body: bytes = b"body") -> bytes:
+    return struct.pack(">ihhi", 8 + len(body), api_key, 4, correlation_id) + body
+
+
+def response(correlation_id: int, body: bytes = b"answer") -> bytes:
+    return struct.pack(">ii", 4 + len(body), correlation_id) + body
+
+
+async def answer(stream: SocketStream) -> None:
+    """Answer every request, once it is there whole."""
+    received = b""
+    async with stream:
+        try:
+            async for data in stream:
+                received += data
+                while len(received) >= 4 and len(received) >= (size := struct.unpack_from(">i", received)[0] + 4):
+                    await stream.send(response(struct.unpack_from(">i", received, 8)[0]))
+                    received = received[size:]
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+
+
+class Spy:
+    """An act that notes what has passed when it is called."""
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self._proxy = proxy
+        self.seen: list[tuple[int, int]] = []
+
+    def __call__(self) -> None:
+        counters = self._proxy.counters
+        self.seen.append((counters.bytes_to_broker, counters.bytes_to_client))
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("request", (16, 14)), ("forwarded", (32, 14)), ("answer", (48, 14))])
+async def test_interception_acts_exactly_at_its_moment(moment: Moment, expected: tuple[int, int]) -> None:
+    async with proxied(answer) as proxy, await connect(proxy) as stream:
+        spy = Spy(proxy)
+        interception = Interception(END_TXN, moment, spy)
+        proxy.intercept(interception)
+        await stream.send(request(METADATA, 1))
+        await receive_exactly(stream, 14)
+        await stream.send(request(END_TXN, 2) + request(METADATA, 3))
+        assert await receive_exactly(stream, 28) == response(2) + response(3)
+        interception.wait(0)
+        ((to_broker, to_client),) = spy.seen
+        if moment == "request":
+            assert (to_broker, to_client) == (16, 14)
+        elif moment == "forwarded":  # it may be answered meanwhile
+            assert to_broker == 32
+        else:  # what was sent behind it goes its way meanwhile
+            assert to_broker >= 32
+            assert to_client == 14
+
+
+async def test_interception_acts_once_on_one_of_several_proxies_after_those_it_skips() -> None:
+    async with proxied(answer) as first, proxied(answer) as second:
+        calls: list[int] = []
+        interception = Interception(END_TXN, "request", lambda: calls.append(1), skip=2)
+        for proxy in (first, second):
+            proxy.intercept(interception)
+        for number, proxy in enumerate([first, second, first, second, first]):
+            assert interception.is_over == (number > 2)
+            async with await connect(proxy) as stream:
+                await stream.send(request(END_TXN, number))
+                await receive_exactly(stream, 14)
+        assert calls == [1]
+
+
+async def test_interception_finds_a_frame_that_comes_byte_by_byte() -> None:
+    async with proxied(answer) as proxy, await connect(proxy) as stream:
+        spy = Spy(proxy)
+        proxy.intercept(Interception(END_TXN, "request", spy))
+        for byte in request(METADATA, 1) + request(END_TXN, 2):
+            await stream.send(bytes([byte]))
+            await anyio.lowlevel.checkpoint()
+        await receive_exactly(stream, 28)
+        ((to_broker, _),) = spy.seen
+        assert 16 <= to_broker < 32
+
+
+async def test_answer_belongs_to_its_request_when_others_have_none() -> None:
+    async def answer_the_second(stream: SocketStream) -> None:
+        async with stream:
+            await receive_exactly(stream, 32)
+            await stream.send(response(2))
+            await stream.receive()
+
+    async with proxied(answer_the_second) as proxy, await connect(proxy) as stream:
+        wrong = Interception(0, "answer", lambda: None)
+        right = Interception(END_TXN, "answer", lambda: None)
+        proxy.intercept(wrong)
+        proxy.intercept(right)
+        await stream.send(request(0, 1) + request(END_TXN, 2))
+        await receive_exactly(stream, 14)
+        assert (wrong.is_over, right.is_over) == (False, True)
+        await stream.send(b"end")
+
+
+async def test_connection_that_is_reset_by_the_act_passes_nothing_on() -> None:
+    async with proxied(answer) as proxy, await connect(proxy) as stream:
+        proxy.intercept(Interception(END_TXN, "request", proxy.reset))
+        await stream.send(request(END_TXN, 1))
+        with pytest.raises(anyio.BrokenResourceError):
+            await stream.receive()
+        assert proxy.counters.bytes_to_broker == 0
+
+
+async def test_error_of_the_act_is_told_by_wait_and_the_connection_goes_on() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async with proxied(answer) as proxy, await connect(proxy) as stream:
+        interception = Interception(END_TXN, "request", fail)
+        with pytest.raises(TimeoutError, match="no request 26 came to the moment 'request'"):
+            interception.wait(0)
+        proxy.intercept(interception)
+        await stream.send(request(END_TXN, 1))
+        await receive_exactly(stream, 14)
+        with pytest.raises(ZeroDivisionError):
+            interception.wait(0)
+
+
+async def test_heal_ends_interceptions() -> None:
+    async with proxied(answer) as proxy, await connect(proxy) as stream:
+        interception = Interception(END_TXN, "request", lambda: None)
+        proxy.intercept(interception)
+        proxy.heal()
+        await stream.send(request(END_TXN, 1))
+        await receive_exactly(stream, 14)
+        assert not interception.is_over
