@@ -162,6 +162,8 @@ class TransactionBlock:
 
     async def _settle(self, transaction: Transaction) -> None:
         """The commit is cancelled: abort what was not sent, else give the answer a little time."""
+        if transaction._core.outcome is not None:  # pyright: ignore[reportPrivateUsage]
+            return  # it ended just when it was cancelled
         try:
             with anyio.CancelScope(shield=True), anyio.fail_after(self._close_timeout):
                 if _of(transaction._runtime).is_commit_sent:  # pyright: ignore[reportPrivateUsage]

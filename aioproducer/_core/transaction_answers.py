@@ -28,6 +28,7 @@ from aioproducer._wire.messages.describe_transactions import DescribeTransaction
 from aioproducer._wire.messages.end_txn import EndTxnResponse
 from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
 from aioproducer.errors import (
+    BrokerError,
     ErrorCode,
     KafkaError,
     ProducerFencedError,
@@ -54,6 +55,9 @@ _EPOCH_IS_OVER: Final = frozenset(
     {ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.INVALID_TXN_STATE, ErrorCode.PRODUCER_FENCED}
 )
 """What is answered to a transaction that the coordinator has aborted."""
+
+_EPOCH_REFUSED: Final = frozenset({ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.PRODUCER_FENCED})
+"""What is answered to a producer whose epoch is over."""
 
 _SEVERITY: Final = (
     Verdict.DELIVERED,
@@ -115,7 +119,7 @@ class TransactionAnswers(TransactionWaits):
             return
         self._on_error(exchange, verdict, self._error(exchange, worst, node_id), now)
 
-    def _on_error(self, exchange: Exchange, verdict: Verdict, error: KafkaError, now: float) -> None:
+    def _on_error(self, exchange: Exchange, verdict: Verdict, error: BrokerError, now: float) -> None:
         match verdict:
             case Verdict.RETRY:
                 exchange.attempts.fail(error, now, is_soon=error.code == ErrorCode.CONCURRENT_TRANSACTIONS)
@@ -131,7 +135,12 @@ class TransactionAnswers(TransactionWaits):
                 self._on_refused(exchange, error)
 
     def _is_stale(self, exchange: Exchange) -> bool:
-        """Whether nobody needs the answer: with version 2 an abort waits for none, and then it tells of the abort."""
+        """Whether nobody needs the answer: with version 2 an abort waits for none, and then it tells of the abort.
+
+        Nor does a producer that cannot go on: what was under way when it was closed at once is answered all the same.
+        """
+        if self.fatal_error is not None:
+            return True
         transaction = self.current
         match exchange:
             case EndTransaction():
@@ -220,7 +229,7 @@ class TransactionAnswers(TransactionWaits):
         error.abortable = False
         self.on_fatal(error)
 
-    def _on_epoch_refused(self, exchange: Exchange, error: KafkaError, now: float) -> None:
+    def _on_epoch_refused(self, exchange: Exchange, error: BrokerError, now: float) -> None:
         transaction = self.current
         exchange.attempts.reset()
         if isinstance(exchange, DescribeTransaction) or transaction is None or not self._may_be_time(transaction, now):
@@ -231,8 +240,33 @@ class TransactionAnswers(TransactionWaits):
         else:
             if isinstance(exchange, AddPartitions):
                 exchange.asked = set()
-            self._give_up_offsets(transaction, exchange, error)
-            self.fail(error)
+            seen = self.meaning_of(error, now)
+            self._give_up_offsets(transaction, exchange, seen)
+            self.fail(seen)
+
+    def meaning_of(self, error: BrokerError, now: float) -> BrokerError:
+        """Return what a broker's refusal of our epoch means to whoever sends; any other error as it is.
+
+        The coordinator has the last word, when the transaction is ended: until then it can only be aborted.
+        """
+        transaction = self.current
+        if transaction is None or error.code not in _EPOCH_REFUSED:
+            return error
+        seen: BrokerError
+        if self._may_be_time(transaction, now):
+            assert transaction.started_at is not None, "its time runs"
+            seen = TransactionAbortableError(
+                f"the epoch of transactional_id {self._id!r} is over: the transaction was open for"
+                f" {now - transaction.started_at:.1f} s, longer than transaction_timeout_ms={self._timeout * 1000:.0f},"
+                " so that the coordinator has aborted it (or another producer has taken over); its end tells which",
+                code=error.code,
+            )
+        else:
+            seen = self._taken_over()
+        seen.api, seen.node, seen.topic, seen.partition = error.api, error.node, error.topic, error.partition
+        seen.possibly_written = error.possibly_written
+        seen.__cause__ = error
+        return seen
 
     def _may_be_time(self, transaction: OpenTransaction, now: float) -> bool:
         """Whether the coordinator may have aborted it as it was open for too long.
@@ -275,14 +309,17 @@ class TransactionAnswers(TransactionWaits):
         transaction.cause = error
 
     def _fenced(self, refusal: KafkaError, alternative: str = "") -> None:
-        error = ProducerFencedError(
-            f"another producer with transactional_id {self._id!r} has taken over{alternative}; this one must stop",
-            code=ErrorCode.PRODUCER_FENCED,
-        )
+        error = self._taken_over(alternative)
         end = None if self.current is None else self.current.end
         error.possibly_written = end is not None and end.is_commit and end.was_lost
         error.__cause__ = refusal
         self.on_fatal(error)
+
+    def _taken_over(self, alternative: str = "") -> ProducerFencedError:
+        return ProducerFencedError(
+            f"another producer with transactional_id {self._id!r} has taken over{alternative}; this one must stop",
+            code=ErrorCode.PRODUCER_FENCED,
+        )
 
     def _identified(self, identity: Identity) -> None:
         self._sequences.set_producer_id(*identity)
@@ -319,7 +356,7 @@ class TransactionAnswers(TransactionWaits):
                 remaining.append((exchange, None))
         transaction.offsets = remaining
 
-    def _error(self, exchange: Exchange, told: Told, node_id: int) -> KafkaError:
+    def _error(self, exchange: Exchange, told: Told, node_id: int) -> BrokerError:
         api = exchange.request.__name__.removesuffix("Request")
         error = error_for(told.code, told.message, api=api, node=node_id, topic=told.topic, partition=told.partition)
         error.possibly_written = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.coordinators import Coordinator, CoordinatorType
 from aioproducer._core.open_transaction import Awaited, OpenTransaction, Outcome, TransactionTicket
+from aioproducer._core.outcomes import with_doubt
 from aioproducer._core.transaction_answers import TransactionAnswers
 from aioproducer._core.transaction_requests import (
     VERSION_1,
@@ -280,7 +281,10 @@ class Transactions(TransactionAnswers):
         def is_dropped(batch: ProducerBatch) -> bool:
             return is_everything or (batch.is_queued and (is_queued or not batch.possibly_written))
 
+        in_doubt = with_doubt(error, possibly_written=True)
         for batch in self._accumulator.fail_where(error, is_dropped):
+            if batch.possibly_written:  # no reader of committed data sees it, and yet it may be in the log
+                batch.error = in_doubt
             transaction.is_new_epoch_needed |= batch.has_sequence
             self._sequences.on_failed(batch)
             self._dropped.append(batch)

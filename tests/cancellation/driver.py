@@ -22,6 +22,7 @@ import trio.abc
 import trio.testing
 
 from aioproducer import Producer
+from aioproducer.testing._broker.state import Options
 from tests.contract.support import producer_tasks
 from tests.simulation_producer.ledger import Ledger
 from tests.simulation_producer.network import MemoryCluster
@@ -128,6 +129,7 @@ class Play:
 
     Attributes:
         settings: of the producer.
+        options: of the cluster.
         is_running: whether the producer is running afterwards, and has to be usable.
         topics: that exist from the beginning, with one partition each.
         tolerated: lines that are logged rightly contain one of these.
@@ -136,6 +138,7 @@ class Play:
     """
 
     settings: dict[str, Any]
+    options: Options = Options()
     is_running = True
     topics: tuple[str, ...] = ("orders",)
     tolerated: tuple[str, ...] = ()
@@ -159,6 +162,15 @@ class Play:
 
     async def verify(self, stage: Stage, *, was_cancelled: bool) -> None:
         """What must be so at once, when the call is over."""
+
+    async def proceed(self, stage: Stage) -> None:
+        """What must be possible afterwards."""
+        await stage.ledger.send(stage.producer, "orders")
+
+    def problems(self, stage: Stage) -> list[str]:
+        """What is wrong, now that the producer is closed, besides what the ledger finds."""
+        del stage
+        return []
 
 
 async def settled(passes: int = 4) -> None:
@@ -264,7 +276,7 @@ async def _with_task(play: Play, stage: Stage, steps: Steps, point: int) -> bool
 
 
 async def _main(play: Play, steps: Steps, point: int, perform: Perform, problems: list[str]) -> None:
-    cluster = MemoryCluster()
+    cluster = MemoryCluster(options=play.options)
     for topic in play.topics:
         cluster.core.state.create_topic(topic)
     ledger = Ledger()
@@ -289,7 +301,7 @@ async def _main(play: Play, steps: Steps, point: int, perform: Perform, problems
         await _finish(play, stage)
     if play.is_running or producer.statistics():
         _check_figures(stage)
-    problems += ledger.problems(cluster.core.state)
+    problems += ledger.problems(cluster.core.state) + play.problems(stage)
 
 
 async def _finish(play: Play, stage: Stage) -> None:
@@ -298,7 +310,7 @@ async def _finish(play: Play, stage: Stage) -> None:
     with anyio.move_on_after(SECONDS) as limit:
         if play.is_running:
             stage.expect(producer.status().is_ready, "the producer is not ready any more")
-            await stage.ledger.send(producer, "orders")
+            await play.proceed(stage)
             await producer.flush()
         await producer.close()
     stage.expect(not limit.cancelled_caught, "the next record, or close, hung")

@@ -12,6 +12,7 @@ import pytest
 
 from aioproducer import BootstrapError, ProducerClosedError, ProducerRecord
 from tests.cancellation.driver import FLAVOURS, Flavour, Play, Stage, play_at_every_point, settled
+from tests.cancellation.transaction_plays import TRANSACTION_PLAYS
 
 NO_LINGER: Final[dict[str, Any]] = {"linger_ms": 0}
 SMALL: Final[dict[str, Any]] = {"linger_ms": 0, "buffer_memory": 2_000, "batch_size": 300}
@@ -357,6 +358,7 @@ PLAYS: Final[dict[str, Callable[[], Play]]] = {
     "submit, unknown topic": partial(OfUnknownTopic, "submit", retry_backoff_ms=2, **NO_LINGER),
     "submit, no room": partial(WithoutRoom, "submit", **SMALL),
     "submit, yielding": partial(SubmitThatYields, "submit", **SMALL),
+    **TRANSACTION_PLAYS,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,7 @@ from aioproducer.records import ConsumerGroupMetadata
 from tests.unit._core.transactional import TransactionalShell, broker_versions
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
 
 S = TransactionState
 BOTH = pytest.mark.parametrize("level", [0, 2])
@@ -367,6 +368,7 @@ def test_with_version_2_an_abort_does_not_wait_for_data_in_flight() -> None:
     batch = it.send()
     it.abort(transaction)
     assert isinstance(batch.error, TransactionAbortedError)
+    assert batch.error.possibly_written  # though no reader of committed data sees it
     assert it.end().committed is False
     it.poll()
     assert it.is_in(S.READY)
@@ -780,6 +782,42 @@ def test_a_forced_end_tells_everybody_who_waits() -> None:
     it.poll()
     assert isinstance(ticket.error, ProducerClosedError)
     assert it.sender.is_drained
+
+
+def test_a_batch_that_was_never_sent_is_dropped_as_not_written() -> None:
+    it = shell()
+    transaction = it.begin()
+    batch = it.append()
+    it.abort(transaction)
+    assert isinstance(batch.error, TransactionAbortedError)
+    assert not batch.error.possibly_written
+
+
+@BOTH
+@pytest.mark.parametrize("step", ["init", "end", "describe"])
+def test_an_answer_that_comes_after_a_forced_end_changes_nothing(level: int, step: str) -> None:
+    it = TransactionalShell(level, transaction_timeout_ms=1_000)
+    answer: Callable[[], object] = it.init
+    if step == "init":
+        it.poll()
+        it.wait_until(lambda: it.has_request(FindCoordinatorRequest), within=1)
+        it.find()
+        it.poll()
+    else:
+        it.start()
+        it.abort(it.begin_with_a_record())
+        answer = it.end
+    if step == "describe":
+        it.now += 1.5
+        it.end(90)
+        it.poll()
+        answer = partial(it.describe, "CompleteAbort", (7, 1))
+    it.sender.abort(ProducerClosedError("closed"), it.now)
+    it.poll()
+    answer()
+    it.poll()
+    assert it.is_in(S.FATAL_ERROR)
+    assert isinstance(it.transactions.fatal_error, ProducerClosedError)
 
 
 def test_initialising_goes_on_until_it_is_answered() -> None:

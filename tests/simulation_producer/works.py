@@ -1,0 +1,157 @@
+"""Every transaction of a history, what its calls were told, and whether a reader of committed data sees the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from aioproducer import OffsetAndMetadata, TopicPartition
+from aioproducer.errors import CommitOutcomeUnknownError, KafkaError, KafkaTimeoutError, TransactionAbortedError
+from aioproducer.testing._broker.transactions import TransactionState
+from aioproducer.testing.reading import records_of
+
+if TYPE_CHECKING:
+    from aioproducer import Producer, Transaction
+    from aioproducer.testing._broker.state import ClusterState
+    from tests.simulation_producer.ledger import Entry, Ledger
+
+GROUP: Final = "group"
+
+
+class Told(Enum):
+    """What the calls that end a transaction have told of it."""
+
+    NOTHING = auto()
+    COMMITTED = auto()
+    ABORTED = auto()
+
+
+@dataclass(eq=False)
+class Work:
+    """One transaction.
+
+    Attributes:
+        number: of the transaction; its offsets are committed for a partition of that number.
+        since: the records from that entry of the ledger on belong to it, until the next transaction.
+        has_offsets: offsets were given to it.
+        told: how it ended.
+    """
+
+    number: int
+    transaction: Transaction
+    since: int
+    has_offsets: bool = False
+    told: Told = Told.NOTHING
+
+    def __str__(self) -> str:
+        return f"transaction {self.number} ({self.told.name})"
+
+
+class Works:
+    """Makes the calls of transactions and keeps what they were told."""
+
+    def __init__(self, transactional_id: str, ledger: Ledger) -> None:
+        self.all: list[Work] = []
+        self._id = transactional_id
+        self._ledger = ledger
+
+    async def begin(self, producer: Producer[Any, Any]) -> Work:
+        """Producer.begin_transaction."""
+        return self.note(await producer.begin_transaction())
+
+    def note(self, transaction: Transaction) -> Work:
+        """Keep a transaction that has just begun."""
+        work = Work(len(self.all), transaction, len(self._ledger.entries))
+        self.all.append(work)
+        return work
+
+    async def send_offsets(self, work: Work) -> None:
+        """Transaction.send_offsets, with a partition of its own."""
+        work.has_offsets = True
+        await work.transaction.send_offsets({TopicPartition("in", work.number): OffsetAndMetadata(7)}, GROUP)
+
+    async def commit(self, work: Work) -> None:
+        """Transaction.commit."""
+        try:
+            await work.transaction.commit()
+        except TransactionAbortedError:
+            self._tell(work, Told.ABORTED)
+            raise
+        self._tell(work, Told.COMMITTED)
+
+    async def abort(self, work: Work) -> None:
+        """Transaction.abort."""
+        await work.transaction.abort()
+        self._tell(work, Told.ABORTED)
+
+    async def end(self, work: Work, *, is_commit: bool) -> None:
+        """Commit or abort, as often as it takes.
+
+        Raises:
+            KafkaError: the producer cannot go on.
+        """
+        while work.told is Told.NOTHING:
+            try:
+                await (self.commit(work) if is_commit else self.abort(work))
+            except (CommitOutcomeUnknownError, KafkaTimeoutError, TransactionAbortedError):
+                continue
+            except KafkaError as error:
+                if error.fatal or not is_commit:
+                    raise
+                is_commit = False
+
+    def _tell(self, work: Work, told: Told) -> None:
+        assert work.told in (Told.NOTHING, told), f"{work} was told to be {told.name}"
+        work.told = told
+
+    # ── the verdict ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def problems(self, state: ClusterState, *, is_settled: bool = True) -> list[str]:
+        """What is wrong, now that the producer is closed.
+
+        Args:
+            is_settled: all was well in the end, so that nothing may be left open.
+        """
+        topics = {entry.topic for entry in self._ledger.entries}
+        seen = Counter(record.value for topic in topics for record in records_of(state, topic, "read_committed"))
+        found = [problem for work in self.all for problem in self._problems(work, state, seen)]
+        return found + self._left_open(state) if is_settled else found
+
+    def _problems(self, work: Work, state: ClusterState, seen: Counter[bytes | None]) -> list[str]:
+        entries = self._entries(work)
+        visible = [str(entry) for entry in entries if seen[entry.value]]
+        hidden = [str(entry) for entry in entries if not seen[entry.value]]
+        if work.has_offsets:
+            is_committed = TopicPartition("in", work.number) in state.groups.offsets(GROUP)
+            (visible if is_committed else hidden).append("its offsets")
+        if work.told is Told.COMMITTED and hidden:
+            return [f"{work}: hidden are {hidden}"]
+        if work.told is Told.ABORTED and visible:
+            return [f"{work}: visible are {visible}"]
+        if visible and hidden:
+            return [f"{work}: visible are {visible}, hidden are {hidden}"]
+        return []
+
+    def _entries(self, work: Work) -> list[Entry]:
+        """The records that were accepted while it was open."""
+        following = self.all[work.number + 1 :][:1]
+        until = following[0].since if following else None
+        return [entry for entry in self._ledger.entries[work.since : until] if entry.deliveries]
+
+    def _left_open(self, state: ClusterState) -> list[str]:
+        found = [
+            f"{partition.topic}-{partition.index} can be read to {partition.last_stable_offset} only"
+            for partition in state.partitions()
+            if partition.last_stable_offset < partition.high_watermark
+        ]
+        known = state.transactions.get(self._id)
+        if known is not None and (known.is_ending or known.state is TransactionState.ONGOING):
+            found.append(f"the coordinator has it {known.state.name}")
+        found += [
+            f"offsets of transaction {work.number} are neither committed nor dropped"
+            for work in self.all
+            if state.groups.is_pending(GROUP, TopicPartition("in", work.number))
+        ]
+        return found
