@@ -8,7 +8,7 @@ PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench-quick docs format clean
+.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench bench-quick docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -46,8 +46,11 @@ chaos: $(STAMP) ## ten minutes of faults on a real Kafka, and a table of what ca
 soak: $(STAMP) ## a million sends through failures: memory stays flat, nothing is lost; RECORDS=, SEED=, LOOP=trio
 	@RECORDS=$(RECORDS) SEED=$(SEED) LOOP=$(LOOP) $(PYTHON) -m scripts.soak
 
-bench-quick: $(STAMP) ## the benchmarks, a few seconds each
-	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(PYTHON) "$$file"; done
+bench: $(STAMP) ## other clients beside this one, all targets, plots (half an hour); CASES='tasks-* zstd', ROUNDS=
+	$(PYTHON) -m benchmarks $(if $(CASES),--case $(CASES),--checks --save --plots) --rounds $(or $(ROUNDS),3)
+
+bench-quick: $(STAMP) ## a few of the cases, one round (three minutes)
+	$(PYTHON) -m benchmarks --quick
 
 docs: $(STAMP) ## the pages as a site, in site/; fails on whatever is wrong in them
 	$(PYTHON) -m zensical build --clean --strict

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[1]
 
 _PACKAGES: Final = ("aioproducer", "anyio", "trio", "uvloop", "aiokafka", "confluent-kafka", "crc32c")
 
