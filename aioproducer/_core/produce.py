@@ -238,7 +238,8 @@ class Produce:
             topic=batch.topic,
             partition=batch.partition,
         )
-        self._on_error(entry, rule, answer, error, now)
+        meaning = error if self._transactions is None else self._transactions.meaning_of(error, now)
+        self._on_error(entry, rule, answer, meaning, now)
 
     def _on_error(
         self, entry: Sent, rule: Rule, answer: PartitionProduceResponse, error: KafkaError, now: float

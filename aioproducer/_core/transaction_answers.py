@@ -249,8 +249,8 @@ class TransactionAnswers(TransactionWaits):
 
         The coordinator has the last word, when the transaction is ended: until then it can only be aborted.
         """
-        transaction = self.current
-        if transaction is None or error.code not in _EPOCH_REFUSED:
+        transaction, code = self.current, error.code
+        if transaction is None or code is None or code not in _EPOCH_REFUSED:
             return error
         seen: BrokerError
         if self._may_be_time(transaction, now):
@@ -259,7 +259,7 @@ class TransactionAnswers(TransactionWaits):
                 f"the epoch of transactional_id {self._id!r} is over: the transaction was open for"
                 f" {now - transaction.started_at:.1f} s, longer than transaction_timeout_ms={self._timeout * 1000:.0f},"
                 " so that the coordinator has aborted it (or another producer has taken over); its end tells which",
-                code=error.code,
+                code=code,
             )
         else:
             seen = self._taken_over()

@@ -16,6 +16,7 @@ from aioproducer.errors import (
     IllegalStateError,
     KafkaError,
     KafkaTimeoutError,
+    ProducerFencedError,
     TransactionAbortableError,
     TransactionAbortedError,
 )
@@ -66,8 +67,9 @@ class TransactionWaits:
 
     @property
     def last_error(self) -> KafkaError | None:
-        """The last failure on the way to the producer id, for people."""
-        return self._init.attempts.last_error or self._own.lookups.last_error
+        """The last failure on the way to the producer id, or of adding partitions, for people."""
+        adding = None if self.current is None else self.current.adding.attempts.last_error
+        return self._init.attempts.last_error or self._own.lookups.last_error or adding
 
     def fail(self, error: KafkaError) -> None:
         """Something of the transaction failed: it can only be aborted."""
@@ -221,6 +223,8 @@ class TransactionWaits:
         if transaction is not None and transaction.outcome is not None:
             return IllegalStateError(f"the transaction is over ({transaction.outcome.name}); begin another one")
         if self.state is _S.ABORTABLE_ERROR and transaction is not None and transaction.cause is not None:
+            if isinstance(transaction.cause, ProducerFencedError):
+                return transaction.cause
             error = TransactionAbortableError(
                 f"the transaction can only be aborted, as something of it failed: {transaction.cause}"
             )

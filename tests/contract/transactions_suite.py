@@ -162,7 +162,7 @@ async def test_a_second_producer_fences_the_first_whose_every_call_says_so(scene
         transaction = await first.begin_transaction()
         await first.send(topic, b"of the first")
         async with scene.producer("shared-" + topic) as second:
-            with pytest.raises(BrokerError, match="timed out or was taken over"):
+            with pytest.raises(ProducerFencedError, match="has taken over"):
                 await first.send(topic, b"of a zombie")
             calls: list[Callable[[], Awaitable[object]]] = [
                 transaction.commit,
