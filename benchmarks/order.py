@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Final, Literal, Protocol, Self
 
 Workload = Literal["pipelined", "tasks", "workers", "one", "forget", "send_all"]
 """pipelined: one task (or thread) submits with back-pressure, looks at every outcome, at most IN_FLIGHT records later.
@@ -33,7 +33,7 @@ class Order:
         tasks: how many wait at the same time, where the workload has tasks.
         linger_ms, batch_size, codec, level: the same for every client that can be told.
         buffer_memory: 0 is the client's default.
-        profile: a file for the profile of cProfile, or "".
+        profile: a file for samples of where the time goes, or, if its name ends in "calls", for cProfile's; or "".
     """
 
     client: str
@@ -61,6 +61,18 @@ class Order:
         return {"tasks": 2 * self.tasks, "workers": 3 * self.tasks, "one": 20}.get(self.workload, 500)
 
 
+class Profiler(Protocol):
+    """Finds out where time goes."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
 @dataclass(slots=True)
 class Figures:
     """What one process has measured.
@@ -73,6 +85,7 @@ class Figures:
         latencies: seconds from the call to the acknowledgement, of a sample.
         lags: seconds by which a task that sleeps woke late, meanwhile.
         base_mb, peak_mb: resident memory before the first record, and the most that there was since.
+        profiler: runs during the timed part.
     """
 
     count: int = 0
@@ -84,6 +97,7 @@ class Figures:
     lags: list[float] = dataclasses.field(default_factory=list[float])
     base_mb: float = 0.0
     peak_mb: float = 0.0
+    profiler: Profiler | None = None
 
     def summary(self, value_bytes: int) -> dict[str, float]:
         """Return the figures that are compared.
@@ -119,6 +133,8 @@ class Timer:
         self._figures = figures
 
     def __enter__(self) -> Self:
+        if self._figures.profiler is not None:
+            self._figures.profiler.start()
         self._cpu = time.process_time()
         self._start = time.perf_counter()
         return self
@@ -126,6 +142,8 @@ class Timer:
     def __exit__(self, *_: object) -> None:
         self._figures.seconds = time.perf_counter() - self._start
         self._figures.cpu_seconds = time.process_time() - self._cpu
+        if self._figures.profiler is not None:
+            self._figures.profiler.stop()
 
 
 def quantile(values: list[float], share: float) -> float:
