@@ -26,7 +26,7 @@ from aioproducer.errors import (
     KafkaTimeoutError,
 )
 from aioproducer.lifecycle import Lifecycle
-from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_topic
+from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_source, check_topic
 from aioproducer.status import ProducerStatus
 from aioproducer.topic_handle import TopicHandle
 
@@ -326,12 +326,14 @@ class Producer(Lifecycle, Generic[K, V]):
             SendAllError: some failed, refused ones included; `failures` has the error for the index of each, `results`
                 None in its place. After a timeout of max_block_ms, a close or a fatal error the source is not read
                 any further, and `results` ends there.
+            TypeError: `records` is not an iterable of records.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
 
         Example:
             results = await producer.send_all(ProducerRecord("orders", b"%d" % number) for number in range(1000))
             print(results[-1].offset)
         """
+        check_source(records)
         bulk = Bulk(self._entrance)
         await bulk.run(records)
         return bulk.result()

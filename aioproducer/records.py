@@ -6,7 +6,7 @@ not None and not exactly bytes, as the check at the call is cheaper than the cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeAlias, cast
 
@@ -253,6 +253,22 @@ def _check_int(name: str, value: object, maximum: int) -> None:
         raise TypeError(f"{name} is {type(value).__name__}; it must be int or None")
     if not 0 <= value <= maximum:
         raise ValueError(f"{name} is {value}; it must be from 0 to {maximum}")
+
+
+def check_source(records: object) -> None:
+    """Check that this can be read record by record, at once or as they come; what is in it is another matter.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    given = type(records).__name__
+    # A text, bytes and a mapping can be read, but what comes out of them is not what is meant.
+    is_whole = isinstance(records, str | bytes | bytearray | memoryview | Mapping | ProducerRecord)
+    if is_whole or not (isinstance(records, AsyncIterable | Iterable) or hasattr(records, "__getitem__")):
+        raise TypeError(
+            f"send_all takes records from an iterable or an asynchronous iterable, not {given}; give it a list, a"
+            " generator or an async generator (called, not awaited), or send one record with send()"
+        )
 
 
 def copy_bytes(part: str, value: object) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Generic
 
 from aioproducer._core.batch import ProducerBatch
+from aioproducer._runtime.bulk import Bulk
 from aioproducer.delivery import Delivery, DeliveryCallback, check_callback
-from aioproducer.records import HeadersLike, K, RecordMetadata, V, check_topic
+from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, V, check_source, check_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from aioproducer._runtime.entrance import Entrance
     from aioproducer._runtime.intake import Intake, Prepared
 
@@ -100,6 +104,40 @@ class TopicHandle(Generic[K, V]):
             return self._delivery(home, home.count - 1, on_delivery)
         return self._delivery(entrance.enqueue(home, accepted=True), 0, on_delivery)
 
+    async def send_all(
+        self, values: Iterable[V | ProducerRecord[K, V] | None] | AsyncIterable[V | ProducerRecord[K, V] | None]
+    ) -> Sequence[RecordMetadata]:
+        """Send many records, in their order, and wait until each has its outcome; as `Producer.send_all`.
+
+        Args:
+            values: any iterable, synchronous or not, of values (None is a tombstone); or of ProducerRecords of this
+                topic, where a record needs a key, headers, a partition or a timestamp.
+
+        Raises:
+            SendAllError, TypeError, IllegalStateError: as `Producer.send_all`. A ProducerRecord of another topic is
+                among the failures.
+
+        Example:
+            orders = producer.topic("orders", value_serializer=aioproducer.serializers.json_serializer())
+            await orders.send_all({"id": number} for number in range(1000))
+        """
+        check_source(values)
+        bulk = Bulk(self._entrance, self._prepare_one)
+        if isinstance(values, AsyncIterable):
+            await bulk.run(_AsRecords(self.topic, values))
+        else:
+            await bulk.run(_as_record(self.topic, value) for value in values)
+        return bulk.result()
+
+    def _prepare_one(
+        self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any
+    ) -> Prepared:
+        if topic != self.topic:
+            raise ValueError(
+                f"a record of topic {topic!r} was given to the handle of topic {self.topic!r}; use its own"
+            )
+        return self._prepare(value, key, partition, timestamp_ms, headers)
+
     def _prepare(self, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
         return self._entrance.prepare(self.topic, value, key, partition, timestamp_ms, headers, intake=self._intake)
 
@@ -108,3 +146,23 @@ class TopicHandle(Generic[K, V]):
         if on_delivery is not None:
             delivery.add_done_callback(on_delivery)
         return delivery
+
+
+class _AsRecords:
+    """The records of an asynchronous source of values; no generator, which would have to be closed when left early."""
+
+    def __init__(self, topic: str, values: AsyncIterable[Any]) -> None:
+        self._topic = topic
+        self._values = aiter(values)
+
+    def __aiter__(self) -> _AsRecords:
+        return self
+
+    async def __anext__(self) -> ProducerRecord[Any, Any]:
+        return _as_record(self._topic, await anext(self._values))
+
+
+def _as_record(topic: str, value: Any) -> ProducerRecord[Any, Any]:
+    if isinstance(value, ProducerRecord):
+        return value  # pyright: ignore[reportUnknownVariableType]
+    return ProducerRecord(topic, value)

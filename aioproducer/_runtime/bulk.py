@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from array import array
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
@@ -135,8 +135,14 @@ class Bulk:
     columns: what is not acknowledged is bounded by buffer_memory, what is takes 24 bytes.
     """
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: Entrance, prepare: Callable[..., Prepared] | None = None) -> None:
+        """Begin; `prepare` checks and serializes in another way than the producer's.
+
+        Raises:
+            KafkaError: nothing can be sent now.
+        """
         self._entrance = entrance
+        self._prepare, self._try_append = _way_in(entrance, prepare)
         self._runtime = entrance.running()
         closed_gate = self._runtime.accumulator.gate_error
         if closed_gate is not None:
@@ -197,7 +203,7 @@ class Bulk:
             # Not the record itself: from its parts the short way of the entrance is open.
             parts = (record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers)
             home: ProducerBatch | Prepared
-            home = entrance.prepare(*parts) if entrance.has_to_yield() else entrance.try_append(*parts)
+            home = self._prepare(*parts) if entrance.has_to_yield() else self._try_append(*parts)
             if isinstance(home, ProducerBatch):
                 batch, index = home, home.count - 1
             else:
@@ -248,6 +254,15 @@ class Bulk:
         finally:
             self._waiter = None
             runtime.accumulator.end_flush(ticket)
+
+
+def _way_in(
+    entrance: Entrance, prepare: Callable[..., Prepared] | None
+) -> tuple[Callable[..., Prepared], Callable[..., ProducerBatch | Prepared]]:
+    """Return how to prepare a record, and how to append it if that is possible at once."""
+    if prepare is None:
+        return entrance.prepare, entrance.try_append
+    return prepare, lambda *parts: entrance.append_prepared(prepare(*parts))
 
 
 def _would_meet_the_next_too(error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,12 +12,15 @@ from aioproducer import (
     Producer,
     ProducerRecord,
     RecordMetadata,
+    SendAllError,
     SerializationError,
 )
 from aioproducer.interceptors import ProducerInterceptor
 from aioproducer.serializers import json_serializer, utf8
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aioproducer import Delivery
     from aioproducer.records import Headers
     from tests.contract.support import Cluster
@@ -105,3 +108,55 @@ async def test_a_handle_is_refused_as_its_producer_is() -> None:
 
         handle.submit_nowait(b"v", on_delivery=callback)
     assert repr(handle) == "<TopicHandle 'orders'>"
+
+
+@pytest.mark.real_subset
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_handle_sends_many_values_and_records_of_its_topic(cluster: Cluster, is_async: bool) -> None:
+    topic = await cluster.create_topic()
+    given: list[Any] = [{"id": 1}, None, ProducerRecord(topic, {"id": 3}, key="k", headers={"h": b"1"})]
+
+    async def arriving() -> AsyncIterator[Any]:
+        for each in given:
+            yield each
+
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        handle = producer.topic(topic, key_serializer=utf8, value_serializer=json_serializer())
+        results = await handle.send_all(arriving() if is_async else given)
+    assert [metadata.offset for metadata in results] == [0, 1, 2]
+    log = await cluster.read(topic)
+    assert [(record.key, record.value) for record in log] == [(None, b'{"id":1}'), (None, None), (b"k", b'{"id":3}')]
+    assert log[2].headers == (("h", b"1"),)
+
+
+async def test_a_record_of_another_topic_is_among_the_failures_of_a_handle(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        handle = producer.topic(topic, value_serializer=utf8)
+        with pytest.raises(SendAllError) as caught:
+            await handle.send_all(["0", ProducerRecord("another", "1"), "2", cast("str", object())])
+    assert list(caught.value.failures) == [1, 3]
+    assert isinstance(caught.value.failures[1], ValueError)
+    assert f"a record of topic 'another' was given to the handle of topic {topic!r}" in str(caught.value.failures[1])
+    assert isinstance(caught.value.failures[3], SerializationError)
+    assert await cluster.values(topic) == [b"0", b"2"]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text", b"bytes", {"a": 1}, ProducerRecord("orders", b"v")])
+async def test_what_is_no_source_of_records_is_refused_with_what_to_give(cluster: Cluster, wrong: Any) -> None:
+    topic = await cluster.create_topic()
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        for send_all in (producer.send_all, producer.topic(topic).send_all):
+            with pytest.raises(TypeError, match=f"from an iterable .* not {type(wrong).__name__}; give it a list"):
+                await send_all(wrong)
+        assert (await producer.send(topic, b"good")).offset == 0
+
+
+async def test_an_async_generator_function_that_was_not_called_is_refused(cluster: Cluster) -> None:
+    async def arriving() -> AsyncIterator[ProducerRecord]:
+        yield ProducerRecord("orders", b"v")
+
+    source: Any = arriving
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        with pytest.raises(TypeError, match=r"an async generator \(called, not awaited\)"):
+            await producer.send_all(source)
