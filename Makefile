@@ -37,6 +37,9 @@ test-fast: $(STAMP) ## every test that needs no Java
 test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
 	$(PYTEST) -m kafka
 
+test-long: $(STAMP) ## the long forms: a crash in every phase of a transaction, 10000 transfers; SEED=, TRANSFERS=
+	LONG=1 SEED=$(SEED) TRANSFERS=$(TRANSFERS) $(PYTEST) tests/kafka/test_transactions_killed.py tests/transfer
+
 simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)
 

@@ -1,19 +1,33 @@
-"""What the tests of transactions on real Kafka share: a consume-transform-produce loop with each of two consumers."""
+"""What the tests of transactions on real Kafka share: consumers that copy, nodes by their duties, a reader."""
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from aiokafka import AIOKafkaConsumer
 
 # The other client has no types: what it returns is Any here.
+import confluent_kafka
+from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer
 
 from aioproducer import Producer
+from aioproducer._wire.messages.create_topics import (
+    CreatableReplicaAssignment,
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
+from aioproducer._wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
+from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from aioproducer.testing._asker import asker, first_reachable
+from tests.contract.support import new_topic_name
 
 if TYPE_CHECKING:
+    from aioproducer._core.coordinators import CoordinatorType
     from tests.contract.transactions_suite import Scene
 
 COUNT = 20
@@ -105,3 +119,103 @@ async def copy_with_confluent_kafka(scene: Scene, source: str, target: str) -> N
                 copied += len(messages)
     finally:
         consumer.close()
+
+
+# ── nodes, by what they do ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def coordinator_of(servers: str, key_type: CoordinatorType, key: str) -> int:
+    """The node that coordinates a transactional id or a group, once one does."""
+    request = FindCoordinatorRequest(key_type=key_type, coordinator_keys=[key])
+    with anyio.fail_after(30):
+        while True:
+            async with asker(*await first_reachable(servers)) as broker:
+                (found,) = (await broker.ask(request, FindCoordinatorResponse)).coordinators
+            if not found.error_code:
+                return found.node_id
+            await anyio.sleep(0.05)
+
+
+async def create_topic_on(servers: str, replicas: list[list[int]]) -> str:
+    """Create a topic whose partitions have these replicas, led by the first of each; wait until they do."""
+    topic = new_topic_name("killed")
+    assignments = [
+        CreatableReplicaAssignment(partition_index=index, broker_ids=nodes) for index, nodes in enumerate(replicas)
+    ]
+    config = [CreatableTopicConfig(name="min.insync.replicas", value="2")]
+    wanted = CreatableTopic(
+        name=topic, num_partitions=-1, replication_factor=-1, assignments=assignments, configs=config
+    )
+    async with asker(*await first_reachable(servers)) as broker:
+        (told,) = (await broker.ask(CreateTopicsRequest(topics=[wanted]), CreateTopicsResponse)).topics
+    assert not told.error_code, told.error_message
+    await wait_healthy(servers, topic)
+    return topic
+
+
+async def wait_healthy(servers: str, *topics: str) -> None:
+    """Wait until each partition of each topic has a leader, and all three replicas are in sync."""
+    request = MetadataRequest(
+        topics=[MetadataRequestTopic(name=topic) for topic in topics], allow_auto_topic_creation=False
+    )
+    with anyio.fail_after(60):
+        while True:
+            async with asker(*await first_reachable(servers)) as broker:
+                told = (await broker.ask(request, MetadataResponse)).topics
+            partitions = [each for topic in told for each in topic.partitions]
+            if not any(topic.error_code for topic in told) and all(
+                each.leader_id > 0 and len(each.isr_nodes) == 3 for each in partitions
+            ):
+                return
+            await anyio.sleep(0.1)
+
+
+# ── an independent consumer ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def committed_values(servers: str, topic: str, partitions: int, last: bytes) -> list[bytes]:
+    """What librdkafka reads with read_committed, up to and with the record `last` of each partition; sorted. Blocks.
+
+    Raises:
+        TimeoutError: it is not there within a minute: a transaction before it has no end.
+    """
+    consumer = _reader(servers, "read_committed")
+    deadline = time.monotonic() + 60
+    awaited = set(range(partitions))
+    found: list[bytes] = []
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, index, 0) for index in range(partitions)])
+        while awaited:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the last record of partitions {awaited} of {topic} is not committed")
+            for message in consumer.consume(1000, 0.2):
+                if message.error() is None:
+                    found.append(message.value())
+                    if message.value() == last:
+                        awaited.remove(message.partition())
+    finally:
+        consumer.close()
+    return sorted(found)
+
+
+def committed_offsets(servers: str, group: str, topic: str, partitions: int) -> list[int]:
+    """The group's offset of each partition, once no transaction is pending for it; -1 where there is none. Blocks."""
+    consumer = _reader(servers, "read_committed", group)
+    try:
+        asked = [confluent_kafka.TopicPartition(topic, index) for index in range(partitions)]
+        return [max(-1, each.offset) for each in consumer.committed(asked, timeout=60)]
+    finally:
+        consumer.close()
+
+
+def _reader(servers: str, isolation: str, group: str = "reader") -> Any:
+    return Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": isolation,
+            "log_level": 0,
+        }
+    )

@@ -1,4 +1,4 @@
-"""Transactions on three nodes of real Kafka, transaction.version 0: the suite of every cluster, and consumers."""
+"""Transactions on three nodes of real Kafka, either version: the suite of every cluster, loops with consumers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param, {}
 
 
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[RealCluster]:
-    """Three nodes that look often for transactions which are open for too long."""
+@pytest.fixture(scope="module", params=[2, 0], ids=["version-2", "version-0"])
+def kafka(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
+    """Three nodes that look often for transactions that are open for too long; the version is a feature of them."""
     properties = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "200"}
-    with RealCluster(nodes=3, transaction_version=0, properties=properties) as cluster:
+    with RealCluster(nodes=3, transaction_version=request.param, properties=properties) as cluster:
         yield cluster
 
 
