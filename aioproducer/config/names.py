@@ -55,6 +55,8 @@ ALIASES: Final[dict[str, Alias]] = {
 
 _VERSIONS: Final = "versions are negotiated with each broker"
 _LOGGING: Final = "use Python's logging, loggers aioproducer.*"
+_SOCKETS: Final = "anyio opens the connections; connect= of the producer replaces that"
+_METADATA: Final = "metadata_max_age_ms and retry_backoff_ms pace the metadata"
 
 NO_COUNTERPART: Final[dict[str, str]] = {
     "api_version": _VERSIONS,
@@ -62,18 +64,65 @@ NO_COUNTERPART: Final[dict[str, str]] = {
     "api_version_fallback_ms": _VERSIONS,
     "api_version_request": _VERSIONS,
     "api_version_request_timeout_ms": _VERSIONS,
-    "broker_version_fallback": _VERSIONS,
+    "background_event_cb": "there is no background thread",
     "batch_num_messages": "batch_size bounds a batch, in bytes",
+    "bootstrap_timeout_ms": "max_block_ms bounds start() as it bounds every call that waits",
+    "broker_address_family": "addresses of both families are tried",
+    "broker_address_ttl": "names are looked up for each connection",
+    "broker_version_fallback": _VERSIONS,
+    "builtin_features": "codecs are found by being installed",
+    "client_rack": "a producer writes to leaders wherever they are",
+    "closesocket_cb": _SOCKETS,
+    "connect_cb": _SOCKETS,
     "debug": _LOGGING,
+    "default_topic_conf": "give the settings themselves; they hold for all topics",
+    "delivery_report_only_error": "give on_delivery where it is wanted",
+    "dr_cb": "give on_delivery= with the record",
+    "dr_msg_cb": "give on_delivery= with the record",
+    "enable_gapless_guarantee": "a batch that fails does not stop those after it; look at the error of each record",
+    "enable_random_seed": "there is nothing to be seeded",
+    "enabled_events": "there is no queue of events",
+    "error_cb": "give on_error= to the producer, or look at producer.status()",
+    "internal_termination_signal": "there are no threads to be stopped",
+    "kafka_client": _SOCKETS,
+    "log_cb": _LOGGING,
     "log_connection_close": _LOGGING,
     "log_level": _LOGGING,
-    "delivery_report_only_error": "give on_delivery where it is wanted",
+    "log_queue": _LOGGING,
+    "log_thread_name": _LOGGING,
+    "logger": _LOGGING,
     "loop": "the event loop that runs is used",
+    "message_copy_max_bytes": "bytes are not copied",
+    "metrics_enabled": "producer.statistics() is always there",
+    "on_delivery": "give it with the record",
+    "opaque": "a callback keeps what it needs",
+    "open_cb": _SOCKETS,
+    "partitioner_cb": "give a callable as partitioner",
+    "plugin_library_paths": "interceptors are Python objects",
+    "produce_offset_report": "each record's offset is told",
+    "proxy_url": _SOCKETS,
+    "queue_buffering_backpressure_threshold": "batch_size and linger_ms say when a batch is sent",
     "queue_buffering_max_messages": "buffer_memory bounds what is queued, in bytes",
+    "queuing_strategy": "records of a partition keep their order",
+    "receive_message_max_bytes": "an answer of more than 100 MiB is never read",
+    "reconnect_backoff_jitter_ms": "reconnect_backoff_ms has a jitter of 20 %",
+    "resolve_cb": _SOCKETS,
+    "selector": "the event loop has it",
+    "socket_blocking_max_ms": _SOCKETS,
+    "socket_cb": _SOCKETS,
     "socket_keepalive_enable": "connections_max_idle_ms closes idle connections",
+    "socket_max_fails": "a request that is not answered in time closes its connection",
     "socket_nagle_disable": "TCP_NODELAY is always set",
+    "socket_options": _SOCKETS,
+    "socks5_proxy": _SOCKETS,
     "statistics_interval_ms": "ask producer.statistics() at any time",
+    "stats_cb": "ask producer.statistics() at any time",
     "sticky_partitioning_linger_ms": "records without a key change partition by bytes (KIP-794)",
+    "throttle_cb": "producer.statistics() has produce-throttle-time-avg",
+    "topic_blacklist": "only topics that are sent to are asked about",
+    "topic_metadata_propagation_max_ms": "max_block_ms bounds the wait for a new topic",
+    "topic_metadata_refresh_fast_interval_ms": _METADATA,
+    "topic_metadata_refresh_sparse": _METADATA,
 }
 """Names of other clients' settings that make no sense here, and why."""
 
@@ -151,7 +200,7 @@ def explain_unknown(name: str, shown: str | None = None) -> str:
         return f"{given} is for the Java virtual machine and means nothing here; leave it out"
     if name in NOT_BUILT:
         return f"{given}: {NOT_BUILT[name]}"
-    if name.startswith(("sasl_", "ssl_")):
+    if name.startswith(("sasl_", "ssl_", "https_", "enable_ssl_", "enable_sasl_", "oauth")):
         return f"{given}: TLS and SASL are not built yet; only security_protocol=PLAINTEXT works"
     from difflib import get_close_matches  # 1 ms that only a mistake should cost
 

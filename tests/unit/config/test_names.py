@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aioproducer.config import SETTINGS
@@ -24,6 +26,9 @@ from aioproducer.config.names import ALIASES, CONSUMER, JVM, NO_COUNTERPART, NOT
         ("config_providers", "not built"),
         ("metric_reporters", "not built"),
         ("statistics_interval_ms", "ask producer.statistics()"),
+        ("error_cb", "give on_error= to the producer"),
+        ("socks5_proxy", "connect= of the producer"),
+        ("enable_ssl_certificate_verification", "TLS and SASL are not built yet"),
         ("zzz", "docs/settings.md lists all"),
     ],
 )
@@ -44,3 +49,21 @@ def test_no_explanation_hides_a_setting_or_another_explanation() -> None:
 
 def test_every_alias_leads_to_a_setting() -> None:
     assert {alias.name for alias in ALIASES.values()} <= SETTINGS.keys()
+
+
+DATA = Path(__file__).parent.parent.parent / "data"
+THEIRS = {
+    "Java": [line.partition(" = ")[0] for line in (DATA / "producer_config_4.3.1.txt").read_text().splitlines()],
+    "librdkafka": (DATA / "librdkafka_config_2.16.txt").read_text().split(),
+    "aiokafka": (DATA / "aiokafka_config_0.14.0.txt").read_text().split(),
+    "kafka-python": (DATA / "kafka_python_config_3.0.12.txt").read_text().split(),
+}
+
+
+@pytest.mark.parametrize("client", THEIRS)
+def test_every_setting_of_another_client_is_taken_or_explained(client: str) -> None:
+    assert len(THEIRS[client]) > 20
+    for given in THEIRS[client]:
+        name = given.replace(".", "_")
+        if name not in SETTINGS and name not in ALIASES and name != "compression_level":
+            assert "is not a setting" not in explain_unknown(name, given)
