@@ -4,6 +4,7 @@ Examples:
     python -m benchmarks --case pipelined --against confluent-kafka
     python -m benchmarks --case 'tasks-*' one-linger-0 --broker sink --rounds 5
     python -m benchmarks --case pipelined --only aioproducer --broker sink
+    python -m benchmarks --checks --save --plots        # all of it, half an hour: make bench
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from benchmarks.brokers import started
-from benchmarks.cases import CASES, brokers_of, chosen
+from benchmarks.cases import CASES, Case, brokers_of, chosen
 from benchmarks.clients import CLIENTS
-from benchmarks.machine import ROOT, describe
-from benchmarks.report import table
+from benchmarks.machine import describe
+from benchmarks.plots import draw_all
+from benchmarks.report import special_table, table
 from benchmarks.runner import Result, compare
+from benchmarks.saved import Measurement
+from benchmarks.special import Special, measure_flat, measure_idle, measure_memory
+from benchmarks.startup import first_acks, import_times
+from benchmarks.targets import checks
 
 if TYPE_CHECKING:
-    from benchmarks.brokers import BrokerKind
+    from benchmarks.brokers import Broker, BrokerKind
+
+FIRST_TOPIC = "first-p6"
 
 
 def options() -> argparse.Namespace:
@@ -32,40 +39,83 @@ def options() -> argparse.Namespace:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--case", nargs="+", default=["*"], help=f"of {', '.join(case.name for case in CASES)}")
+    parser.add_argument("--quick", action="store_true", help="a few cases, one round")
     parser.add_argument("--against", nargs="+", choices=list(CLIENTS), help="the clients to compare with; else all")
     parser.add_argument("--only", nargs="+", choices=list(CLIENTS), help="these clients and no other")
     parser.add_argument("--broker", nargs="+", choices=["kafka", "sink"], help="else what the case is for")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="that the timed part of a run takes, about")
+    parser.add_argument("--checks", action="store_true", help="memory, an idle producer, large clusters, imports too")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/DATE.json")
-    return parser.parse_args()
+    parser.add_argument("--plots", action="store_true", help="draw what docs/performance.md shows")
+    given = parser.parse_args()
+    if given.quick:
+        given.rounds = 1
+    return given
 
 
-def main() -> None:
-    """Measure and print."""
-    given = options()
-    begin = time.monotonic()
-    machine = describe()
-    print(json.dumps(machine))
-    cases = chosen(given.case)
+def run_cases(cases: list[Case], kind: BrokerKind, broker: Broker, given: argparse.Namespace) -> list[Result]:
+    """Run what is for this broker, printing as it goes."""
     results: list[Result] = []
+    for case in cases:
+        clients = given.only or (("aioproducer", *given.against) if given.against else case.clients())
+        result = compare(case, kind, broker, clients, given.rounds, given.seconds)
+        results.append(result)
+        print("\n".join(table(result)), flush=True)
+    return results
+
+
+def first_acks_of(broker: Broker, rounds: int) -> dict[str, list[float]]:
+    """Return ms to the first acknowledgement."""
+    broker.make_topic(FIRST_TOPIC, 6)
+    try:
+        return first_acks(broker.bootstrap, FIRST_TOPIC, rounds)
+    finally:
+        broker.drop_topic(FIRST_TOPIC)
+
+
+def measure(given: argparse.Namespace) -> Measurement:
+    """Do all that was asked for."""
+    machine = describe()
+    print(json.dumps(machine), flush=True)
+    cases = [case for case in chosen(given.case) if case.is_quick or not given.quick]
+    results: list[Result] = []
+    first_ack_ms: dict[str, list[float]] = {}
     kinds: list[BrokerKind] = ["kafka", "sink"]
     for kind in kinds:
         mine = [case for case in cases if kind in brokers_of(case, given.broker)]
         if not mine:
             continue
         with started(kind) as broker:
-            for case in mine:
-                clients = given.only or (("aioproducer", *given.against) if given.against else case.clients())
-                result = compare(case, kind, broker, clients, given.rounds, given.seconds)
-                results.append(result)
-                print("\n".join(table(result)), flush=True)
+            results += run_cases(mine, kind, broker, given)
+            if given.checks and not first_ack_ms:
+                first_ack_ms = first_acks_of(broker, given.rounds)
+    special = None
+    if given.checks:
+        special = Special(
+            memory_mb=measure_memory(given.rounds),
+            idle_percent=measure_idle(given.rounds),
+            flat=measure_flat(given.rounds),
+            import_ms=import_times(2 * given.rounds + 1),
+            first_ack_ms=first_ack_ms,
+        )
+        print("\n".join(special_table(special)), flush=True)
+    return Measurement(machine, sys.argv[1:], results, special)
+
+
+def main() -> None:
+    """Measure, print, and keep what is to be kept."""
+    given = options()
+    begin = time.monotonic()
+    measured = measure(given)
+    print("\nTargets")
+    for check in checks(measured):
+        print(check.line())
     print(f"\n{(time.monotonic() - begin) / 60:.1f} minutes")
     if given.save:
-        path = ROOT / "benchmarks" / "results" / f"{str(machine['date'])[:16].replace(':', '')}.json"
-        saved = {**machine, "command": sys.argv[1:], "results": [asdict(result) for result in results]}
-        path.write_text(json.dumps(saved, indent=1) + "\n")
-        print(path)
+        print(measured.save())
+    if given.plots:
+        print(*draw_all(measured), sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.runner import Figures, Result
+    from benchmarks.special import Special
 
 OURS: Final = "aioproducer"
 
@@ -57,3 +58,14 @@ def table(result: Result) -> Iterator[str]:
         yield line
     for client, words in result.failures.items():
         yield f"{client:20}failed: {words}"
+
+
+def special_table(special: Special) -> Iterator[str]:
+    """Yield the lines of what is no case."""
+    yield "\nFrom the start of a process to its first acknowledgement, ms"
+    yield from (f"{client:45}{spread(values)}" for client, values in special.first_ack_ms.items())
+    yield "\nImports, ms beyond an empty process"
+    yield from (f"{name:45}{spread(values)}" for name, values in special.import_ms.items())
+    yield "\nCPU µs a record, worst loop lag ms"
+    for shape, runs in special.flat.items():
+        yield f"{shape:45}{spread([run['cpu_us'] for run in runs]):24}{max(run['lag_max_ms'] for run in runs):8.1f}"
