@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioproducer.errors import BufferFullError, BufferTimeoutError, MetadataTimeoutError
+from aioproducer.errors import BrokerError, BufferFullError, BufferTimeoutError, ErrorCode, MetadataTimeoutError
 
 if TYPE_CHECKING:
     from aioproducer._core.topics import TopicState
@@ -45,17 +45,21 @@ def memory_timeout(
 
 def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:
     """Return the error of a call that waited for a topic, or for a partition of it, until max_block_ms."""
+    within = f"within {elapsed:.1f} s (max_block_ms)"
     if state.is_known and state.view is not None:
         missing = (
-            f"partition {partition} of topic {state.name!r} did not appear within {elapsed:.1f} s"
-            f" (max_block_ms); the topic has {state.view.partition_count} partitions; name one of them, or add some"
+            f"partition {partition} of topic {state.name!r} did not appear {within}; the topic has"
+            f" {state.view.partition_count} partitions; name one of them, or add some"
+        )
+    elif state.error is not None and state.error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+        missing = (
+            f"topic {state.name!r} does not exist, or may not be seen: that is what the brokers answered, and it did"
+            f" not appear {within}; check its name, create it, or grant Describe on it"
         )
     else:
-        missing = (
-            f"topic {state.name!r} was not known within {elapsed:.1f} s (max_block_ms)"
-            f"{'' if state.error is None else f'; last failure: {state.error}'}; check its name,"
-            " that it exists, and that the brokers can be reached"
-        )
+        why = "" if state.error is None else f"; last failure: {state.error}"
+        advice = "" if isinstance(state.error, BrokerError) else "; check that the brokers can be reached"
+        missing = f"topic {state.name!r} was not known {within}{why}{advice}"
     error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
     error.__cause__ = state.error
     return error

@@ -85,7 +85,10 @@ def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: 
 
 
 def _bootstrap_error(runtime: Runtime, config: ProducerConfig, elapsed: float) -> BootstrapError:
-    told = [f"{host}:{port}: {reason}" for (host, port), reason in runtime.failures.items()]
+    told = [
+        reason if f"{host}:{port}" in reason else f"{host}:{port}: {reason}"
+        for (host, port), reason in runtime.failures.items()
+    ]
     told += [
         f"{host}:{port}: no attempt to connect has ended yet"
         for host, port in config.bootstrap_servers

@@ -13,6 +13,7 @@ from aioproducer.errors import (
     BufferTimeoutError,
     ErrorCode,
     InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     MetadataTimeoutError,
     ProducerClosedError,
@@ -345,11 +346,32 @@ def test_a_topic_that_stays_unknown_is_told_with_the_last_failure() -> None:
     assert accumulate.deadline() == 60.0
     accumulate.tick(60.0)
     assert accumulate.take_woken() == [pending]
-    with pytest.raises(MetadataTimeoutError, match=r"topic 't' was not known within 60.0 s") as e:
+    with pytest.raises(MetadataTimeoutError, match=r"topic 't' does not exist, .*within 60.0 s .* create it") as e:
         accumulate.redeem(pending, 60.0, TIMESTAMP)
-    assert f"; last failure: {unknown}; " in str(e.value)
     assert e.value.__cause__ is unknown
     assert accumulate.deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, "topic 't' was not known within 60.0 s (max_block_ms); check that the brokers can be reached"),
+        (
+            KafkaConnectionError("no"),
+            "topic 't' was not known within 60.0 s (max_block_ms); last failure: no; check that the brokers can be reached",
+        ),
+    ],
+)
+def test_a_topic_that_nobody_could_be_asked_about_is_told_with_the_reason(
+    error: KafkaConnectionError | None, text: str
+) -> None:
+    accumulate = accumulator()
+    pending = enqueue(accumulate, deadline=60.0)
+    accumulate.update_topics(cluster({}, errors={} if error is None else {"t": error}), 1.0)
+    accumulate.tick(60.0)
+    with pytest.raises(MetadataTimeoutError) as caught:
+        accumulate.redeem(pending, 60.0, TIMESTAMP)
+    assert str(caught.value) == text
 
 
 def test_a_topic_that_is_refused_fails_its_calls_at_once() -> None:
