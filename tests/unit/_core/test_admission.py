@@ -353,17 +353,11 @@ def test_a_topic_that_stays_unknown_is_told_with_the_last_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (None, "topic 't' was not known within 60.0 s (max_block_ms); check that the brokers can be reached"),
-        (
-            KafkaConnectionError("no"),
-            "topic 't' was not known within 60.0 s (max_block_ms); last failure: no; check that the brokers can be reached",
-        ),
-    ],
+    ("error", "told"),
+    [(None, ""), (KafkaConnectionError("refused"), "; last failure: refused")],
 )
 def test_a_topic_that_nobody_could_be_asked_about_is_told_with_the_reason(
-    error: KafkaConnectionError | None, text: str
+    error: KafkaConnectionError | None, told: str
 ) -> None:
     accumulate = accumulator()
     pending = enqueue(accumulate, deadline=60.0)
@@ -371,6 +365,7 @@ def test_a_topic_that_nobody_could_be_asked_about_is_told_with_the_reason(
     accumulate.tick(60.0)
     with pytest.raises(MetadataTimeoutError) as caught:
         accumulate.redeem(pending, 60.0, TIMESTAMP)
+    text = f"topic 't' was not known within 60.0 s (max_block_ms){told}; check that the brokers can be reached"
     assert str(caught.value) == text
 
 
