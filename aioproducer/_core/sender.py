@@ -106,12 +106,14 @@ class Sender:
         """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
         self._outbox.wake_at = math.inf
         self._accumulator.tick(now)
-        if self.fatal_error is None:
-            self._take_steps(now)
+        if self.fatal_error is not None:
+            self._check_connections(now)  # what is on the wire keeps its memory until it is answered or given up
+        while self.fatal_error is None and self._take_steps(now):
+            pass  # the transaction has come to another state, and something may be due in that
         if self.fatal_error is not None:
             self._fail_all(self.fatal_error)
         self._polled_at = now
-        self._has_news = self._tell_transaction()
+        self._has_news = False
         effects = self._outbox.take()
         if self._produce.completed:
             effects.append(Completed(self._produce.completed))
@@ -124,7 +126,7 @@ class Sender:
             return now
         times = [self._outbox.wake_at, self._nodes.next_due]
         if self.fatal_error is None:
-            times.append(self._identity.next_at() if self.transactions is None else self.transactions.next_at())
+            times += [self._identity.next_at()] if self.transactions is None else self.transactions.times()
             if not self._metadata.in_progress:
                 times.append(self._metadata.next_at())
         waiting = self._accumulator.deadline()
@@ -258,17 +260,24 @@ class Sender:
 
     # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_steps(self, now: float) -> None:
+    def _take_steps(self, now: float) -> bool:
+        """Do what is due; return whether that has changed the state of the transaction."""
+        transactions = self.transactions
+        before = None if transactions is None else transactions.state
         self._expire(now)
         self._check_connections(now)
         self._produce.settle()
         self._or_fatal(self._refresh.ask, now)
-        if self.transactions is None:
+        if transactions is None:
             self._or_fatal(self._identify, now)
         else:
-            self._transact(self.transactions, now)
+            self._transact(transactions, now)
         self._send_ready(now)
         self.fatal_error = self.fatal_error or self._produce.fatal_error
+        if transactions is None:
+            return False
+        transactions.on_batches(self._produce.completed)
+        return transactions.state is not before
 
     def _or_fatal(self, ask: Callable[[float], None], now: float) -> None:
         """Ask what every producer needs; a broker that is too old for it is the end."""
@@ -315,15 +324,6 @@ class Sender:
         self.fatal_error = self.fatal_error or transactions.fatal_error
         for exchange in transactions.due(now):
             self._exchange(transactions, exchange, now)
-
-    def _tell_transaction(self) -> bool:
-        """Tell it of what the poll has brought; return whether it has to do something about that."""
-        transactions = self.transactions
-        if transactions is None:
-            return False
-        before = transactions.state
-        transactions.on_batches(self._produce.completed)
-        return transactions.state is not before
 
     def _exchange(self, transactions: Transactions, exchange: Exchange, now: float) -> None:
         coordinator = exchange.coordinator

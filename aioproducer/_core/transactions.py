@@ -6,7 +6,6 @@ Told of calls, failures and answers; asked which requests are due. The states an
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.coordinators import Coordinator, CoordinatorType
@@ -234,14 +233,17 @@ class Transactions(TransactionAnswers):
                 due.append(exchange)
         return due
 
-    def next_at(self) -> float:
-        """Return when something is due, or a wait ends; infinity if only an event can bring anything."""
-        soonest = math.inf
+    def times(self) -> list[float]:
+        """Return when requests are due, and when waits end.
+
+        All of them, not the soonest: a request that is due, and waits for a broker, must not hide the end of a wait.
+        """
+        times = [self._deadline(ticket) for ticket in self._tickets]
         for wanted in self._wanted():
             is_known = wanted.coordinator is None or wanted.coordinator.broker is not None
             attempts = wanted.attempts if is_known or wanted.coordinator is None else wanted.coordinator.lookups
-            soonest = min(soonest, attempts.next_at())
-        return min([soonest, *(self._deadline(ticket) for ticket in self._tickets)])
+            times.append(attempts.next_at())
+        return times
 
     # ── what is to be done ────────────────────────────────────────────────────────────────────────────────────────────
 

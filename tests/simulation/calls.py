@@ -120,6 +120,7 @@ class Calls:
         open: accepted, without an outcome.
         waiting: parked (or woken and not run yet), by topic, in their order.
         batches: every batch that holds memory, as far as known.
+        on_call: is told of each call before it is made.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Calls:
         wake: Callable[[], None],
         rng: Random,
         trace: Trace,
+        first_number: int = 0,
     ) -> None:
         self.calls: list[Call] = []
+        self.on_call: Callable[[Call], None] | None = None
         self.open: dict[Call, None] = {}
         self.waiting: dict[str, dict[Call, None]] = {}
         self.accepted_waiting: dict[PendingAppend, Call] = {}
@@ -144,6 +147,7 @@ class Calls:
         self._wake = wake
         self._rng = rng
         self._trace = trace
+        self._first_number = first_number
         self._parked: dict[PendingAppend, Call] = {}
         self._max_block = scenario.config.max_block_ms / 1000
 
@@ -158,6 +162,8 @@ class Calls:
         timestamp = int(now * 1000)
         arguments = (call.topic, call.named_partition, key, value, None)
         self._trace("submit", call, "nowait" if call.is_nowait else "")
+        if self.on_call is not None:
+            self.on_call(call)
         try:
             batch = self._accumulator.try_append(*arguments, timestamp, now)
             if batch is not None:
@@ -205,7 +211,7 @@ class Calls:
         return call, key, value
 
     def _call(self, topic: str, partition: int | None) -> tuple[Call, None, bytes]:
-        call = Call(len(self.calls), topic, partition, self._clock.now)
+        call = Call(self._first_number + len(self.calls), topic, partition, self._clock.now)
         surely = 1 if "recreate_topic" in self._scenario.faults else max(1, self._scenario.topics[topic])
         call.is_grown = partition is not None and partition >= surely
         self.calls.append(call)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from aioproducer._records.decode import decode_batch
 from aioproducer.delivery import follow_split
 from aioproducer.errors import BufferFullError, BufferTimeoutError, DeliveryTimeoutError
+from tests.simulation import atomicity
 from tests.simulation.calls import Violation
 from tests.simulation.presets import inside
 
 if TYPE_CHECKING:
+    from aioproducer.testing._broker.log import StoredBatch
     from aioproducer.testing._broker.partition import Partition
     from tests.simulation.calls import Call
     from tests.simulation.history import History
+    from tests.simulation.party import Party
 
 Place = tuple[int, int, int]
 """(which of the topics of that name, partition, offset)"""
@@ -25,20 +28,25 @@ def examine(history: History) -> None:
     Raises:
         Violation: a promise was broken.
     """
-    _examine_outcomes(history)
-    examine_memory(history)
-    _examine_leftovers(history)
-    _examine_logs(history)
-    if history.scenario.is_patient:
+    for party in history.parties:
+        _examine_outcomes(party)
+        examine_memory(party)
+        _examine_leftovers(party)
+    if history.scenario.transactional is not None:
+        atomicity.settle(history)
+    visible = _examine_logs(history)
+    if history.scenario.transactional is not None:
+        atomicity.examine_transactions(history, visible)
+    elif history.scenario.is_patient:
         _examine_patience(history)
     if history.scenario.is_sparse:
         _examine_promptness(history)
     _examine_probes(history)
 
 
-def examine_memory(history: History) -> None:
+def examine_memory(party: Party) -> None:
     """Whether what the core counts as used is what the batches and the waiting records hold."""
-    calls = history.calls
+    calls = party.calls
     reserved = calls.reserved()
     held = 0
     looked_at = list(calls.batches)  # grows by the parts of splits
@@ -50,15 +58,15 @@ def examine_memory(history: History) -> None:
         held += batch.charged
         if batch.is_done and not batch.charged:
             calls.batches.pop(batch, None)
-    statistics = history.accumulator.statistics()
+    statistics = party.accumulator.statistics()
     used = statistics.buffer_total_bytes - statistics.buffer_available_bytes
     if used != held + reserved:
         raise Violation(f"{used} bytes of buffer_memory are taken; batches hold {held}, waiting records {reserved}")
 
 
-def examine_line(history: History) -> None:
+def examine_line(party: Party) -> None:
     """Whether nobody waits for memory that is there."""
-    accumulator = history.accumulator
+    accumulator = party.accumulator
     line = inside(accumulator, "_memory_line")
     if line:
         first = next(iter(line))
@@ -66,17 +74,17 @@ def examine_line(history: History) -> None:
             raise Violation(f"{first} waits for {first.charge} bytes, which are free")
 
 
-def examine_leaders(history: History) -> None:
+def examine_leaders(party: Party) -> None:
     """Whether somebody asks for the leaders of partitions that have something to send."""
-    if not history.accumulator.leaderless_topics or history.sender.fatal_error is not None:
+    if not party.accumulator.leaderless_topics or party.sender.fatal_error is not None:
         return
-    metadata = inside(history.sender, "_metadata")
+    metadata = inside(party.sender, "_metadata")
     if not (metadata.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
-        raise Violation(f"nobody asks who leads {sorted(history.accumulator.leaderless_topics)}")
+        raise Violation(f"nobody asks who leads {sorted(party.accumulator.leaderless_topics)}")
 
 
-def _examine_outcomes(history: History) -> None:
-    for call in history.calls.calls:
+def _examine_outcomes(party: Party) -> None:
+    for call in party.calls.calls:
         if call.done_at is None:
             raise Violation(f"{call} has no outcome")
         batch = call.batch
@@ -91,33 +99,34 @@ def _examine_outcomes(history: History) -> None:
         if not is_same or (batch.error is None and batch.record_errors is None and call.error is not None):
             raise Violation(f"the outcome of {call} has changed after it was told")
         if isinstance(call.error, DeliveryTimeoutError):
-            limit = history.scenario.config.delivery_timeout_ms / 1000
+            limit = party.scenario.config.delivery_timeout_ms / 1000
             if call.error.elapsed is None or call.error.elapsed < limit - 1e-6:
                 raise Violation(f"{call} was given up after {call.error.elapsed} s, too early")
 
 
-def _examine_leftovers(history: History) -> None:
-    statistics = history.accumulator.statistics()
+def _examine_leftovers(party: Party) -> None:
+    statistics = party.accumulator.statistics()
     if statistics.buffer_available_bytes != statistics.buffer_total_bytes:
         raise Violation(f"memory is not free at the end: {statistics}")
     if statistics.batches or statistics.waiting_for_memory or statistics.waiting_for_topic:
         raise Violation(f"something is left at the end: {statistics}")
-    if history.calls.flushes:
+    if party.calls.flushes:
         raise Violation("a flush has not ended")
-    if history.calls.lookups:
+    if party.calls.lookups:
         raise Violation("a look-up has not ended")
-    if history.accumulator.deadline() is not None:
+    if party.accumulator.deadline() is not None:
         raise Violation("the accumulator waits for something, and holds nothing")
 
 
 # ── the logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _examine_logs(history: History) -> None:
+def _examine_logs(history: History) -> set[int]:
+    """Look at all records of the logs; return the numbers of those that a reader of committed data sees."""
     scenario = history.scenario
-    found = _found(history)
+    found, visible = _found(history)
     is_reliable = scenario.config.acks == -1
-    for call in history.calls.calls:
+    for call in [call for party in history.parties for call in party.calls.calls]:
         places = found.pop(call.number, [])
         if call.topic != (topic := places[0][0] if places else call.topic):
             raise Violation(f"{call} is in topic {topic}")
@@ -135,26 +144,43 @@ def _examine_logs(history: History) -> None:
     if found:
         raise Violation(f"records that nobody made are in the log: {found}")
     if scenario.is_ordered and scenario.keeps_promises and is_reliable:
-        _examine_order(history)
+        for party in history.parties:
+            _examine_order(party)
+    return visible
 
 
-def _found(history: History) -> dict[int, list[tuple[str, Place]]]:
+def _found(history: History) -> tuple[dict[int, list[tuple[str, Place]]], set[int]]:
     found: dict[int, list[tuple[str, Place]]] = {}
+    visible: set[int] = set()
     buried = history.faults.graveyard
     for incarnation, topic in enumerate([*buried, *history.cluster.state.topics.values()]):
         for partition in topic.partitions:
-            for offset, number in _records(partition):
+            for offset, number, is_visible in _records(partition):
                 found.setdefault(number, []).append((topic.name, (incarnation, partition.index, offset)))
-    return found
+                if is_visible:
+                    visible.add(number)
+    return found, visible
 
 
-def _records(partition: Partition) -> list[tuple[int, int]]:
-    records: list[tuple[int, int]] = []
+def _records(partition: Partition) -> list[tuple[int, int, bool]]:
+    """Offset and number of each record, and whether a reader of committed data sees it."""
+    records: list[tuple[int, int, bool]] = []
+    stable = partition.last_stable_offset
     for stored in partition.log.batches:
+        if stored.is_control:
+            continue
+        is_visible = stored.last_offset < stable and not (stored.is_transactional and _is_aborted(partition, stored))
         for index, record in enumerate(decode_batch(stored.data).records):
             assert record.value is not None
-            records.append((stored.base_offset + index, int(record.value.partition(b".")[0])))
+            records.append((stored.base_offset + index, int(record.value.partition(b".")[0]), is_visible))
     return records
+
+
+def _is_aborted(partition: Partition, stored: StoredBatch) -> bool:
+    return any(
+        each.producer_id == stored.producer_id and each.first_offset <= stored.base_offset <= each.last_offset
+        for each in partition.log.aborted
+    )
 
 
 def _examine_acknowledged(call: Call, where: list[Place], *, is_reliable: bool) -> None:
@@ -175,9 +201,9 @@ def _examine_failed(call: Call, where: list[Place], *, is_reliable: bool) -> Non
         raise Violation(f"{call} was never sent, and may have been written: {call.error}")
 
 
-def _examine_order(history: History) -> None:
+def _examine_order(party: Party) -> None:
     last: dict[tuple[str, int], Call] = {}
-    for call in history.calls.calls:
+    for call in party.calls.calls:
         if call.accepted_at is None or call.error is not None or call.offset < 0 or call.is_grown:
             continue
         before = last.get((call.topic, call.partition))
@@ -235,10 +261,20 @@ def _examine_probes(history: History) -> None:
         return  # too little time for a lost connection in between
     if config.request_timeout_ms < history.scenario.latency[1] * 10_000:
         return  # answers may be too late for no fault of anybody's
+    transactor = history.transactor
+    if transactor is not None and (transactor.fatal is not None or config.transaction_timeout_ms < 2000):
+        return
+    is_excused = False  # a call that is refused fails its transaction
     for call in history.probes:
         if isinstance(call.refusal, (BufferFullError, BufferTimeoutError)):
-            continue  # the buffer has room for fewer than there are partitions
+            is_excused = True  # the buffer has room for fewer than there are partitions
+            continue
         if call.refusal is not None and config.max_block_ms < 300:
-            continue  # hardly the time to ask for a topic
+            is_excused = True  # hardly the time to ask for a topic
+            continue
+        if transactor is not None and is_excused:
+            continue
         if call.refusal is not None or call.error is not None:
             raise Violation(f"{call}, made when all was well again, failed: {call.refusal or call.error}")
+    if history.is_probed and transactor is not None and config.max_block_ms >= 300 and not is_excused:
+        atomicity.examine_probe(transactor)

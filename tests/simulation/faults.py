@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer.testing._broker import Fault
 from aioproducer.testing._broker.faults import Effect
+from tests.simulation.transactional import APIS, GROUPS, ID
 
 if TYPE_CHECKING:
     from random import Random
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
 REFUSALS = (2, 3, 6, 7, 14, 19, 20, 56, 74, 75, 89, 100, 103)
 FAILURES = (-1, 29, 32, 42, 44, 87, 10, 18)
 GAPS = (45, 59)
+NO_COORDINATION = (14, 15, 16, 51)
+TRANSACTION_FAILURES = (
+    (ApiKey.PRODUCE, 120),
+    (ApiKey.PRODUCE, 47),
+    (ApiKey.TXN_OFFSET_COMMIT, 30),
+    (ApiKey.TXN_OFFSET_COMMIT, 25),
+    (ApiKey.TXN_OFFSET_COMMIT, 120),
+    (ApiKey.ADD_PARTITIONS_TO_TXN, 29),
+    (ApiKey.ADD_PARTITIONS_TO_TXN, 120),
+    (ApiKey.ADD_OFFSETS_TO_TXN, 30),
+    (ApiKey.END_TXN, 120),
+    (ApiKey.END_TXN, 53),
+)
 
 
 class Faults:
@@ -28,19 +43,31 @@ class Faults:
 
     Attributes:
         graveyard: topics that were deleted; their logs are evidence.
+        networks: of the producers.
     """
 
     def __init__(
-        self, scenario: Scenario, clock: Clock, cluster: ClusterCore, network: Network, rng: Random, trace: Trace
+        self,
+        scenario: Scenario,
+        clock: Clock,
+        cluster: ClusterCore,
+        networks: list[Network],
+        rng: Random,
+        trace: Trace,
     ) -> None:
         self.graveyard: list[Topic] = []
         self._scenario = scenario
         self._clock = clock
         self._cluster = cluster
-        self._network = network
+        self.networks = networks
         self._rng = rng
         self._trace = trace
         self._is_healed = False
+
+    @property
+    def _network(self) -> Network:
+        """That of one producer."""
+        return self.networks[0] if len(self.networks) == 1 else self._rng.choice(self.networks)
 
     def strike(self) -> None:
         """Let one of the scenario's faults happen, unless all was healed."""
@@ -64,28 +91,30 @@ class Faults:
             partition.release_replication()
             partition.isr[:] = list(dict.fromkeys([*partition.isr, *partition.replicas]))
         self._cluster.faults.clear()
-        self._network.stuck_until.clear()
-        self._network.slowness = 1.0
-        self._network.stale_until = 0.0
-        self._network.swallowing_until = 0.0
+        for network in self.networks:
+            network.stuck_until.clear()
+            network.slowness = 1.0
+            network.stale_until = 0.0
+            network.swallowing_until = 0.0
         self._network.poll_cluster()
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def kill_connection(self) -> None:
-        connections = self._network.open_connections()
+        network = self._network
+        connections = network.open_connections()
         if not connections:
             return
         connection = self._rng.choice(connections)
         drawn = self._rng.random()
         if drawn < 0.3:
-            self._network.break_off(connection, "reset")
+            network.break_off(connection, "reset")
         elif drawn < 0.6:
-            self._network.lose(connection, "reset by peer")
+            network.lose(connection, "reset by peer")
         else:  # the broker hears nothing more, and the client learns of it later, or by a timeout
-            self._network.cut_off(connection)
+            network.cut_off(connection)
             if drawn < 0.9:
-                self._clock.after(self._rng.uniform(0, 0.1), self._network.lose, connection, "reset at last")
+                self._clock.after(self._rng.uniform(0, 0.1), network.lose, connection, "reset at last")
 
     def black_hole(self) -> None:
         self._network.swallowing_until = self._clock.now + self._rng.choice((0.02, 0.1, 1.0))
@@ -153,6 +182,40 @@ class Faults:
         self._trace("fault set", fault)
         self._cluster.faults.add(fault)
 
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def lose_coordinators_response(self) -> None:
+        self._set_for_coordinator(Fault(Effect.LOSE_RESPONSE))
+
+    def close_at_coordinators_request(self) -> None:
+        self._set_for_coordinator(Fault(Effect.CLOSE))
+
+    def delay_coordinator(self) -> None:
+        self._set_for_coordinator(Fault(Effect.DELAY, amount=self._rng.choice((0.01, 0.1, 1.0))))
+
+    def refuse_coordination(self) -> None:
+        self._set_for_coordinator(Fault(Effect.FAIL, code=self._rng.choice(NO_COORDINATION)))
+
+    def fail_transaction(self) -> None:
+        api, code = self._rng.choice(TRANSACTION_FAILURES)
+        self._set(Fault(Effect.FAIL, code=code, api=api))
+
+    def stop_coordinator(self) -> None:
+        node = self._cluster.state.coordinator_of(self._rng.choice((ID, *GROUPS)))
+        if node is not None:
+            self._stop(node.id)
+            self._clock.after(self._rng.choice((0.02, 0.3, 2.0)), self._start_broker, node.id)
+
+    def upgrade(self) -> None:
+        """The cluster agrees on transaction.version 2, as each new connection hears."""
+        state = self._cluster.state
+        if not self._scenario.max_versions:
+            state.options = replace(state.options, transaction_version=2)
+
+    def _set_for_coordinator(self, fault: Fault) -> None:
+        fault.api = self._rng.choice(APIS)
+        self._set(fault)
+
     # ── brokers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pause_broker(self) -> None:
@@ -177,11 +240,12 @@ class Faults:
 
     def _stop(self, broker_id: int) -> None:
         is_silent = self._rng.random() < 0.3
-        for connection in self._network.open_connections():
+        for connection in [each for network in self.networks for each in network.open_connections()]:
             if connection.broker_id == broker_id:
-                self._network.cut_off(connection)
+                connection.network.cut_off(connection)
                 if not is_silent:
-                    self._clock.after(self._rng.uniform(0, 0.01), self._network.lose, connection, "broker stopped")
+                    later = self._rng.uniform(0, 0.01)
+                    self._clock.after(later, connection.network.lose, connection, "broker stopped")
         self._cluster.state.stop_node(broker_id)
 
     def _start_broker(self, broker_id: int) -> None:

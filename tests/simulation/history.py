@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Protocol
 
-from aioproducer._core.accumulator import Accumulator
-from aioproducer._core.effects import Completed, Connect, Disconnect, Send
-from aioproducer._core.sender import Sender
 from aioproducer.errors import ProducerClosedError
 from aioproducer.testing._broker import ClusterCore
 from aioproducer.testing._broker.state import Options
@@ -16,19 +13,19 @@ from tests.simulation import evidence
 from tests.simulation.calls import Call, Calls, Violation
 from tests.simulation.clock import Clock
 from tests.simulation.faults import Faults
-from tests.simulation.network import Network
-from tests.simulation.presets import near_the_wrap
+from tests.simulation.party import Party
+from tests.simulation.presets import put_at_epoch
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.trace import Trace
 
 if TYPE_CHECKING:
-    from aioproducer._core.batch import ProducerBatch
-    from aioproducer._core.effects import Effect
+    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.sender import Sender
+    from tests.simulation.network import Network
+    from tests.simulation.transactional import Transactional
+    from tests.simulation.transactor import Transactor
 
 MAX_EVENTS: Final = 30_000
-MAX_EMPTY_POLLS: Final = 30
-"""Polls in a row that a deadline asked for and that brought nothing; more would be a loop that burns the processor."""
-
 _EXAMINE_EVERY: Final = 64
 
 
@@ -62,9 +59,7 @@ class Result:
 def run(seed: int | Scenario, *, bug: Bug | None = None, is_traced: bool = False) -> Result:
     """Let a history happen and judge it. Bugs in the core that raise count as violations."""
     scenario = draw(seed) if isinstance(seed, int) else seed
-    history = History(scenario, is_traced=is_traced)
-    if bug is not None:
-        bug.plant(history.sender, history.accumulator)
+    history = History(scenario, bug=bug, is_traced=is_traced)
     result = Result(scenario.seed)
     try:
         history.run()
@@ -73,10 +68,9 @@ def run(seed: int | Scenario, *, bug: Bug | None = None, is_traced: bool = False
         if not isinstance(error, Violation):
             result.violation += f" ({_where(error)})"
     result.events = history.clock.events
-    result.records = sum(call.accepted_at is not None for call in history.calls.calls)
-    result.acknowledged = sum(
-        call.accepted_at is not None and call.done_at is not None and call.error is None for call in history.calls.calls
-    )
+    calls = [call for party in history.parties for call in party.calls.calls if call.accepted_at is not None]
+    result.records = len(calls)
+    result.acknowledged = sum(call.done_at is not None and call.error is None for call in calls)
     result.lines = history.trace.lines
     return result
 
@@ -90,9 +84,15 @@ def _where(error: BaseException) -> str:
 
 
 class History:
-    """Everything of one history. It is the shell as well: it polls when the core says so, and acts on the effects."""
+    """Everything of one history.
 
-    def __init__(self, scenario: Scenario, *, is_traced: bool = False) -> None:
+    Attributes:
+        parties: the producers: one, unless others with the same transactional id come.
+        probes: calls made when all was well again.
+        is_probed: all was well again, and there was a transaction then.
+    """
+
+    def __init__(self, scenario: Scenario, *, bug: Bug | None = None, is_traced: bool = False) -> None:
         self.scenario = scenario
         self.clock = Clock()
         self.trace = Trace(self.clock, is_on=is_traced)
@@ -100,25 +100,67 @@ class History:
         self._rng = Random(seed * 4 + 1)
         self.cluster = self._cluster(Random(seed * 4 + 2))
         self.cluster.poll(self.clock.now)
-        core_rng = Random(seed * 4 + 3)
-        self.accumulator = Accumulator(scenario.config, core_rng)
-        self.sender = Sender(scenario.config, self.accumulator, core_rng)
-        if scenario.first_sequence:
-            near_the_wrap(self.sender, scenario.first_sequence)
-        self.network = Network(scenario, self.clock, self.cluster, self.sender, self._rng, self.trace)
-        self.network.set_wake(self.wake)
-        self.calls = Calls(scenario, self.clock, self.accumulator, self.wake, self._rng, self.trace)
-        self.faults = Faults(scenario, self.clock, self.cluster, self.network, self._rng, self.trace)
-        self._is_poll_set = False
-        self._timer = 0
-        self._empty_polls = 0
-        self._is_over = False
+        self._core_rng = Random(seed * 4 + 3)
+        self._bug = bug
+        self.parties: list[Party] = []
+        self._add_party()
+        networks = [self.parties[0].network]
+        self.faults = Faults(scenario, self.clock, self.cluster, networks, self._rng, self.trace)
         self._ended_at = float("inf")
         self.probes: list[Call] = []
+        self.is_probed = False
+
+    @property
+    def _last(self) -> Party:
+        """The producer that came last: with transactions the only one that has not been fenced."""
+        return self.parties[-1]
+
+    @property
+    def accumulator(self) -> Accumulator:
+        """That of the last producer, as all of these."""
+        return self._last.accumulator
+
+    @property
+    def sender(self) -> Sender:
+        return self._last.sender
+
+    @property
+    def network(self) -> Network:
+        return self._last.network
+
+    @property
+    def calls(self) -> Calls:
+        return self._last.calls
+
+    @property
+    def transactor(self) -> Transactor | None:
+        return self._last.transactor
+
+    def _add_party(self) -> None:
+        party = Party(
+            self.scenario, self.clock, self.cluster, self._rng, self._core_rng, self.trace, 100_000 * len(self.parties)
+        )
+        if self._bug is not None:
+            self._bug.plant(party.sender, party.accumulator)
+        party.set_finish(self._is_finished)
+        self.parties.append(party)
+
+    def _come_rival(self) -> None:
+        """Another producer with the same transactional id starts; the others do not know."""
+        if any(party.accumulator.closed_error is not None for party in self.parties):
+            return
+        self.trace("RIVAL", len(self.parties))
+        self._add_party()
+        self.network.inits = self.parties[0].network.inits
+        self.faults.networks.append(self.network)
+        self._last.wake()
 
     def _cluster(self, rng: Random) -> ClusterCore:
         scenario = self.scenario
+        transactional = scenario.transactional
         options = Options(
+            transaction_version=2 if transactional is None else transactional.version,
+            marker_delay=0.0 if transactional is None else transactional.marker_delay,
             partitions=1,
             replication_factor=scenario.replication,
             topic_config=scenario.topic_settings,
@@ -130,6 +172,8 @@ class History:
         for topic, partitions in scenario.topics.items():
             if partitions:
                 cluster.state.create_topic(topic, partitions, scenario.replication)
+        if transactional is not None and transactional.first_epoch >= 0:
+            put_at_epoch(cluster, transactional.first_epoch)
         return cluster
 
     # ── the course of events ─────────────────────────────────────────────────────────────────────────────────────────
@@ -142,12 +186,13 @@ class History:
         """
         self.trace("scenario", self.scenario)
         self._set_events()
-        self.wake()
-        while not self._is_over:
+        self._last.wake()
+        while not all(party.is_over for party in self.parties):
             if not self.clock.step():
                 raise Violation("nothing happens any more, and records have no outcome")
             if self.clock.events % _EXAMINE_EVERY == 0:
-                evidence.examine_memory(self)
+                for party in self.parties:
+                    evidence.examine_memory(party)
             if self.clock.events > MAX_EVENTS:
                 raise Violation(f"more than {MAX_EVENTS} events")
         evidence.examine(self)
@@ -166,13 +211,30 @@ class History:
             time = 0.0
             while (time := time + rng.expovariate(1 / scenario.fault_gap)) < end:
                 clock.after(time, self.faults.strike)
+        if scenario.transactional is not None:
+            self._set_transactions(scenario.transactional, end)
         close_at = end * rng.random() if scenario.ending == "early close" else end + gap
         clock.after(close_at, self._end)
 
+    def _set_transactions(self, drawn: Transactional, end: float) -> None:
+        time = 0.0
+        while time < end:
+            self.clock.after(time, self._step)
+            time += self._rng.expovariate(1 / drawn.gap)
+        for at in drawn.rivals:
+            self.clock.after(at, self._come_rival)
+
+    def _step(self) -> None:
+        for party in self.parties:
+            assert party.transactor is not None
+            if party.accumulator.closed_error is None:
+                party.transactor.step()
+
     def _make_calls(self) -> None:
         drawn = self._rng.random()
-        calls = self.calls
-        if self.accumulator.closed_error is not None and drawn > 0.1:
+        party = self._last if len(self.parties) == 1 else self._rng.choice(self.parties)
+        calls = party.calls
+        if party.accumulator.closed_error is not None and drawn > 0.1:
             return
         if drawn < 0.9:
             calls.submit()
@@ -211,9 +273,14 @@ class History:
     def _close_when_served(self, limit: float) -> None:
         """With all well and no new calls, those that wait must get their turn; closing would only refuse them."""
         waiting = [call for calls in self.calls.waiting.values() for call in calls]
-        if waiting and self.clock.now > limit:
-            raise Violation(f"calls wait still, though nothing is in their way: {waiting[:5]}")
-        if waiting:
+        transactor = self.transactor
+        if transactor is not None:
+            transactor.is_finishing = True
+            transactor.step()
+        is_idle = transactor is None or transactor.is_idle
+        if (waiting or not is_idle) and self.clock.now > limit:
+            raise Violation(f"calls wait still, though nothing is in their way: {waiting[:5] or 'a transaction ends'}")
+        if waiting or not is_idle:
             self.clock.after(0.2, self._close_when_served, limit)
         else:
             self._ended_at = self.clock.now
@@ -232,108 +299,55 @@ class History:
 
     def _probe(self) -> None:
         self.trace("probe")
-        self.probes = self.calls.probe()
+        if self.transactor is None:
+            self.probes = self.calls.probe()
+        else:
+            self.is_probed = True
+            self.transactor.probe(self._probe_within)
         self._close_after_probes(self.clock.now + 10)
 
+    def _probe_within(self) -> None:
+        self.probes = self.calls.probe()
+
     def _close_after_probes(self, limit: float) -> None:
-        if self.clock.now < limit and any(call.done_at is None for call in self.probes):
+        transactor = self.transactor
+        if transactor is not None:
+            transactor.step()
+        is_probed = transactor is None or transactor.is_probed
+        if self.clock.now < limit and (not is_probed or any(call.done_at is None for call in self.probes)):
             self.clock.after(0.2, self._close_after_probes, limit)
         else:
             self._ended_at = self.clock.now
             self._close()
 
     def _close(self) -> None:
+        for party in self.parties:
+            self._close_party(party)
+
+    def _close_party(self, party: Party) -> None:
         scenario = self.scenario
+        if party.transactor is not None:
+            party.transactor.is_closed = True
         if scenario.ending in ("flush", "lapse"):
-            self.calls.flush()
+            party.calls.flush()
         elif scenario.ending == "abort":
-            self.sender.abort(ProducerClosedError("closed at once"), self.clock.now)
+            party.sender.abort(ProducerClosedError("closed at once"), self.clock.now)
         if scenario.ending != "abort":
-            self.sender.begin_close(self.clock.now)
-        self.wake()
+            party.sender.begin_close(self.clock.now)
+        party.wake()
 
-    # ── the shell ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def wake(self) -> None:
-        """Have the core polled in the next pass of the loop, which comes a little late."""
-        self.accumulator.needs_wake = False
-        if not self._is_poll_set:
-            self._is_poll_set = True
-            lateness = self.scenario.poll_lateness
-            self.clock.after(self._rng.random() * lateness if lateness else 0.0, self._poll)
-
-    def _poll(self) -> None:
-        self._is_poll_set = False
-        self._empty_polls = 0
-        self._poll_now()
-
-    def _on_timer(self, timer: int) -> None:
-        if timer != self._timer or self._is_poll_set:
-            return
-        effects, woken = self._poll_now()
-        self._empty_polls = 0 if effects or woken else self._empty_polls + 1
-        if self._empty_polls > MAX_EMPTY_POLLS:
-            raise Violation(f"{self._empty_polls} polls in a row that were asked for brought nothing")
-
-    def _poll_now(self) -> tuple[int, int]:
-        now = self.clock.now
-        effects = self.sender.poll(now)
-        for effect in effects:
-            self._act(effect)
-        woken = self.accumulator.take_woken()
-        if woken:
-            self.calls.wake(woken)
-        if not self._is_poll_set and self._rng.random() < 0.1:
-            again = self.sender.poll(now)
-            if again:
-                raise Violation(f"the second poll at the same time brought {again}")
-        evidence.examine_line(self)
-        evidence.examine_leaders(self)
-        self._set_timer(now)
-        self._is_over = self._is_finished()
-        return len(effects), len(woken)
-
-    def _set_timer(self, now: float) -> None:
-        self._timer += 1
-        due = self.sender.deadline(now)
-        if due is None:
-            return
-        if due <= now and not self._is_poll_set:
-            raise Violation(f"the deadline after a poll is {now - due:.6f} s in the past")
-        self.clock.at(due + self._rng.random() * self.scenario.poll_lateness, self._on_timer, self._timer)
-
-    def _act(self, effect: Effect) -> None:
-        self.trace("effect", effect)
-        match effect:
-            case Send():
-                self.network.send(effect)
-            case Completed():
-                for batch in effect.batches:
-                    self._complete(batch)
-            case Connect():
-                self.network.connect(effect)
-            case Disconnect():
-                self.network.disconnect(effect)
-            case _:
-                assert_never(effect)
-
-    def _complete(self, batch: ProducerBatch) -> None:
-        if batch.error is not None and batch.charged == 0 and self.network.is_on_wire(batch):
-            raise Violation(f"the memory of {batch} is free while its bytes are on the wire")
-        self.calls.complete(batch)
-
-    def _is_finished(self) -> bool:
-        if self.accumulator.closed_error is None:
+    def _is_finished(self, party: Party) -> bool:
+        if party.accumulator.closed_error is None:
             return False
         limit = self.scenario.config.delivery_timeout_ms / 1000 + self.scenario.config.max_block_ms / 1000
         if self.scenario.is_patient:
             limit = evidence.recovery_time(self)
-        if not self.sender.is_drained:
+        if not party.sender.is_drained:
             if self.clock.now > self._ended_at + limit + 1:
-                open_calls = list(self.calls.open)[:5]
+                open_calls = list(party.calls.open)[:5]
                 raise Violation(f"not drained {self.clock.now - self._ended_at:.1f} s after close: {open_calls}")
             return False
-        if any(self.calls.waiting.values()):
+        if any(party.calls.waiting.values()):
             return False
         # The shell ends here. What is on the wire still keeps memory until it is answered or given up.
-        return not self.network.on_wire() or self.clock.now > self._ended_at + limit + 60
+        return not party.network.on_wire() or self.clock.now > self._ended_at + limit + 60

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aioproducer._records.compression import Codec, compressor
 from aioproducer._records.encode import encode_records, restamp, seal_batch
-from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
+from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
@@ -49,12 +49,14 @@ class Connection:
         "is_writing",
         "last_arrival",
         "last_reply",
+        "network",
         "node_id",
         "on_wire",
         "outbox",
     )
 
-    def __init__(self, node_id: int, broker_id: int) -> None:
+    def __init__(self, network: Network, node_id: int, broker_id: int) -> None:
+        self.network = network
         self.node_id = node_id
         self.broker_id = broker_id
         self.is_open = False  # the sender knows that it is usable
@@ -81,12 +83,14 @@ class Network:
         slowness: what latencies are multiplied by.
         swallowing_until: until then what is sent is lost, and nobody is told.
         stale_until: until then answers about metadata may be old ones.
+        inits: the requests for a producer id that brokers have got, of all producers: whose, and whether it was given.
     """
 
     def __init__(
         self, scenario: Scenario, clock: Clock, cluster: ClusterCore, sender: Sender, rng: Random, trace: Trace
     ) -> None:
         self.stuck_until: dict[int, float] = {}
+        self.inits: list[tuple[Network, bool]] = []
         self.slowness = 1.0
         self.stale_until = 0.0
         self.swallowing_until = 0.0
@@ -100,6 +104,7 @@ class Network:
         self._metadata: list[MetadataResponse] = []
         self._cluster_due = float("inf")
         self._epoch = scenario.first_epoch
+        self._is_transactional = scenario.transactional is not None
         self._codec = Codec[scenario.config.compression_type.upper()]
         self._compress = compressor(self._codec)
         self._wake: Callable[[], None] = _nothing
@@ -116,7 +121,7 @@ class Network:
         """Open a connection, or fail to."""
         broker_id = int(effect.host[1:])
         assert self._links.get(effect.node_id) is None, f"node {effect.node_id} is connected to already"
-        connection = self._links[effect.node_id] = Connection(effect.node_id, broker_id)
+        connection = self._links[effect.node_id] = Connection(self, effect.node_id, broker_id)
         if not self._cluster.state.nodes[broker_id].is_alive:
             self._clock.after(self._latency(), self.lose, connection, "refused")
         elif self.stuck_until.get(broker_id, 0.0) > self._clock.now:
@@ -169,9 +174,15 @@ class Network:
         if connection.is_closed or connection.is_open:
             return
         connection.is_open = True
-        apis = {key: ApiVersionRange(*versions) for key, versions in self._cluster.state.versions.items()}
+        state = self._cluster.state
+        apis = {key: ApiVersionRange(*versions) for key, versions in state.versions.items()}
         self._trace("connected", connection)
-        self._sender.on_connected(connection.node_id, BrokerVersions(apis=apis), self._clock.now)
+        versions = BrokerVersions(
+            apis=apis,
+            finalized_features={"transaction.version": state.options.transaction_version},
+            finalized_features_epoch=state.options.transaction_version,
+        )
+        self._sender.on_connected(connection.node_id, versions, self._clock.now)
         self._wake()
 
     def lose(self, connection: Connection, why: str) -> None:
@@ -253,7 +264,7 @@ class Network:
             return None
         stamp = (batch.producer_id, batch.producer_epoch, batch.base_sequence)
         if batch.encoded is not None:
-            batch.encoded = restamp(batch.encoded, *stamp, False)
+            batch.encoded = restamp(batch.encoded, *stamp, self._is_transactional)
             return batch.encoded
         records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
         batch.encoded = seal_batch(
@@ -266,6 +277,7 @@ class Network:
             producer_id=stamp[0],
             producer_epoch=stamp[1],
             base_sequence=stamp[2],
+            is_transactional=self._is_transactional,
         )
         self._sender.on_encoded(batch, len(records), len(batch.encoded) - 61)
         return batch.encoded
@@ -290,7 +302,15 @@ class Network:
             message, version, correlation_id = inbox.popleft()
             self._trace("arrives", connection, correlation_id, message)
             now = self._clock.now
-            self.dispatch(self._cluster.handle(connection.broker_id, connection, message, version, correlation_id, now))
+            outputs = self._cluster.handle(connection.broker_id, connection, message, version, correlation_id, now)
+            if isinstance(message, InitProducerIdRequest) and message.producer_id == -1:
+                self._note_init(connection, outputs)
+            self.dispatch(outputs)
+
+    def _note_init(self, connection: Connection, outputs: list[Output]) -> None:
+        answers = [each.message for each in outputs if isinstance(each, Reply) and each.connection is connection]
+        is_given = any(isinstance(each, InitProducerIdResponse) and each.error_code == 0 for each in answers)
+        self.inits.append((connection.network, is_given or not answers))  # the answer may be delayed
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,7 +320,7 @@ class Network:
         self.dispatch(self._cluster.poll(self._clock.now))
 
     def dispatch(self, outputs: list[Output]) -> None:
-        """Put the brokers' answers on their way."""
+        """Put the brokers' answers on their way: also those to other producers of the history."""
         for output in outputs:
             connection = output.connection
             assert isinstance(connection, Connection)
@@ -308,16 +328,17 @@ class Network:
             match output:
                 case Reply():
                     message = self._falsified(output.message)
-                    self._clock.at(due, self._answer, connection, output.correlation_id, message)
+                    self._clock.at(due, connection.network.answer, connection, output.correlation_id, message)
                 case Closed():
                     connection.is_broker_gone = True
-                    self._clock.at(due, self.lose, connection, "closed by the broker")
+                    self._clock.at(due, connection.network.lose, connection, "closed by the broker")
         following = self._cluster.deadline()
         if following is not None and following < self._cluster_due:
             self._cluster_due = following
             self._clock.at(following, self.poll_cluster)
 
-    def _answer(self, connection: Connection, correlation_id: int, message: Message) -> None:
+    def answer(self, connection: Connection, correlation_id: int, message: Message) -> None:
+        """An answer has arrived."""
         if connection.is_closed:
             return
         if not connection.is_closing:  # otherwise the sender waits for the end

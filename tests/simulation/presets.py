@@ -1,14 +1,20 @@
-"""States that take long to get into: sequence numbers about to wrap. And how the tests reach inside the core."""
+"""States that take long to get into: sequence numbers about to wrap, epochs about to run out.
+
+And how the tests reach inside the core.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from aioproducer.records import TopicPartition
+from aioproducer.testing._broker.transactions import Transaction
+from tests.simulation.transactional import ID
 
 if TYPE_CHECKING:
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.sender import Sender
+    from aioproducer.testing._broker import ClusterCore
 
 
 def inside(owner: object, *names: str) -> Any:  # Any: a part of the core that is private to it
@@ -45,3 +51,9 @@ def near_the_wrap(sender: Sender, first_sequence: int) -> None:
         assign(batch)
 
     sequences.assign = assign_near_the_wrap
+
+
+def put_at_epoch(cluster: ClusterCore, epoch: int) -> None:
+    """Have the coordinator know the transactional id, and many producers that had it: the next one gets this epoch."""
+    known = Transaction(ID, cluster.state.new_producer_id(), 60_000, epoch=epoch - 1)
+    inside(cluster.state.transactions, "_by_id")[ID] = known

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer.config import ProducerConfig
+from tests.simulation.transactional import SUITABLE, Transactional, make_transactional
 
 Theme: TypeAlias = Callable[[Random, dict[str, Any], dict[str, Any]], None]  # Any: values of a scenario, and settings
 """Changes what was drawn: (rng, fields of the scenario, settings)."""
@@ -49,6 +50,9 @@ FORGETFUL: Final = ("recreate_topic", "forget_producers")
 """Faults by which brokers lose what they have promised to keep; little is promised after them."""
 
 
+TRANSACTIONAL_SEEDS: Final = 3
+"""Seeds that leave this when divided by four are of histories with transactions."""
+
 ENDINGS: Final = ("close", "close", "flush", "flush", "early close", "abort")
 """How a producer is closed. There is one more, "lapse": an outage as long as delivery_timeout_ms, and then all is well.
 """
@@ -78,6 +82,7 @@ class Scenario:
         is_patient: delivery_timeout_ms is so long that, the faults over, everything has to be delivered.
         first_sequence: of each partition, in the first epoch; near 2**31 - 1 so that it wraps.
         first_epoch: of the first producer id, as its broker gives it.
+        transactional: what is particular to a history with transactions; None for one without.
     """
 
     seed: int
@@ -102,6 +107,7 @@ class Scenario:
     first_sequence: int
     first_epoch: int
     config: ProducerConfig = field(repr=False)
+    transactional: Transactional | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -128,6 +134,9 @@ def draw(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     rng = Random(seed)
     theme = "anything" if rng.random() < 0.6 else rng.choice(list(THEMES))
+    is_transactional = seed % 4 == TRANSACTIONAL_SEEDS
+    if is_transactional and theme not in SUITABLE:
+        theme = "anything"
     is_patient = theme in ("sparse", "cold", "wrap") or (theme == "anything" and rng.random() < 0.4)
     brokers = rng.choice((1, 2, 3, 3))
     topics = {f"t{index}": rng.choice((1, 1, 2, 3, 6)) for index in range(rng.choice((1, 1, 2, 3)))}
@@ -159,6 +168,8 @@ def draw(seed: int) -> Scenario:
     }
     if theme != "anything":
         THEMES[theme](rng, drawn, settings)
+    if is_transactional:
+        make_transactional(rng, drawn, settings, theme, is_patient=is_patient)
     config = ProducerConfig(bootstrap_servers=_bootstrap(drawn["brokers"]), **settings)
     return Scenario(seed=seed, theme=theme, is_patient=is_patient, settings=settings, config=config, **drawn)
 
