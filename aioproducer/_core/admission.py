@@ -86,10 +86,9 @@ class Admission(Appender):
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
         if self.closed_error is not None:
-            # A copy: each raise adds to an error's traceback, and many calls may come.
-            raise copy.copy(self.closed_error) from self.closed_error.__cause__
+            raise _again(self.closed_error)
         if self.gate_error is not None:
-            raise copy.copy(self.gate_error) from self.gate_error.__cause__
+            raise _again(self.gate_error)
         pending = PendingAppend(
             topic,
             partition,
@@ -174,8 +173,7 @@ class Admission(Appender):
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
         if self.closed_error is not None:
-            # A copy: each raise adds to an error's traceback, and many calls may come.
-            raise copy.copy(self.closed_error) from self.closed_error.__cause__
+            raise _again(self.closed_error)
         pending = PendingTopic(topic, enqueued_at=now, deadline=deadline)
         state = self._state(topic)
         if state.is_known:
@@ -543,3 +541,10 @@ _IN_LINE: Final = frozenset({PendingState.FOR_TOPIC, PendingState.FOR_MEMORY, Pe
 
 def _number(pending: PendingAppend) -> int:
     return pending.number
+
+
+def _again(error: KafkaError) -> KafkaError:
+    """Return a copy to raise: each raise adds to an error's traceback, and many calls may come."""
+    again = copy.copy(error)
+    again.__cause__ = error.__cause__  # and not `raise … from`, which the compiled form does not know
+    return again
