@@ -8,7 +8,7 @@ PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench bench-quick docs format clean
+.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench bench-quick compiled test-compiled docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -54,6 +54,12 @@ bench: $(STAMP) ## other clients beside this one, all targets, plots (half an ho
 
 bench-quick: $(STAMP) ## a few of the cases, one round (three minutes)
 	$(PYTHON) -m benchmarks --quick
+
+compiled: $(STAMP) ## a wheel whose hot modules are compiled (mypyc), in dist/; needs a C compiler
+	$(PYTHON) -m scripts.compiled build
+
+test-compiled: $(STAMP) ## unit tests, simulations and the embedded contract suite on that wheel
+	$(PYTHON) -m scripts.compiled test
 
 docs: $(STAMP) ## the pages as a site, in site/; fails on whatever is wrong in them
 	$(PYTHON) -m zensical build --clean --strict

@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from aioproducer.serializers import Serializer
     from aioproducer.transaction import Transaction
 
+    __compiled__: bool
+
 __all__ = [
     "AuthenticationError",
     "AuthorizationError",
@@ -108,6 +110,7 @@ __all__ = [
     "TransactionAbortedError",
     "UndeliveredError",
     "UnsupportedVersionError",
+    "__compiled__",
     "__version__",
 ]
 
@@ -133,7 +136,11 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)
+    value: object
+    if name == "__compiled__":  # whether the hot modules are extensions, made by mypyc from the same source
+        value = (import_module(f"{__name__}._records.sizes").__file__ or "").endswith((".so", ".pyd"))
+    else:
+        value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

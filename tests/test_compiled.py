@@ -1,0 +1,73 @@
+"""The compiled form: what is compiled, when, and what that asks of the source."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+import aioproducer
+from aioproducer._core import batch
+from hatch_build import COMPILER, SWITCH, CompiledBuildHook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parent.parent
+TARGETS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+MODULES: Final[list[str]] = TARGETS["wheel"]["hooks"]["custom"]["modules"]
+EXTENSIONS: Final = (".so", ".pyd")
+
+
+def hook(target: str) -> CompiledBuildHook:
+    """The hook as hatchling makes it."""
+    return CompiledBuildHook(str(ROOT), {"modules": MODULES}, None, None, "", target)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def nodes(path: str) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse((ROOT / path).read_text()))
+
+
+def test_the_package_tells_whether_it_is_compiled() -> None:
+    assert aioproducer.__compiled__ is (batch.__file__ or "").endswith(EXTENSIONS)
+
+
+def test_no_extension_lies_in_the_source_tree_where_it_would_hide_its_module() -> None:
+    assert [path for path in (ROOT / "aioproducer").rglob("*") if path.suffix in EXTENSIONS] == []
+
+
+def test_what_is_compiled_is_there_and_in_order() -> None:
+    assert MODULES
+    assert sorted(MODULES) == MODULES
+    assert [path for path in MODULES if not (ROOT / path).is_file()] == []
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_what_is_compiled_raises_from_nothing(path: str) -> None:
+    # mypyc compiles `raise a from b` as `raise a`: the cause would be missing from the compiled form alone.
+    raised_from = [node.lineno for node in nodes(path) if isinstance(node, ast.Raise) and node.cause is not None]
+    assert raised_from == []
+
+
+def test_a_build_is_pure_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SWITCH, raising=False)
+    data: dict[str, Any] = {"pure_python": True, "force_include": {}}
+    hook("wheel").initialize("standard", data)
+    assert data == {"pure_python": True, "force_include": {}}
+    assert hook("wheel").dependencies() == []
+
+
+@pytest.mark.parametrize(("target", "version"), [("sdist", "standard"), ("wheel", "editable")])
+def test_only_a_wheel_to_be_installed_is_compiled(target: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "1")
+    data: dict[str, Any] = {"pure_python": True, "force_include": {}}
+    hook(target).initialize(version, data)
+    assert data == {"pure_python": True, "force_include": {}}
+
+
+def test_who_asks_gets_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "1")
+    assert hook("wheel").dependencies() == COMPILER
