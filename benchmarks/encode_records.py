@@ -1,6 +1,6 @@
 """Measure what encoding, sizing and sealing cost per record.
 
-    python benchmarks/encode_records.py
+    python -m benchmarks.encode_records
 
 Prints µs per record (the best of seven rounds) for batches of several shapes, and µs per batch for seal_batch.
 """

@@ -1,4 +1,4 @@
-"""What does each step of a record cost? Run: python benchmarks/hot_path.py
+"""What does each step of a record cost: checks, append, delivery, encode, await? python -m benchmarks.hot_path
 
 Times are in µs for each record, the best of several runs; "calls" is the ratio to calling a method that does nothing,
 which carries over to other machines better than the time does.
@@ -10,15 +10,19 @@ import asyncio
 import random
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from aioproducer import Producer
 from aioproducer._backend import current
 from aioproducer._core.accumulator import Accumulator
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
 from aioproducer._records.encode import encode_records
+from aioproducer._runtime.intake import Intake
 from aioproducer.config import ProducerConfig
 from aioproducer.delivery import Delivery
+from aioproducer.testing import EmbeddedCluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 COUNT = 100_000
 BATCH = 128
 TASKS = 1000
+SUBMITTED = 20_000
+ROOM = 90
+"""Records that surely fit into a batch."""
 RUNS = 7
 
 
@@ -38,17 +45,6 @@ class Empty:
 
     def method(self, topic: str, partition: None, key: None, value: bytes, headers: None, ms: int, now: float) -> None:
         """Do nothing, with the arguments of try_append."""
-
-
-class View:
-    """As large as a Delivery."""
-
-    __slots__ = ("__weakref__", "_backend", "_home", "_index")
-
-    def __init__(self, home: object, index: int, backend: object) -> None:
-        self._home = home
-        self._index = index
-        self._backend = backend
 
 
 def best(run: Callable[[], float]) -> float:
@@ -99,14 +95,50 @@ def calling() -> float:
 
 
 def viewing() -> float:
-    """A run that makes objects as large as a Delivery, and keeps them."""
-    kept: list[View] = []
-    keep = kept.append
-    home = object()
+    """A run that makes Deliveries, and keeps them."""
+
+    async def view() -> float:
+        backend, batch = current(), ProducerBatch("t", 0, 0.0)
+        kept: list[Delivery] = []
+        keep = kept.append
+        begin = time.perf_counter()
+        for index in range(COUNT):
+            keep(Delivery(batch, index, backend))
+        return time.perf_counter() - begin
+
+    return asyncio.run(view())
+
+
+def checking_all() -> float:
+    """A run that checks a record's arguments the long way, as headers or a serializer need it."""
+    intake = Intake(None, None, ())
+    prepare, value = intake.prepare, b"x" * 100
     begin = time.perf_counter()
-    for index in range(COUNT):
-        keep(View(home, index, home))
+    for _ in range(COUNT):
+        prepare("t", value, None, None, None, None)
     return time.perf_counter() - begin
+
+
+def submitting(key: bytes | None, **record: object) -> Callable[[], float]:
+    """Return a run that submits into a batch that is open: checks, append and Delivery; what follows is not timed."""
+
+    async def submit_all() -> float:
+        total = 0.0
+        async with (
+            EmbeddedCluster(partitions=1) as cluster,
+            Producer[bytes, bytes](bootstrap_servers=cluster.bootstrap_servers, linger_ms=60_000) as producer,
+        ):
+            submit, value = partial(producer.submit, "t", **record), b"x" * 100
+            for _ in range(SUBMITTED // ROOM):
+                await submit(value, key=key)  # there is a batch now
+                begin = time.perf_counter()
+                for _ in range(ROOM):
+                    await submit(value, key=key)
+                total += time.perf_counter() - begin
+                await producer.flush()
+        return total / (SUBMITTED // ROOM * ROOM) * COUNT
+
+    return lambda: asyncio.run(submit_all())
 
 
 def encoding() -> float:
@@ -193,6 +225,10 @@ def main() -> None:
         ("try_append, 10,000-byte value", appending(b"x" * 10_000, none)),
         ("a Delivery, and its place in a list", viewing),
         ("is this the producer's loop?", checking),
+        ("checks, the long way", checking_all),
+        ("submit: checks, append, Delivery", submitting(None)),
+        ("submit, one key again and again", submitting(b"key")),
+        ("submit with a header", submitting(None, headers=[("trace", b"1")])),
         ("encode_records, 128 of 100 bytes", encoding),
         ("await a Delivery that is done", awaiting),
         ("a task's wait for its record, and waking it", waking),

@@ -12,7 +12,18 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-_PACKAGES: Final = ("aioproducer", "anyio", "trio", "uvloop", "aiokafka", "confluent-kafka", "crc32c")
+_PACKAGES: Final = (
+    "aioproducer",
+    "anyio",
+    "trio",
+    "uvloop",
+    "aiokafka",
+    "confluent-kafka",
+    "kafka-python",
+    "crc32c",
+    "lz4",
+    "zstandard",
+)
 
 
 def describe() -> dict[str, object]:

@@ -38,6 +38,8 @@ WIDTH: Final = 760
 LEFT: Final = 190
 RIGHT: Final = WIDTH - 30
 TOP: Final = 64
+FARTHEST: Final = 20.0
+"""Ratios beyond are drawn at the edge."""
 LANE: Final = 9
 GAP: Final = 10
 
@@ -46,7 +48,9 @@ def draw_all(measured: Measurement) -> list[Path]:
     """Write every plot; returns the files."""
     FOLDER.mkdir(exist_ok=True)
     plots: dict[str, Callable[[Measurement], str]] = {
-        "rates": lambda each: draw_ratios(each, "records_per_s", "records/s, aioproducer ÷ other (right of 1: faster)"),
+        "rates": lambda each: draw_ratios(
+            each, "records_per_s", "records/s, aioproducer ÷ other (right of 1: faster; beyond 20 at the edge)"
+        ),
         "cpu-ratios": lambda each: draw_ratios(
             each, "cpu_us", "CPU a record, aioproducer ÷ other (left of 1: cheaper)"
         ),
@@ -95,7 +99,8 @@ def draw_ratios(measured: Measurement, figure: str, title: str) -> str:
     drawing.text(10, 18, title, size=13, bold=True)
     legend = [entry for entry in _legend_of(results, is_without_ours=True) if not entry[0].startswith("bare-")]
     drawing.legend(16, 38, legend)
-    axis = LogAxis.around((value for _, found in rows for values in found.values() for value in values), LEFT, RIGHT)
+    shown = [value for _, found in rows for values in found.values() for value in values]
+    axis = LogAxis.around((min(max(value, 1 / FARTHEST), FARTHEST * 0.99) for value in shown), LEFT, RIGHT)
     _grid(drawing, axis, TOP, bottom)
     drawing.line(axis.at(1), TOP, axis.at(1), bottom)
     y = float(TOP + GAP / 2)

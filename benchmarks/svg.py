@@ -77,7 +77,7 @@ class LogAxis:
     def around(cls, values: Iterable[float], left: float, right: float) -> LogAxis:
         """Return the axis that begins and ends at 1, 2 or 5 of some power of ten and holds all values, and 1."""
         held = [value for value in values if value > 0] + [1.0]
-        return cls(_round(min(held), down=True), _round(max(held), down=False), left, right)
+        return cls(round_down(min(held)), round_up(max(held)), left, right)
 
     def at(self, value: float) -> float:
         """Return where a value lies."""
@@ -87,13 +87,28 @@ class LogAxis:
     def ticks(self) -> list[float]:
         """Return the values with a label: 1, 2 and 5 of each power of ten."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        steps = [step * 10.0**power for power in range(first, last + 1) for step in (1, 2, 5)]
+        steps = [float(f"{step}e{power}") for power in range(first, last + 1) for step in (1, 2, 5)]
         return [step for step in steps if self.low * 0.999 <= step <= self.high * 1.001]
 
 
-def _round(value: float, *, down: bool) -> float:
+def round_down(value: float) -> float:
+    """Return the largest of 1, 2 and 5 of a power of ten that is below.
+
+    >>> round_down(7.0), round_down(0.3), round_down(1.0)
+    (5.0, 0.2, 0.5)
+    """
+    return max(step for step in _steps(value) if step < value * 0.999)
+
+
+def round_up(value: float) -> float:
+    """Return the least of 1, 2 and 5 of a power of ten that is above.
+
+    >>> round_up(7.0), round_up(0.3), round_up(1.0)
+    (10.0, 0.5, 2.0)
+    """
+    return min(step for step in _steps(value) if step > value * 1.001)
+
+
+def _steps(value: float) -> list[float]:
     power = math.floor(math.log10(value))
-    steps = [step * 10.0**each for each in (power - 1, power, power + 1) for step in (1, 2, 5)]
-    if down:
-        return max(step for step in steps if step <= value * 0.999 or step == steps[0])
-    return min(step for step in steps if step >= value * 1.001)
+    return [float(f"{step}e{each}") for each in (power - 1, power, power + 1) for step in (1, 2, 5)]
