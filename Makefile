@@ -50,7 +50,7 @@ soak: $(STAMP) ## a million sends through failures: memory stays flat, nothing i
 	@RECORDS=$(RECORDS) SEED=$(SEED) LOOP=$(LOOP) $(PYTHON) -m scripts.soak
 
 bench: $(STAMP) ## other clients beside this one, all targets, plots (half an hour); CASES='tasks-* zstd', ROUNDS=
-	$(PYTHON) -m benchmarks $(if $(CASES),--case $(CASES),--checks --save --plots) --rounds $(or $(ROUNDS),3)
+	$(PYTHON) -m benchmarks $(if $(CASES),--case $(CASES),--checks --docs) --rounds $(or $(ROUNDS),3)
 
 bench-quick: $(STAMP) ## a few of the cases, one round (three minutes)
 	$(PYTHON) -m benchmarks --quick

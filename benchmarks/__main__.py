@@ -4,7 +4,7 @@ Examples:
     python -m benchmarks --case pipelined --against confluent-kafka
     python -m benchmarks --case 'tasks-*' one-linger-0 --broker sink --rounds 5
     python -m benchmarks --case pipelined --only aioproducer --broker sink
-    python -m benchmarks --checks --save --plots        # all of it, half an hour: make bench
+    python -m benchmarks --checks --docs                # all of it, half an hour: make bench
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.brokers import started
 from benchmarks.cases import CASES, Case, brokers_of, chosen
 from benchmarks.clients import CLIENTS
 from benchmarks.machine import describe
-from benchmarks.plots import draw_all
+from benchmarks.page import update
 from benchmarks.report import special_table, table
 from benchmarks.runner import Result, compare
 from benchmarks.saved import Measurement
@@ -47,7 +47,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="that the timed part of a run takes, about")
     parser.add_argument("--checks", action="store_true", help="memory, an idle producer, large clusters, imports too")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/DATE.json")
-    parser.add_argument("--plots", action="store_true", help="draw what docs/performance.md shows")
+    parser.add_argument("--docs", action="store_true", help="the same, then its figures and plots into docs/")
     given = parser.parse_args()
     if given.quick:
         given.rounds = 1
@@ -112,10 +112,11 @@ def main() -> None:
     for check in checks(measured):
         print(check.line())
     print(f"\n{(time.monotonic() - begin) / 60:.1f} minutes")
-    if given.save:
-        print(measured.save())
-    if given.plots:
-        print(*draw_all(measured), sep="\n")
+    if given.save or given.docs:
+        path = measured.save()
+        print(path)
+        if given.docs:
+            print(*update(measured, path.name), sep="\n")
 
 
 if __name__ == "__main__":

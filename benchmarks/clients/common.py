@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import anyio.lowlevel
 import sniffio
 
 from benchmarks.load import Load
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TICK_SECONDS: Final = 0.005
 WARM_SHARE: Final = 0.3
 """Of `seconds`: how long the warm-up takes at least."""
+AT_ONCE: Final = 100
 LARGEST_WARM_UP: Final = 50_000
 
 
@@ -113,7 +115,10 @@ async def one_at_a_time(send: Callable[..., Awaitable[Any]], pairs: Iterator[Any
 
 
 async def in_tasks(send: Callable[..., Any], pairs: Iterator[Any], tasks: int, figures: Figures) -> int:
-    """Start a task for each record, `tasks` at a time, and wait for them before the next lot."""
+    """Start a task for each record, `tasks` at a time, and wait for them before the next lot.
+
+    They are started AT_ONCE in a pass of the loop, as requests come in; all in one would itself hold up the loop.
+    """
     clock, note = time.perf_counter, figures.latencies.append
 
     async def timed(value: bytes, key: bytes | None) -> None:
@@ -132,12 +137,14 @@ async def in_tasks(send: Callable[..., Any], pairs: Iterator[Any], tasks: int, f
 async def _start_all_asyncio(send: Callable[..., Any], timed: Callable[..., Any], chunk: list[Any]) -> None:
     import asyncio
 
-    await asyncio.gather(
-        *[
-            send(value, key=key) if index % SAMPLE_TASKS else timed(value, key)
-            for index, (value, key) in enumerate(chunk)
+    tasks: list[asyncio.Task[Any]] = []
+    for first in range(0, len(chunk), AT_ONCE):
+        tasks += [
+            asyncio.create_task(send(value, key=key) if index % SAMPLE_TASKS else timed(value, key))
+            for index, (value, key) in enumerate(chunk[first : first + AT_ONCE])
         ]
-    )
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
 
 
 async def _start_all_trio(send: Callable[..., Any], timed: Callable[..., Any], chunk: list[Any]) -> None:
@@ -151,6 +158,8 @@ async def _start_all_trio(send: Callable[..., Any], timed: Callable[..., Any], c
                 nursery.start_soon(partial(send, value, key=key))
             else:
                 nursery.start_soon(timed, value, key)
+            if index % AT_ONCE == AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()
 
 
 async def with_workers(send: Callable[..., Any], pairs: Iterator[Any], tasks: int, figures: Figures) -> int:
@@ -175,4 +184,6 @@ async def with_workers(send: Callable[..., Any], pairs: Iterator[Any], tasks: in
     async with anyio.create_task_group() as group:
         for index in range(tasks):
             group.start_soon(worker if index % SAMPLE_TASKS else timed_worker)
+            if index % AT_ONCE == AT_ONCE - 1:
+                await anyio.lowlevel.checkpoint()
     return count

@@ -25,16 +25,17 @@ PRODUCE_VERSION: Final = 12
 class BareTasks:
     """send is: wait for a future that all who wait at the same time share. Nothing is sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] | None = None
 
     async def send(self, value: bytes, key: bytes | None = None) -> None:
-        """Wait until all others wait too."""
+        """Wait for what others wait for too; it comes after the time to linger."""
         future = self._future
         if future is None:
             future = self._future = self._loop.create_future()
-            self._loop.call_soon(self._settle, future)
+            self._loop.call_later(self._seconds, self._settle, future)
         await future
 
     def _settle(self, future: asyncio.Future[None]) -> None:
@@ -93,7 +94,7 @@ def one_record(topic: str, value: bytes) -> bytes:
 
 async def wait(order: Order, figures: Figures) -> None:
     """Do a workload of tasks."""
-    send = BareTasks().send
+    send = BareTasks(order.linger_ms / 1000).send
     form = in_tasks if order.workload == "tasks" else with_workers
     await measure(order, figures, lambda pairs: form(send, pairs, order.tasks, figures))
 
