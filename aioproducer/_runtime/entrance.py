@@ -92,8 +92,8 @@ class Entrance:
         if self.state is not State.RUNNING:
             return IllegalStateError(f"{self._client_id} cannot be used: {self.state.value}")
         return IllegalStateError(
-            f"{self._client_id} belongs to another event loop, thread or process: use it where it was started"
-            " (after fork, make a new producer; from a thread, go through the loop)"
+            f"{self._client_id} belongs to another event loop, thread or process: use it where it was started (each"
+            " asyncio.run has a loop of its own; after fork, make a new producer; in threads, use its thread_entry())"
         )
 
     # ── appending ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
 import anyio
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from aioproducer.interceptors import ProducerInterceptor
 
 _log = logging.getLogger("aioproducer.producer")
+
+LOOP_ENDED: Final = (
+    "the event loop ended before the producer was closed; leave its `async with` block, or await close(), in the same"
+    " asyncio.run (or trio.run) that it was started in"
+)
 
 
 class Runtime:
@@ -123,7 +128,7 @@ class Runtime:
             text = f"the producer's background task failed ({type(bug).__name__}, see __cause__); make a new producer"
             self._die(FatalProducerError(text), bug)
         except BaseException as error:
-            self._die(ProducerClosedError("the event loop ended before the producer was closed"), error)
+            self._die(ProducerClosedError(LOOP_ENDED), error)
             raise
         finally:
             self.room.check()
@@ -225,9 +230,8 @@ class Runtime:
             lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
         if lost:
             _log.error(
-                "%s: %d records were not delivered: %s",
+                "%s; not delivered: %s",
                 outcome,
-                sum(lost.values()),
                 lost,
                 extra={"event": "records_lost", "lost": lost},
             )

@@ -59,8 +59,8 @@ class Undelivered:
         self._last_logged[key] = now
         fields = {"event": "records_undelivered", "topic": topic, "reason": reason, "count": count}
         _log.error(
-            "%d records of topic %r were not delivered and nobody waited for them (%s): %s",
-            count,
+            "%s of topic %r not delivered, and nobody waited (%s): %s",
+            _records(count),
             topic,
             reason,
             error if error is not None else "see the lines before",
@@ -84,7 +84,11 @@ class Undelivered:
 def _undelivered(counts: dict[str, int], first: KafkaError) -> UndeliveredError:
     told = ", ".join(f"{topic!r}: {count}" for topic, count in counts.items())
     return UndeliveredError(
-        f"{sum(counts.values())} records that nobody waited for were not delivered ({told}); first: {first}",
+        f"{_records(sum(counts.values()))} not delivered, and nobody waited ({told}); first: {first}",
         counts=counts,
         first=first,
     )
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
