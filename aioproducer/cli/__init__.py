@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 
 from aioproducer._version import __version__
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     )
     chosen = parser.parse_args(arguments)
+    if importlib.util.find_spec(chosen.loop) is None:
+        parser.error(f"--loop {chosen.loop}: it is not installed; pip install {chosen.loop}")
     status: int = chosen.run(chosen)
     return status
 

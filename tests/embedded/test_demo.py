@@ -81,3 +81,13 @@ def test_without_a_broker_it_fails_in_one_line_that_names_the_address(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("the demo failed: ")
     assert address in line
+
+
+def test_an_event_loop_that_is_not_installed_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as caught:
+        main(["demo", "--loop", "trio"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith("error: --loop trio: it is not installed; pip install trio\n")
