@@ -346,6 +346,10 @@ class Sender:
         self._outbox.send(node, version, message, _SentExchange(version, exchange), now)
 
     def _send_ready(self, now: float) -> None:
+        held_until = -math.inf if self.transactions is None else self.transactions.held_until()
+        if now < held_until:
+            self._outbox.wake_at = min(self._outbox.wake_at, held_until)
+            return
         done: set[int] = set()
         while True:
             nodes = [node_id for node_id in self._accumulator.ready_nodes(now) if node_id not in done]

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.coordinators import CoordinatorType
+from aioproducer._core.marker_pause import MarkerPause
 from aioproducer._core.open_transaction import OpenTransaction, Outcome, TransactionTicket
 from aioproducer._core.retries import Verdict, transaction_verdict
 from aioproducer._core.transaction_requests import (
@@ -81,6 +82,7 @@ class TransactionAnswers(TransactionWaits):
         self._level = 0  # of the feature, as of the newest agreement of the cluster that was seen
         self._level_epoch = -1
         self._version = VERSION_1
+        self.pause = MarkerPause()
         self._describe = DescribeTransaction(self._own, config, rng)
         self._refusal: KafkaError | None = None  # what EndTxn said, while it is found out what that means
 
@@ -122,7 +124,10 @@ class TransactionAnswers(TransactionWaits):
     def _on_error(self, exchange: Exchange, verdict: Verdict, error: BrokerError, now: float) -> None:
         match verdict:
             case Verdict.RETRY:
-                exchange.attempts.fail(error, now, is_soon=error.code == ErrorCode.CONCURRENT_TRANSACTIONS)
+                is_concurrent = error.code == ErrorCode.CONCURRENT_TRANSACTIONS
+                exchange.attempts.fail(error, now, is_soon=is_concurrent)
+                if is_concurrent and isinstance(exchange, AddPartitions):
+                    self.pause.on_refused()
             case Verdict.COORDINATOR:
                 exchange.attempts.fail(error, now)
                 if exchange.coordinator is not None:
@@ -195,6 +200,7 @@ class TransactionAnswers(TransactionWaits):
         if cause is not None and cause.code in _EPOCH_IS_OVER and self._may_be_time(transaction, now):
             # The coordinator takes our abort for its own, repeated: nobody else has taken over.
             self._name_timeout(transaction, cause, now)
+        self.pause.on_ended(now)
         self._finish(transaction, Outcome.COMMITTED if exchange.is_commit else Outcome.ABORTED)
 
     def _on_abortable(self, exchange: Exchange, error: KafkaError, now: float) -> None:

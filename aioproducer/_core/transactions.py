@@ -6,6 +6,7 @@ Told of calls, failures and answers; asked which requests are due. The states an
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.coordinators import Coordinator, CoordinatorType
@@ -158,7 +159,13 @@ class Transactions(TransactionAnswers):
     def on_data(self, now: float) -> None:
         """Batches of the transaction are handed to the shell: with version 2 that begins it."""
         if self.current is not None:
+            if self.current.started_at is None:
+                self.pause.on_begun(now)
             self._start(self.current, now)
+
+    def held_until(self) -> float:
+        """Return when data may flow, as far as the transaction before is concerned."""
+        return -math.inf if self.current is None or self.current.started_at is not None else self.pause.until
 
     @property
     def produce_at_most(self) -> int | None:
@@ -209,6 +216,8 @@ class Transactions(TransactionAnswers):
         refused = self._accumulator.take_refusal()
         touched = self._accumulator.take_touched()
         if transaction is not None and self.fatal_error is None:
+            if transaction.is_begun:
+                self.pause.on_answered(now)
             if refused is not None:
                 self.fail(refused)
             if touched:
@@ -229,7 +238,9 @@ class Transactions(TransactionAnswers):
             exchange = wanted
             if wanted.coordinator is not None and wanted.coordinator.broker is None:
                 exchange = self._lookup(wanted.coordinator)
-            if exchange.attempts.is_due(now) and exchange not in due:
+            if exchange.attempts.is_due(now) and exchange not in due and now >= self._not_before(exchange):
+                if isinstance(exchange, AddPartitions):
+                    self.pause.on_begun(now)
                 due.append(exchange)
         return due
 
@@ -242,8 +253,12 @@ class Transactions(TransactionAnswers):
         for wanted in self._wanted():
             is_known = wanted.coordinator is None or wanted.coordinator.broker is not None
             attempts = wanted.attempts if is_known or wanted.coordinator is None else wanted.coordinator.lookups
-            times.append(attempts.next_at())
+            times.append(max(attempts.next_at(), self._not_before(wanted)))
         return times
+
+    def _not_before(self, exchange: Exchange) -> float:
+        is_first = isinstance(exchange, AddPartitions) and self.current is not None and not self.current.is_begun
+        return self.pause.until if is_first else -math.inf
 
     # ── what is to be done ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -838,3 +838,67 @@ def test_initialising_goes_on_until_it_is_answered() -> None:
     it.poll()
     assert it.sender.is_started
     assert not it.has_request(DescribeTransactionsRequest)
+
+
+# ── the pause while markers are written ──────────────────────────────────────────────────────────────────────────────
+
+
+def follow(it: TransactionalShell, took: float) -> None:
+    """Commit one transaction and begin the next at once, whose first answer comes `took` seconds later; commit that."""
+    transaction = it.begin()
+    it.send(0)
+    if it.level == 0:
+        it.poll(after=took)
+        it.add_partitions()
+        it.poll()
+    else:
+        it.poll(after=took)
+    it.acknowledge()
+    it.poll()
+    it.commit(transaction)
+    it.end()
+    it.poll()
+
+
+def test_data_waits_a_moment_when_the_transaction_before_was_held_by_its_broker() -> None:
+    it = shell(2)
+    for took in (0.002, 0.002, 0.03):
+        follow(it, took)
+    it.begin()
+    it.append(0)
+    it.poll()
+    assert it.batches() == []
+    due = it.sender.deadline(it.now)
+    assert due is not None
+    assert 0 < due - it.now < 0.0011
+    it.poll(after=due - it.now)
+    assert len(it.batches()) == 1
+    it.append(1)
+    it.poll()
+    assert len(it.batches()) == 2  # what has begun waits no more
+
+
+def test_adding_partitions_waits_a_moment_when_it_was_refused_before() -> None:
+    it = shell(0)
+    follow(it, 0.002)
+    transaction = it.begin()
+    it.send(0)
+    it.add_partitions(51)  # CONCURRENT_TRANSACTIONS
+    it.poll()
+    it.poll(after=0.03)
+    it.add_partitions()
+    it.poll()
+    it.acknowledge()
+    it.poll()
+    it.commit(transaction)
+    it.end()
+    it.poll()
+    it.begin()
+    it.append(0)
+    it.poll()
+    assert not it.has_request(AddPartitionsToTxnRequest)
+    due = it.sender.deadline(it.now)
+    assert due is not None
+    assert 0 < due - it.now < 0.0011
+    it.poll(after=due - it.now)
+    assert it.has_request(AddPartitionsToTxnRequest)
