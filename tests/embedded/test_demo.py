@@ -86,7 +86,10 @@ def test_without_a_broker_it_fails_in_one_line_that_names_the_address(
 def test_an_event_loop_that_is_not_installed_is_told_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    def nothing(name: str) -> None:
+        """As for a package that is not there."""
+
+    monkeypatch.setattr("importlib.util.find_spec", nothing)
     with pytest.raises(SystemExit) as caught:
         main(["demo", "--loop", "trio"])
     assert caught.value.code == 2
