@@ -43,9 +43,7 @@ class Asker:
             KafkaConnectionError: the connection is lost.
             ProtocolError: what comes is not the answer.
         """
-        version = self._connection.versions.version_for(type(request), at_most)
-        self._correlation_id += 1
-        await self._connection.write(encode_request(request, version, self._correlation_id, CLIENT_ID))
+        version = await self.tell(request, at_most=at_most)
         frames: list[bytes] = []
         while not frames:
             frames = await self._connection.read_frames()
@@ -53,6 +51,17 @@ class Asker:
         if correlation_id != self._correlation_id or len(frames) > 1:
             raise ProtocolError(f"the broker answered request {correlation_id}, not {self._correlation_id} alone")
         return cast("ResponseT", RESPONSES[answer.api_key].decode(body, version))
+
+    async def tell(self, request: Request, *, at_most: int | None = None) -> int:
+        """Send a request that has no answer, as Produce with acks=0; returns the version that was spoken.
+
+        Raises:
+            KafkaConnectionError: the connection is lost.
+        """
+        version = self._connection.versions.version_for(type(request), at_most)
+        self._correlation_id += 1
+        await self._connection.write(encode_request(request, version, self._correlation_id, CLIENT_ID))
+        return version
 
 
 @asynccontextmanager

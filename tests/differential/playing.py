@@ -5,6 +5,7 @@ What goes wrong in passing (a coordinator that loads, markers on their way) is w
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections import defaultdict
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 import anyio
 
 from aioproducer._records.checksum import load_crc32c
+from aioproducer._wire.messages import RESPONSES
 from aioproducer._wire.messages.add_partitions_to_txn import (
     AddPartitionsToTxnRequest,
     AddPartitionsToTxnResponse,
@@ -31,14 +33,18 @@ from aioproducer._wire.messages.list_offsets import (
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
 from aioproducer._wire.messages.produce import (
     PartitionProduceData,
+    PartitionProduceResponse,
     ProduceRequest,
     ProduceResponse,
     TopicProduceData,
 )
+from aioproducer._wire.schema import Response
 from aioproducer.errors import KafkaConnectionError
 from aioproducer.testing._asker import asker, first_reachable
 from tests.contract.support import Cluster, HasBootstrapServers
-from tests.differential.script import PRODUCERS, TOPICS, AddPartition, End, Init, Offsets, Produce
+from tests.differential.catalogue import CASES, NOWHERE, Scene
+from tests.differential.plain import Plainer, has_code, relevant
+from tests.differential.script import PRODUCERS, TOPICS, AddPartition, Ask, End, Init, Offsets, Produce, Several
 from tests.unit.testing._broker.helpers import batch
 
 if TYPE_CHECKING:
@@ -59,7 +65,12 @@ CONFIGS: Final[dict[str, dict[str, str]]] = {
     "small": {"max.message.bytes": "1000"},
     "stamped": {"message.timestamp.type": "LogAppendTime"},
     "compacted": {"cleanup.policy": "compact"},
+    "empty": {},
+    "odd": {},
 }
+LOGS: Final = [topic for topic in TOPICS if topic != "odd"]
+"""Those whose records are compared."""
+
 T = TypeVar("T", bound="Response")
 PATIENCE_SECONDS: Final = 10.0
 ISOLATIONS: Final[tuple[Isolation, ...]] = ("read_uncommitted", "read_committed")
@@ -78,6 +89,7 @@ class Player:
         self._ids: dict[int, tuple[int, int]] = {}
         self._sent: defaultdict[tuple[int, str, int], list[tuple[int, int]]] = defaultdict(list)
         self._transactional_id = f"differential-{uuid.uuid4().hex[:8]}"
+        self._group = f"group-{uuid.uuid4().hex[:8]}"
         self._stack = AsyncExitStack()
         self._asker: Asker | None = None
 
@@ -91,19 +103,33 @@ class Player:
                 MetadataRequest(topics=None, allow_auto_topic_creation=False), MetadataResponse
             )
             self._topic_ids = {topic.name or "": topic.topic_id for topic in metadata.topics}
-            await self._find_coordinator()
+            await self._get_ready()
             answers = [await self._step(step) for step in steps]
-        return answers + [await self._log(topic) for topic in TOPICS]
+        return answers + [await self._log(topic) for topic in LOGS]
 
-    async def _find_coordinator(self) -> None:
-        """Kafka has none for anybody before it is asked the first time."""
-        request = FindCoordinatorRequest(key=self._transactional_id, key_type=1)
-        assert await self._ask_in_time(request, FindCoordinatorResponse, 3) is not None
+    async def _get_ready(self) -> None:
+        """Kafka has no coordinators before it is asked the first time, and takes a moment to lead new partitions."""
+        for key, key_type in ((self._group, 0), (self._transactional_id, 1)):
+            request = FindCoordinatorRequest(key=key, key_type=key_type)
+            assert await self._ask_in_time(request, FindCoordinatorResponse, 3) is not None
+        everywhere = [
+            ListOffsetsTopic(
+                name=self._names[topic], partitions=[ListOffsetsPartition(partition_index=i, timestamp=-1)]
+            )
+            for topic in TOPICS
+            for i in range(2)
+        ]
+        for one in everywhere:
+            assert await self._ask_in_time(ListOffsetsRequest(replica_id=-1, topics=[one]), ListOffsetsResponse, 7)
 
     async def _step(self, step: Step) -> Answer:
         match step:
             case Produce():
-                return await self._produce(step)
+                return await self._produce((step,))
+            case Several():
+                return await self._produce(step.parts)
+            case Ask():
+                return await self._ask_case(step)
             case Init():
                 return await self._init(step)
             case AddPartition():
@@ -124,7 +150,8 @@ class Player:
     async def _ask(self, request: Request, answer: type[T], at_most: int) -> T | None:
         """The answer, or None when the connection is closed instead."""
         try:
-            return await (await self._connected()).ask(request, answer, at_most=at_most)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return await (await self._connected()).ask(request, answer, at_most=at_most)
         except KafkaConnectionError:
             self._asker = None
             return None
@@ -134,7 +161,7 @@ class Player:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             told = await self._ask(request, answer, at_most)
-            if told is None or _code(told) not in PASSING or time.monotonic() > deadline:
+            if told is None or not has_code(told, PASSING) or time.monotonic() > deadline:
                 return told
             await anyio.sleep(0.02)
 
@@ -165,7 +192,7 @@ class Player:
             v3_and_below_topics=[AddPartitionsToTxnTopic(name=self._names[step.topic], partitions=[step.partition])],
         )
         told = await self._ask_in_time(request, AddPartitionsToTxnResponse, 3)
-        return {"closed": True} if told is None else {"error_code": _code(told)}
+        return {"closed": True} if told is None else _only_code(told)
 
     async def _end(self, step: End) -> Answer:
         producer_id, epoch = self._ids[PRODUCERS - 1]
@@ -198,26 +225,55 @@ class Player:
             found |= {f"{name}.error_code": one.error_code, name: one.offset}
         return found
 
-    async def _produce(self, step: Produce) -> Answer:
-        key = (-1 if step.producer is None else step.producer, step.topic, step.partition)
-        sequence, count = self._sequence(step, key)
-        records = self._records(step, sequence, count)
-        name = self._names[step.topic]
-        topic_id = self._topic_ids.get(name, uuid.UUID(int=7))
-        data = PartitionProduceData(index=step.partition, records=records)
-        topic = TopicProduceData(name=name, topic_id=topic_id, partition_data=[data])
-        request = ProduceRequest(
-            transactional_id=self._transactional_id if step.is_transactional else None,
-            acks=step.acks,
-            timeout_ms=5_000,
-            topic_data=[topic],
-        )
-        told = await self._ask_in_time(request, ProduceResponse, step.version)
+    async def _ask_case(self, step: Ask) -> Answer:
+        case = CASES[step.case]
+        assert case.since <= step.version <= case.until
+        producer_id, epoch = self._ids[PRODUCERS - 1]
+        names = self._topic_ids_by_script()
+        scene = Scene(self._names, names, self._transactional_id, self._group, producer_id, epoch)
+        request = case.make(scene, step.version)
+        told = await self._ask_in_time(request, RESPONSES[case.request.api_key], step.version)
         if told is None:
             return {"closed": True}
-        (one,) = told.responses[0].partition_responses
-        if one.error_code == 0 and step.producer is not None and step.sequence == 0 and step.epoch == 0:
-            self._sent[key].append((sequence, count))
+        if isinstance(told, InitProducerIdResponse | EndTxnResponse) and told.error_code == 0 and case.may_change:
+            self._take_id(PRODUCERS - 1, told.producer_id, told.producer_epoch)
+        others = {producer_id: f"producer {number}" for number, (producer_id, _) in self._ids.items()}
+        return Plainer(scene, self._wall_ms, others).flat(relevant(told))
+
+    def _topic_ids_by_script(self) -> dict[str, uuid.UUID]:
+        return {name: self._topic_ids[actual] for name, actual in self._names.items() if actual in self._topic_ids}
+
+    async def _produce(self, parts: Sequence[Produce]) -> Answer:
+        made = [self._part(step) for step in parts]
+        request = ProduceRequest(
+            transactional_id=self._transactional_id if parts[0].is_transactional else None,
+            acks=parts[0].acks,
+            timeout_ms=5_000,
+            topic_data=[
+                TopicProduceData(name=topic, topic_id=topic_id, partition_data=[data])
+                for topic, topic_id, data, _ in made
+            ],
+        )
+        if parts[0].acks == 0:
+            return await self._tell(request, parts[0], made[0][3])
+        told = await self._ask_in_time(request, ProduceResponse, parts[0].version)
+        if told is None:
+            return {"closed": True}
+        found: Answer = {}
+        for index, (step, (name, topic_id, data, sequence)) in enumerate(zip(parts, made, strict=True)):
+            (one,) = [
+                partition
+                for topic in told.responses
+                if (topic.topic_id == topic_id if step.version >= 13 else topic.name == name)
+                for partition in topic.partition_responses
+                if partition.index == data.index
+            ]
+            if one.error_code == 0:
+                self._note(step, sequence)
+            found |= {f"{index}.{field}": value for field, value in self._told(one).items()}
+        return found
+
+    def _told(self, one: PartitionProduceResponse) -> Answer:
         return {
             "error_code": one.error_code,
             "base_offset": one.base_offset,
@@ -227,6 +283,33 @@ class Player:
             "has_message": one.error_message is not None,
             "has_leader": one.current_leader.leader_id >= 0,
         }
+
+    async def _tell(self, request: ProduceRequest, step: Produce, sequence: int) -> Answer:
+        """Without an answer, what is to be seen is whether the connection lives on, and what is in the log."""
+        with contextlib.suppress(KafkaConnectionError):
+            await (await self._connected()).tell(request, at_most=step.version)
+        partition = ListOffsetsPartition(partition_index=0, timestamp=-1)
+        asked = ListOffsetsRequest(
+            replica_id=-1, topics=[ListOffsetsTopic(name=self._names["plain"], partitions=[partition])]
+        )
+        if await self._ask(asked, ListOffsetsResponse, 7) is None:
+            return {"closed": True}
+        self._note(step, sequence)
+        if self._names[step.topic] not in self._topic_ids:
+            return {"closed": False}
+        return {"closed": False} | await self._offsets(Offsets(step.topic, step.partition))
+
+    def _note(self, step: Produce, sequence: int) -> None:
+        """Remember what was taken."""
+        if step.producer is not None and step.sequence == 0 and step.epoch == 0:
+            self._sent[step.producer, step.topic, step.partition].append((sequence, step.count))
+
+    def _part(self, step: Produce) -> tuple[str, uuid.UUID, PartitionProduceData, int]:
+        key = (-1 if step.producer is None else step.producer, step.topic, step.partition)
+        sequence, count = self._sequence(step, key)
+        name = self._names[step.topic]
+        data = PartitionProduceData(index=step.partition, records=self._records(step, sequence, count))
+        return name, self._topic_ids.get(name, NOWHERE), data, sequence
 
     def _sequence(self, step: Produce, key: tuple[int, str, int]) -> tuple[int, int]:
         """The sequence and the number of records of this step's batch."""
@@ -249,6 +332,7 @@ class Player:
             transactional=step.is_transactional,
             timestamps=[self._wall_ms + late] * count,
             keys=None if step.damage == "keyless" else [b"k"] * count,
+            codec=step.codec,
         )
         return damaged(good, step.damage)
 
@@ -266,40 +350,58 @@ class Player:
 
 def damaged(good: bytes, damage: Damage) -> bytes:
     """The batch, wrong in one way; the checksum is right but where that is the damage."""
+    whole = _damaged_whole(good, damage)
+    if whole is not good:
+        return whole
     data = bytearray(good)
+    _damage_part(data, damage)
+    if damage != "magic":
+        data[17:21] = load_crc32c()(bytes(data[21:])).to_bytes(4, "big")
+    return bytes(data)
+
+
+def _damaged_whole(good: bytes, damage: Damage) -> bytes:
+    """What is not a batch any more, or no other than one."""
     match damage:
-        case "none" | "late" | "keyless":
-            return good
         case "crc":
-            data[-1] ^= 1
-            return bytes(data)
-        case "magic":
-            data[16] = 1
-            return bytes(data)
+            return good[:-1] + bytes([good[-1] ^ 1])
         case "truncated":
             return good[:-3]
         case "two batches":
             return good + good
+        case "batch and a half":
+            return good + good[: len(good) // 2]
         case "empty":
             return b""
-        case "base offset":
-            data[7] = 5
-            return bytes(data)
-        case "count":
-            data[60] += 1
-        case "control":
-            data[22] |= 0x20
         case _:
-            assert_never(damage)
-    data[17:21] = load_crc32c()(bytes(data[21:])).to_bytes(4, "big")
-    return bytes(data)
+            return good
 
 
-def _code(told: Response) -> int:
-    """The error code of an answer about one thing."""
-    if isinstance(told, AddPartitionsToTxnResponse):
-        return told.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code
-    if isinstance(told, ProduceResponse):
-        return told.responses[0].partition_responses[0].error_code
-    assert isinstance(told, InitProducerIdResponse | EndTxnResponse | FindCoordinatorResponse)
-    return told.error_code
+def _damage_part(data: bytearray, damage: Damage) -> None:
+    """Change what the checksum covers, or what stands before it."""
+    changes: dict[Damage, tuple[int, bytes]] = {
+        "base offset": (7, b"\x05"),
+        "magic": (16, b"\x01"),
+        "old magic": (16, b"\x00"),
+        "no such codec": (22, bytes([data[22] & ~7 | 5])),
+        "control": (22, bytes([data[22] | 0x20])),
+        "flag without id": (22, bytes([data[22] | 0x10])),
+        "id without sequence": (43, (77).to_bytes(8, "big") + b"\0\0" + b"\xff" * 4),
+        "count": (60, bytes([data[60] + 1])),
+        "no records": (23, b"\xff" * 4),
+        "garbage": (61, b"\xa5" * (len(data) - 61)),
+        "fewer records": (26, bytes([data[26] + 1])),
+    }
+    if damage in changes:
+        at, new = changes[damage]
+        data[at : at + len(new)] = new
+    if damage == "no records":
+        del data[61:]
+        data[8:12] = (len(data) - 12).to_bytes(4, "big")
+        data[57:61] = bytes(4)
+    if damage == "fewer records":
+        data[60] += 1
+
+
+def _only_code(told: AddPartitionsToTxnResponse) -> Answer:
+    return {"error_code": told.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code}

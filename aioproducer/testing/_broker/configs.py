@@ -25,6 +25,21 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 """Settings of a topic, with Kafka 4.3's defaults. Those without an effect here are kept and described."""
 
+_STRING, _INT, _LONG, _LIST = 2, 3, 5, 7
+TYPES: Final[Mapping[str, int]] = {
+    "cleanup.policy": _LIST,
+    "compression.type": _STRING,
+    "max.message.bytes": _INT,
+    "message.timestamp.after.max.ms": _LONG,
+    "message.timestamp.before.max.ms": _LONG,
+    "message.timestamp.type": _STRING,
+    "min.insync.replicas": _INT,
+    "retention.bytes": _LONG,
+    "retention.ms": _LONG,
+    "segment.bytes": _INT,
+}
+"""What DescribeConfigs says of each (Java class DescribeConfigsResponse.ConfigType)."""
+
 _NEVER: Final = 2**63 - 1
 
 

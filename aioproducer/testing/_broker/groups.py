@@ -20,8 +20,17 @@ class Groups:
     """Offsets per group; those of open transactions are kept aside until the transaction ends."""
 
     def __init__(self) -> None:
+        self._known: set[str] = set()
         self._committed: dict[str, dict[TopicPartition, CommittedOffset]] = {}
         self._pending: dict[tuple[str, int], dict[TopicPartition, CommittedOffset]] = {}
+
+    def exists(self, group: str) -> bool:
+        """Whether somebody has committed to it, or tried to."""
+        return group in self._known
+
+    def touch(self, group: str) -> None:
+        """Somebody commits to the group, which makes it."""
+        self._known.add(group)
 
     def commit(self, group: str, tp: TopicPartition, offset: CommittedOffset) -> None:
         """Commit at once."""

@@ -57,15 +57,15 @@ class PartitionLog:
         self.end_offset = batch.last_offset + 1
         self.size_bytes += len(batch.data)
 
-    def read(self, offset: int, max_bytes: int, before: int) -> list[bytes]:
-        """Whole batches from `offset` on: at most `max_bytes` but at least one, and none that reaches `before`."""
+    def read(self, offset: int, max_bytes: int, before: int, *, at_least_one: bool = True) -> list[bytes]:
+        """Whole batches from `offset` on: at most `max_bytes`, but the first if need be, and none reaches `before`."""
         index = max(0, bisect_right(self._base_offsets, offset) - 1)
         found: list[bytes] = []
         size = 0
         for batch in self._batches[index : index + 4096]:
             if batch.last_offset < offset:
                 continue
-            if batch.last_offset >= before or (found and size + len(batch.data) > max_bytes):
+            if batch.last_offset >= before or ((found or not at_least_one) and size + len(batch.data) > max_bytes):
                 break
             found.append(batch.data)
             size += len(batch.data)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from aioproducer._records.checksum import load_crc32c
+from aioproducer._records.compression import Codec
 from aioproducer._records.decode import control_batch, decode_batch, read_header, rewrite_for_append
-from aioproducer._records.header import ATTRIBUTES_OFFSET, LEADER_EPOCH_OFFSET, LENGTH_OFFSET, MAGIC_OFFSET
+from aioproducer._records.header import ATTRIBUTES_OFFSET, CODEC_MASK, LEADER_EPOCH_OFFSET, LENGTH_OFFSET, MAGIC_OFFSET
 from aioproducer._records.sizes import BATCH_OVERHEAD
 from aioproducer.errors import ErrorCode, ProtocolError
 from aioproducer.testing._broker.log import AbortedTransaction, PartitionLog, StoredBatch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NO_LEADER: Final = -1
 MAGIC: Final = 2
 LENGTH_END: Final = LENGTH_OFFSET + 4
+LEAST_LENGTH: Final = 14
+"""Of the oldest format; a smaller length is none of any batch."""
 WITHOUT_LOG_START: Final = frozenset({ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.CORRUPT_MESSAGE})
 """What the log refuses without telling where it starts (ReplicaManager.appendRecordsToLeader)."""
 
@@ -91,7 +94,7 @@ class Partition:
         Raises:
             Refused: with the error code that Kafka answers; nothing was appended.
         """
-        header = self._read(data)
+        header, data = self._read(data)
         if header.is_transactional and header.producer_id >= 0 and verifier is not None:
             # Before the log looks at it: a repetition of what another transaction wrote is refused too.
             self._verify(header, verifier)
@@ -145,8 +148,8 @@ class Partition:
         self.replication_held = False
         self._advance()
 
-    def _read(self, data: bytes | memoryview) -> BatchHeader:
-        """The header, when a request may hold such a batch at all (Java class ProduceRequest.validateRecords)."""
+    def _read(self, data: bytes | memoryview) -> tuple[BatchHeader, bytes | memoryview]:
+        """The header and its batch, when a request may hold such a one (Java class ProduceRequest.validateRecords)."""
         if not data:
             raise Refused(
                 ErrorCode.INVALID_RECORD, "Produce requests must have at least one record batch per partition"
@@ -156,13 +159,21 @@ class Partition:
             raise Refused(ErrorCode.INVALID_RECORD, text)
         if len(data) < BATCH_OVERHEAD:
             raise Refused(ErrorCode.CORRUPT_MESSAGE, f"{len(data)} bytes are no record batch")
+        codec = data[ATTRIBUTES_OFFSET + 1] & CODEC_MASK
+        if codec > max(Codec):
+            text = f"Unknown compression type id: {codec}"
+            raise Refused(ErrorCode.UNKNOWN_SERVER_ERROR, text, log_start_offset=self.log.start_offset)
         try:
             header = read_header(data)
         except ProtocolError as error:
             raise Refused(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
-        if header.batch_length + LENGTH_END != len(data):
-            raise Refused(ErrorCode.INVALID_RECORD, "Produce requests must hold exactly one record batch per partition")
-        return header
+        size = header.batch_length + LENGTH_END
+        if size != len(data):
+            if size > len(data) or _begins_with_a_batch(data[size:]):
+                text = "Produce requests must hold exactly one record batch per partition"
+                raise Refused(ErrorCode.INVALID_RECORD, text)
+            data = data[:size]  # what is no whole batch any more is dropped without a word
+        return header, data
 
     def _validate(self, data: bytes | memoryview, header: BatchHeader, wall_ms: int) -> None:
         self._check_shape(header)
@@ -258,6 +269,24 @@ class Partition:
                 known = before.entry(batch.producer_id)
                 seen_ms = batch.max_timestamp if known is None else known.seen_ms
                 self.producers.appended(header, batch.base_offset, batch.max_timestamp, seen_ms)
+
+
+def _begins_with_a_batch(data: bytes | memoryview) -> bool:
+    """Whether a whole batch follows (Java class ByteBufferLogInputStream).
+
+    Raises:
+        Refused: CORRUPT_MESSAGE for what cannot be the beginning of one.
+    """
+    if len(data) < LENGTH_END:
+        return False
+    length = int.from_bytes(data[LENGTH_OFFSET:LENGTH_END], "big", signed=True)
+    if length < LEAST_LENGTH:
+        raise Refused(ErrorCode.CORRUPT_MESSAGE, f"a batch of {length} bytes follows, which is too few")
+    if len(data) <= MAGIC_OFFSET:
+        return False
+    if data[MAGIC_OFFSET] > MAGIC:
+        raise Refused(ErrorCode.CORRUPT_MESSAGE, f"a batch of magic {data[MAGIC_OFFSET]} follows")
+    return len(data) >= LENGTH_END + length
 
 
 def _stored(data: bytes | memoryview, offset: int, leader_epoch: int, append_time: int | None) -> bytes:

@@ -105,7 +105,11 @@ class ClusterState:
     @property
     def wall_ms(self) -> int:
         """The brokers' wall clock, milliseconds since 1970."""
-        return self.options.wall_epoch_ms + int(self.now * 1000)
+        return self.wall_ms_at(self.now)
+
+    def wall_ms_at(self, time: float) -> int:
+        """What the wall clock showed at a time, monotonic seconds."""
+        return self.options.wall_epoch_ms + int(time * 1000)
 
     @property
     def marker_delay(self) -> float:

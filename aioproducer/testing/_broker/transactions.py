@@ -124,6 +124,10 @@ class Transaction:
         return self.state in _COMPLETED
 
     @property
+    def is_begun(self) -> bool:
+        return self.is_ending or self.state is TransactionState.ONGOING
+
+    @property
     def deadline(self) -> float | None:
         """When something is due without a request."""
         if self.state is TransactionState.ONGOING:
@@ -228,17 +232,23 @@ class Transactions:
                 ErrorCode.TRANSACTION_ABORTABLE, f"{tp.topic}-{tp.partition} was not added to the transaction"
             )
 
-    def verify_group(self, transactional_id: str, identity: Identity, group: str) -> None:
+    def verify_group(
+        self, transactional_id: str, identity: Identity, group: str, *, is_abortable: bool = False
+    ) -> None:
         """Refuse a group that is not part of an open transaction of that producer (TxnOffsetCommit below 5).
 
+        Args:
+            is_abortable: the client knows TRANSACTION_ABORTABLE (KIP-890).
+
         Raises:
-            Refused: INVALID_TXN_STATE, and those of `add`.
+            Refused: TRANSACTION_ABORTABLE or INVALID_TXN_STATE, and those of `add`.
         """
         txn = self._checked(transactional_id, identity)
         if txn.is_ending:
             raise Refused(ErrorCode.CONCURRENT_TRANSACTIONS)
         if group not in txn.groups:
-            raise Refused(ErrorCode.INVALID_TXN_STATE, f"group {group} was not added to the transaction")
+            code = ErrorCode.TRANSACTION_ABORTABLE if is_abortable else ErrorCode.INVALID_TXN_STATE
+            raise Refused(code, f"group {group} was not added to the transaction")
 
     def end(self, transactional_id: str, identity: Identity, *, commit: bool, raises_epoch: bool) -> Identity:
         """Decide the transaction; the markers follow.
@@ -359,7 +369,7 @@ def _is_known(txn: Transaction, expected: Identity) -> bool:
 
 def _was_raised_from(txn: Transaction, identity: Identity) -> bool:
     if txn.producer_id == identity.producer_id:
-        return txn.last_epoch == identity.epoch and txn.epoch == identity.epoch + 1
+        return txn.last_epoch == identity.epoch >= 0 and txn.epoch == identity.epoch + 1
     return txn.previous_producer_id == identity.producer_id and txn.last_epoch == identity.epoch
 
 

@@ -1,6 +1,6 @@
 """DescribeConfigs 1 to 4, for topics. A broker that is asked for has no settings to tell.
 
-1 sources and synonyms (which are left empty); 3 types and documentation (left out); 4 flexible.
+1 sources and synonyms (which are left empty); 3 types, and documentation (left out); 4 flexible.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from aioproducer._wire.messages.describe_configs import (
 )
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.apis.topics import described
+from aioproducer.testing._broker.configs import TYPES
+from aioproducer.testing._broker.requests import Refused
 
 if TYPE_CHECKING:
     from aioproducer.testing._broker.requests import Request
@@ -40,6 +42,10 @@ def _describe(state: ClusterState, asked: DescribeConfigsResource) -> DescribeCo
         return _result(asked, ErrorCode.NONE)
     if asked.resource_type != TOPIC:
         return _result(asked, ErrorCode.INVALID_REQUEST)
+    try:
+        state.check_name(asked.resource_name)
+    except Refused as refused:
+        return _result(asked, refused.code)
     topic = state.topics.get(asked.resource_name)
     if topic is None:
         return _result(asked, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -48,9 +54,11 @@ def _describe(state: ClusterState, asked: DescribeConfigsResource) -> DescribeCo
         asked,
         ErrorCode.NONE,
         [
-            DescribeConfigsResourceResult(name=name, value=value, config_source=source, documentation=None)
+            DescribeConfigsResourceResult(
+                name=name, value=value, config_source=source, config_type=TYPES[name], documentation=None
+            )
             for name, (value, source) in described(state, topic).items()
-            if wanted is None or name in wanted
+            if not wanted or name in wanted
         ],
     )
 

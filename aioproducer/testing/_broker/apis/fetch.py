@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.state import ClusterState
 
 READ_COMMITTED: Final = 1
+UNKNOWN: Final = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID})
+"""Refused before the log is asked, which is why there is a list, if an empty one, of aborted transactions."""
 
 
 def handle(state: ClusterState, request: Request, message: FetchRequest) -> Outcome:
@@ -84,7 +86,8 @@ def _read(state: ClusterState, request: Request, message: FetchRequest) -> tuple
     for topic in message.topics:
         partitions: list[PartitionData] = []
         for asked in topic.partitions:
-            data, count = _partition(state, request, topic, asked, message.isolation_level, room)
+            is_first = room == message.max_bytes  # of whatever it is, the first batch is sent
+            data, count = _partition(state, request, topic, asked, message.isolation_level, room, is_first=is_first)
             partitions.append(data)
             room -= count
             size = None if data.error_code or size is None else size + count
@@ -95,7 +98,14 @@ def _read(state: ClusterState, request: Request, message: FetchRequest) -> tuple
 
 
 def _partition(
-    state: ClusterState, request: Request, topic: FetchTopic, asked: FetchPartition, isolation_level: int, room: int
+    state: ClusterState,
+    request: Request,
+    topic: FetchTopic,
+    asked: FetchPartition,
+    isolation_level: int,
+    room: int,
+    *,
+    is_first: bool,
 ) -> tuple[PartitionData, int]:
     known = state.topics_by_id.get(topic.topic_id) if request.version >= 13 else state.topics.get(topic.topic)
     if known is None:
@@ -112,16 +122,17 @@ def _partition(
         return _error(asked.partition, refused.code, partition if has_hint else None), 0
     if not partition.log.start_offset <= asked.fetch_offset <= partition.log.end_offset:
         return _error(asked.partition, ErrorCode.OFFSET_OUT_OF_RANGE), 0
-    return _found(partition, asked, isolation_level, min(room, asked.partition_max_bytes))
+    max_bytes = min(room, asked.partition_max_bytes)
+    return _found(partition, asked, isolation_level, max_bytes, is_first=is_first)
 
 
 def _found(
-    partition: Partition, asked: FetchPartition, isolation_level: int, max_bytes: int
+    partition: Partition, asked: FetchPartition, isolation_level: int, max_bytes: int, *, is_first: bool
 ) -> tuple[PartitionData, int]:
     is_committed = isolation_level == READ_COMMITTED
     last_stable_offset = partition.last_stable_offset
     before = last_stable_offset if is_committed else partition.high_watermark
-    batches = partition.log.read(asked.fetch_offset, max_bytes, before) if max_bytes > 0 else []
+    batches = partition.log.read(asked.fetch_offset, max_bytes, before, at_least_one=is_first)
     aborted = None
     if is_committed:
         aborted = [
@@ -148,7 +159,7 @@ def _error(index: int, code: int, leader: Partition | None = None) -> PartitionD
         error_code=code,
         high_watermark=-1,
         current_leader=hint,
-        aborted_transactions=None,
+        aborted_transactions=[] if code in UNKNOWN else None,
         records=b"",
     )
 

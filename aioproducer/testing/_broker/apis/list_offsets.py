@@ -30,6 +30,8 @@ EARLIEST: Final = -2
 MAX_TIMESTAMP: Final = -3
 EARLIEST_LOCAL: Final = -4
 LATEST_TIERED: Final = -5
+SPOKEN_SINCE: Final = {LATEST: 1, EARLIEST: 1, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
+"""The version from which on a negative time means something."""
 
 
 def handle(state: ClusterState, request: Request, message: ListOffsetsRequest) -> ListOffsetsResponse:
@@ -64,6 +66,8 @@ def _partition(
     partition = state.partition(topic, asked.partition_index)
     if partition is None:
         return _error(asked.partition_index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    if asked.timestamp < 0 and request.version < SPOKEN_SINCE.get(asked.timestamp, request.version + 1):
+        return _error(asked.partition_index, ErrorCode.UNSUPPORTED_VERSION)
     try:
         check_epoch(partition, request.node_id, asked.current_leader_epoch)
     except Refused as refused:

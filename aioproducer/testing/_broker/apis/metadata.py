@@ -11,7 +11,7 @@ none).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._wire.messages.describe_cluster import (
     DescribeClusterBroker,
@@ -40,14 +40,29 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.state import ClusterState, Topic
 
 
+BROKERS: Final = 1
+CONTROLLERS: Final = 2
+TOPIC_OPERATIONS: Final = 0b1101_1111_1000
+CLUSTER_OPERATIONS: Final = 0b1_1111_1010_0000
+"""Everything that an operation can be (Java class AclOperation, a bit each): nobody is refused anything here."""
+
+NOT_ASKED_FOR: Final = -(2**31)
+
+
 def handle(state: ClusterState, request: Request, message: MetadataRequest) -> MetadataResponse:
     """Answer with the brokers and the topics that are asked for."""
     asked = message.topics
+    code = _mistake(request.version, asked or [])
+    if code:
+        return refuse(message, request, code)
     if asked is None or (request.version == 0 and not asked):
         topics = [_known(state, request, topic) for topic in state.topics.values()]
     else:
         may_create = state.options.auto_create_topics and (request.version < 4 or message.allow_auto_topic_creation)
-        topics = [_asked(state, request, each, may_create) for each in asked]
+        once = {(each.topic_id, each.name): each for each in asked}.values()
+        topics = [_asked(state, request, each, may_create) for each in once]
+    if message.include_topic_authorized_operations:
+        topics = [_with_operations(topic) for topic in topics]
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
@@ -56,6 +71,20 @@ def handle(state: ClusterState, request: Request, message: MetadataRequest) -> M
         cluster_id=state.cluster_id,
         controller_id=state.controller_id,
         topics=topics,
+        cluster_authorized_operations=(
+            CLUSTER_OPERATIONS if message.include_cluster_authorized_operations else NOT_ASKED_FOR
+        ),
+    )
+
+
+def refuse(message: MetadataRequest, request: Request, code: int) -> MetadataResponse:
+    """Answer with an error code for every topic, and no brokers."""
+    return MetadataResponse(
+        topics=[
+            MetadataResponseTopic(error_code=code, name=each.name or "", topic_id=each.topic_id)
+            for each in message.topics or []
+        ],
+        error_code=code if request.version >= 13 else ErrorCode.NONE,
     )
 
 
@@ -63,6 +92,10 @@ def handle_describe_cluster(
     state: ClusterState, request: Request, message: DescribeClusterRequest
 ) -> DescribeClusterResponse:
     """Answer with the brokers."""
+    if message.endpoint_type != BROKERS:
+        is_known = message.endpoint_type == CONTROLLERS
+        code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if is_known else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+        return refuse_describe_cluster(message, request, code)
     return DescribeClusterResponse(
         cluster_id=state.cluster_id,
         controller_id=state.controller_id,
@@ -70,12 +103,30 @@ def handle_describe_cluster(
             DescribeClusterBroker(broker_id=node.id, host=node.host, port=node.port, rack=node.rack)
             for node in state.alive_nodes()
         ],
+        cluster_authorized_operations=(
+            CLUSTER_OPERATIONS if message.include_cluster_authorized_operations else NOT_ASKED_FOR
+        ),
     )
 
 
 def refuse_describe_cluster(message: DescribeClusterRequest, request: Request, code: int) -> DescribeClusterResponse:
     """Answer with an error code."""
     return DescribeClusterResponse(error_code=code)
+
+
+def _with_operations(topic: MetadataResponseTopic) -> MetadataResponseTopic:
+    values: dict[str, Any] = {name: getattr(topic, name) for name in topic.FIELDS}
+    values["topic_authorized_operations"] = TOPIC_OPERATIONS
+    return MetadataResponseTopic(**values)
+
+
+def _mistake(version: int, asked: list[MetadataRequestTopic]) -> ErrorCode:
+    """What is wrong with the whole request: topic ids before they could be asked for, or a topic that is not named."""
+    if version < 12 and any(each.topic_id != ZERO_UUID or each.name is None for each in asked):
+        return ErrorCode.INVALID_REQUEST
+    if any(each.topic_id == ZERO_UUID and each.name is None for each in asked):
+        return ErrorCode.UNKNOWN_SERVER_ERROR  # Kafka fails for the null
+    return ErrorCode.NONE
 
 
 def _asked(

@@ -1,16 +1,18 @@
 """OffsetCommit 2 to 9, OffsetFetch 1 to 9 and TxnOffsetCommit 0 to 5: the offsets of groups without members.
 
-OffsetCommit is taken only with generation −1, as from a consumer that assigns its partitions itself. OffsetFetch: 2 all
-partitions; 7 require_stable; 8 several groups; 9 member epochs. TxnOffsetCommit: 3 group metadata; there are
-no members, so that of one is refused with UNKNOWN_MEMBER_ID; 5 the group becomes part of the transaction by itself.
+Offsets are taken only from those who are no members, as from a consumer that assigns its partitions itself; a member is
+not known, nor is its generation. OffsetCommit: 9 GROUP_ID_NOT_FOUND. OffsetFetch: 2 all partitions; 7 require_stable; 8
+several groups; 9 member epochs. TxnOffsetCommit: 3 group metadata; 4 TRANSACTION_ABORTABLE; 5 the group becomes part of
+the transaction by itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aioproducer._wire.messages.offset_commit import (
     OffsetCommitRequest,
+    OffsetCommitRequestPartition,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
@@ -27,6 +29,7 @@ from aioproducer._wire.messages.offset_fetch import (
 )
 from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -38,34 +41,50 @@ from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aioproducer.testing._broker.requests import Request
     from aioproducer.testing._broker.state import ClusterState
 
 NO_OFFSET = CommittedOffset(-1, -1, "")
+MAX_METADATA: Final = 4_096
+"""offset.metadata.max.bytes, which Kafka counts in characters."""
 
 
 def handle_commit(state: ClusterState, request: Request, message: OffsetCommitRequest) -> OffsetCommitResponse:
     """Commit offsets at once."""
     code = _group_error(state, request, message.group_id)
-    if not code and message.generation_id_or_member_epoch >= 0:
-        code = ErrorCode.UNKNOWN_MEMBER_ID
-    if code:
-        return refuse_commit(message, request, code)
-    for topic in message.topics:
-        for each in topic.partitions:
-            offset = CommittedOffset(each.committed_offset, each.committed_leader_epoch, each.committed_metadata)
-            state.groups.commit(message.group_id, TopicPartition(topic.name, each.partition_index), offset)
-    return refuse_commit(message, request, ErrorCode.NONE)
+    if not code and _has_known_partition(state, message):
+        has_member = message.generation_id_or_member_epoch >= 0
+        unknown_group = ErrorCode.GROUP_ID_NOT_FOUND if request.version >= 9 else ErrorCode.ILLEGAL_GENERATION
+        code = _member_error(state, message.group_id, has_member, unknown_group)
+
+    def commit(topic: str, each: OffsetCommitRequestPartition) -> int:
+        refused = _offset_error(state, code, topic, each)
+        if not refused:
+            tp = TopicPartition(topic, each.partition_index)
+            state.groups.commit(message.group_id, tp, _offset_of(each))
+        return refused
+
+    return _commit_answer(message, commit)
 
 
 def refuse_commit(message: OffsetCommitRequest, request: Request, code: int) -> OffsetCommitResponse:
     """Answer with one error code for every partition."""
+    return _commit_answer(message, lambda topic, each: code)
+
+
+def _commit_answer(
+    message: OffsetCommitRequest, commit: Callable[[str, OffsetCommitRequestPartition], int]
+) -> OffsetCommitResponse:
     return OffsetCommitResponse(
         topics=[
             OffsetCommitResponseTopic(
                 name=topic.name,
                 partitions=[
-                    OffsetCommitResponsePartition(partition_index=each.partition_index, error_code=code)
+                    OffsetCommitResponsePartition(
+                        partition_index=each.partition_index, error_code=commit(topic.name, each)
+                    )
                     for each in topic.partitions
                 ],
             )
@@ -78,36 +97,34 @@ def handle_txn_commit(
     state: ClusterState, request: Request, message: TxnOffsetCommitRequest
 ) -> TxnOffsetCommitResponse:
     """Keep offsets until the transaction commits."""
-    identity = Identity(message.producer_id, message.producer_epoch)
-    code = _group_error(state, request, message.group_id)
-    if not code and (message.generation_id >= 0 or message.member_id):
-        code = ErrorCode.UNKNOWN_MEMBER_ID
-    if code:
-        return refuse_txn_commit(message, request, code)
-    try:
-        if request.version >= 5:
-            state.transactions.add(message.transactional_id, identity, groups=[message.group_id])
-        else:
-            state.transactions.verify_group(message.transactional_id, identity, message.group_id)
-    except Refused as refused:
-        is_old = refused.code is ErrorCode.PRODUCER_FENCED
-        return refuse_txn_commit(message, request, ErrorCode.INVALID_PRODUCER_EPOCH if is_old else refused.code)
-    for topic in message.topics:
-        for each in topic.partitions:
-            offset = CommittedOffset(each.committed_offset, each.committed_leader_epoch, each.committed_metadata)
-            tp = TopicPartition(topic.name, each.partition_index)
-            state.groups.commit_later(message.group_id, message.producer_id, tp, offset)
-    return refuse_txn_commit(message, request, ErrorCode.NONE)
+    code = _txn_commit_error(state, request, message)
+
+    def commit(topic: str, each: TxnOffsetCommitRequestPartition) -> int:
+        refused = _offset_error(state, code, topic, each)
+        if not refused:
+            tp = TopicPartition(topic, each.partition_index)
+            state.groups.commit_later(message.group_id, message.producer_id, tp, _offset_of(each))
+        return refused
+
+    return _txn_commit_answer(message, commit)
 
 
 def refuse_txn_commit(message: TxnOffsetCommitRequest, request: Request, code: int) -> TxnOffsetCommitResponse:
     """Answer with one error code for every partition."""
+    return _txn_commit_answer(message, lambda topic, each: code)
+
+
+def _txn_commit_answer(
+    message: TxnOffsetCommitRequest, commit: Callable[[str, TxnOffsetCommitRequestPartition], int]
+) -> TxnOffsetCommitResponse:
     return TxnOffsetCommitResponse(
         topics=[
             TxnOffsetCommitResponseTopic(
                 name=topic.name,
                 partitions=[
-                    TxnOffsetCommitResponsePartition(partition_index=each.partition_index, error_code=code)
+                    TxnOffsetCommitResponsePartition(
+                        partition_index=each.partition_index, error_code=commit(topic.name, each)
+                    )
                     for each in topic.partitions
                 ],
             )
@@ -139,6 +156,63 @@ def refuse_fetch(message: OffsetFetchRequest, request: Request, code: int) -> Of
         )
     asked = [TopicPartition(topic.name, index) for topic in message.topics or [] for index in topic.partition_indexes]
     return OffsetFetchResponse(error_code=code, topics=_topics([(tp, NO_OFFSET, code) for tp in asked]))
+
+
+def _txn_commit_error(state: ClusterState, request: Request, message: TxnOffsetCommitRequest) -> ErrorCode:
+    """Why nothing of it can be committed; NONE when it can, and the group is part of the transaction."""
+    if not _has_known_partition(state, message):
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if not message.group_id:
+        return ErrorCode.INVALID_GROUP_ID
+    code = _group_error(state, request, message.group_id)
+    if code:
+        return code
+    identity = Identity(message.producer_id, message.producer_epoch)
+    try:
+        if request.version >= 5:
+            state.transactions.add(message.transactional_id, identity, groups=[message.group_id])
+        else:
+            is_abortable = request.version >= 4
+            state.transactions.verify_group(
+                message.transactional_id, identity, message.group_id, is_abortable=is_abortable
+            )
+    except Refused as refused:
+        is_old = refused.code is ErrorCode.PRODUCER_FENCED
+        return ErrorCode.INVALID_PRODUCER_EPOCH if is_old else refused.code
+    has_member = message.generation_id >= 0 or bool(message.member_id)
+    return _member_error(state, message.group_id, has_member, ErrorCode.ILLEGAL_GENERATION)
+
+
+def _has_known_partition(state: ClusterState, message: OffsetCommitRequest | TxnOffsetCommitRequest) -> bool:
+    """Whether anything is left to ask the coordinators for."""
+    asked = [(topic.name, each.partition_index) for topic in message.topics for each in topic.partitions]
+    return any(state.partition(topic, index) is not None for topic, index in asked)
+
+
+def _member_error(state: ClusterState, group: str, has_member: bool, unknown_group: ErrorCode) -> ErrorCode:
+    """Whether somebody may commit: only who is no member, as there are none."""
+    if has_member:
+        return ErrorCode.UNKNOWN_MEMBER_ID if state.groups.exists(group) else unknown_group
+    state.groups.touch(group)
+    return ErrorCode.NONE
+
+
+def _offset_error(
+    state: ClusterState,
+    code: ErrorCode,
+    topic: str,
+    asked: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition,
+) -> ErrorCode:
+    """Why one offset is not committed; `code` is the reason why none is."""
+    if state.partition(topic, asked.partition_index) is None:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if not code and len(asked.committed_metadata or "") > MAX_METADATA:
+        return ErrorCode.OFFSET_METADATA_TOO_LARGE
+    return code
+
+
+def _offset_of(asked: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition) -> CommittedOffset:
+    return CommittedOffset(asked.committed_offset, asked.committed_leader_epoch, asked.committed_metadata)
 
 
 def _fetch_group(

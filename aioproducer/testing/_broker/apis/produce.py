@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from aioproducer._records.compression import Codec
+from aioproducer._records.header import MAGIC, MAGIC_OFFSET, TRANSACTIONAL_BIT
 from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -63,10 +64,17 @@ class _Result:
 
 def handle(state: ClusterState, request: Request, message: ProduceRequest) -> Outcome:
     """Append what is right, refuse what is not, and answer when acks says so."""
-    results = [
-        [_carry_out(state, request, message, topic, data) for data in topic.partition_data]
-        for topic in message.topic_data
-    ]
+    if message.transactional_id is None and _has_transactional_batch(message):
+        code, text = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a transactional batch without a transactional id"
+        results = [
+            [_Result(_refusal(request, data.index, None, Refused(code, text)), None) for data in topic.partition_data]
+            for topic in message.topic_data
+        ]
+    else:
+        results = [
+            [_carry_out(state, request, message, topic, data) for data in topic.partition_data]
+            for topic in message.topic_data
+        ]
     if message.acks == 0:
         return NoAnswer(close=any(result.response.error_code for topic in results for result in topic))
     waiting = [result for topic in results for result in topic if result.required_offset >= 0]
@@ -92,6 +100,15 @@ def partitions_of(state: ClusterState, message: ProduceRequest) -> list[TopicPar
         if name is not None:
             found += [TopicPartition(name, data.index) for data in topic.partition_data]
     return found
+
+
+def _has_transactional_batch(message: ProduceRequest) -> bool:
+    """Java class RequestUtils.hasTransactionalRecords."""
+    batches = (_one_buffer(data.records) for topic in message.topic_data for data in topic.partition_data)
+    return any(
+        len(batch) > CODEC_BYTE and batch[MAGIC_OFFSET] == MAGIC and batch[CODEC_BYTE] & TRANSACTIONAL_BIT
+        for batch in batches
+    )
 
 
 def _carry_out(

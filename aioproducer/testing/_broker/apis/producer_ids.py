@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def handle(state: ClusterState, request: Request, message: InitProducerIdRequest) -> InitProducerIdResponse:
     """Give a producer id."""
+    if (message.producer_id >= 0) != (message.producer_epoch >= 0):
+        return refuse(message, request, ErrorCode.INVALID_REQUEST)
     if message.transactional_id is None:
         return InitProducerIdResponse(producer_id=state.new_producer_id(), producer_epoch=0)
     expected = None

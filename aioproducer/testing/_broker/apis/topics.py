@@ -80,6 +80,9 @@ def refuse_create_partitions(message: CreatePartitionsRequest, request: Request,
 
 
 def _create(state: ClusterState, asked: CreatableTopic, validate_only: bool) -> CreatableTopicResult:
+    if asked.assignments and (asked.num_partitions, asked.replication_factor) != (-1, -1):
+        text = "with assignments, the numbers of partitions and replicas must be -1"
+        return _create_error(asked.name, ErrorCode.INVALID_REQUEST, text)
     settings = {each.name: each.value for each in asked.configs if each.value is not None}
     assignment = {each.partition_index: each.broker_ids for each in asked.assignments}
     make = state.plan_topic if validate_only else state.create_topic
@@ -89,7 +92,7 @@ def _create(state: ClusterState, asked: CreatableTopic, validate_only: bool) -> 
         return _create_error(asked.name, refused.code, refused.text)
     return CreatableTopicResult(
         name=topic.name,
-        topic_id=ZERO_UUID if validate_only else topic.id,
+        topic_id=topic.id,
         error_message=None,
         num_partitions=len(topic.partitions),
         replication_factor=len(topic.partitions[0].replicas),
@@ -118,6 +121,11 @@ def _to_delete(message: DeleteTopicsRequest, request: Request) -> list[DeleteTop
 
 
 def _delete(state: ClusterState, asked: DeleteTopicState) -> DeletableTopicResult:
+    if (asked.topic_id == ZERO_UUID) == (asked.name is None):
+        text = "a topic is deleted by its name or by its id: one of them, and not both"
+        return DeletableTopicResult(
+            name=asked.name, topic_id=asked.topic_id, error_code=ErrorCode.INVALID_REQUEST, error_message=text
+        )
     by_id = state.topics_by_id.get(asked.topic_id)
     if asked.topic_id != ZERO_UUID and by_id is None:
         return DeletableTopicResult(name=None, topic_id=asked.topic_id, error_code=ErrorCode.UNKNOWN_TOPIC_ID)

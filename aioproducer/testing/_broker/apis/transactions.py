@@ -111,6 +111,8 @@ def refuse_describe(message: DescribeTransactionsRequest, request: Request, code
 
 
 def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionState:
+    if not transactional_id:
+        return _undescribed(transactional_id, ErrorCode.INVALID_REQUEST)
     try:
         state.check_coordinator(transactional_id, request.node_id)
     except Refused as refused:
@@ -125,7 +127,7 @@ def _describe(state: ClusterState, request: Request, transactional_id: str) -> T
         transactional_id=transactional_id,
         transaction_state=found.state.name.title().replace("_", ""),
         transaction_timeout_ms=found.timeout_ms,
-        transaction_start_time_ms=-1,
+        transaction_start_time_ms=state.wall_ms_at(found.started_at) if found.is_begun else -1,
         producer_id=found.producer_id,
         producer_epoch=found.epoch,
         topics=[TopicData(topic=topic, partitions=partitions) for topic, partitions in topics.items()],
@@ -136,10 +138,6 @@ def _undescribed(transactional_id: str, code: int) -> TransactionState:
     return TransactionState(
         error_code=code,
         transactional_id=transactional_id,
-        transaction_timeout_ms=-1,
-        transaction_start_time_ms=-1,
-        producer_id=-1,
-        producer_epoch=-1,
     )
 
 

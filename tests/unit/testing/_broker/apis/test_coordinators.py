@@ -240,7 +240,8 @@ def committed(client: Client, version: int, *, stable: bool = False) -> tuple[in
 def test_offsets_are_committed_with_the_transaction(client: Client, version: int) -> None:
     producer_id = client.init_producer("t").producer_id
     if version < 5:
-        assert commit_in_transaction(client, producer_id, version) == ErrorCode.INVALID_TXN_STATE
+        code = ErrorCode.TRANSACTION_ABORTABLE if version == 4 else ErrorCode.INVALID_TXN_STATE
+        assert commit_in_transaction(client, producer_id, version) == code
         request = AddOffsetsToTxnRequest(transactional_id="t", producer_id=producer_id, producer_epoch=0, group_id="g")
         assert client.ask(request, min(version, 4), AddOffsetsToTxnResponse).error_code == 0
     assert commit_in_transaction(client, producer_id, version) == 0
@@ -252,7 +253,45 @@ def test_offsets_are_committed_with_the_transaction(client: Client, version: int
 
 def test_members_are_not_known(client: Client) -> None:
     producer_id = client.init_producer("t").producer_id
+    assert commit_in_transaction(client, producer_id, 5, generation_id=3) == ErrorCode.ILLEGAL_GENERATION
+    assert commit_in_transaction(client, producer_id, 5) == 0  # now there is such a group
     assert commit_in_transaction(client, producer_id, 5, generation_id=3) == ErrorCode.UNKNOWN_MEMBER_ID
+
+
+def test_offsets_are_refused_one_by_one(client: Client) -> None:
+    wanted = [("orders", 0, None), ("orders", 0, "m" * 4_097), ("orders", 7, None), ("nowhere", 0, None)]
+    request = OffsetCommitRequest(
+        group_id="g",
+        topics=[
+            OffsetCommitRequestTopic(
+                name=topic,
+                partitions=[
+                    OffsetCommitRequestPartition(partition_index=index, committed_offset=7, committed_metadata=text)
+                ],
+            )
+            for topic, index, text in wanted
+        ],
+    )
+    answer = client.ask(request, 9, OffsetCommitResponse)
+    unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    codes = [topic.partitions[0].error_code for topic in answer.topics]
+    assert codes == [0, ErrorCode.OFFSET_METADATA_TOO_LARGE, unknown, unknown]
+
+
+@pytest.mark.parametrize(("version", "code"), [(8, ErrorCode.ILLEGAL_GENERATION), (9, ErrorCode.GROUP_ID_NOT_FOUND)])
+def test_a_member_of_a_group_that_nobody_knows_is_refused(client: Client, version: int, code: ErrorCode) -> None:
+    offset = OffsetCommitRequestPartition(partition_index=0, committed_offset=7, committed_metadata=None)
+    topics = [OffsetCommitRequestTopic(name="orders", partitions=[offset])]
+    request = OffsetCommitRequest(group_id="g", topics=topics, generation_id_or_member_epoch=3, member_id="m")
+    assert client.ask(request, version, OffsetCommitResponse).topics[0].partitions[0].error_code == code
+
+
+@pytest.mark.parametrize(("producer_id", "epoch"), [(5, -1), (-1, 5)])
+def test_a_producer_id_comes_with_an_epoch_or_not_at_all(client: Client, producer_id: int, epoch: int) -> None:
+    request = InitProducerIdRequest(
+        transactional_id="t", transaction_timeout_ms=10_000, producer_id=producer_id, producer_epoch=epoch
+    )
+    assert client.ask(request, 5, InitProducerIdResponse).error_code == ErrorCode.INVALID_REQUEST
 
 
 @pytest.mark.parametrize("version", range(2, 10))

@@ -120,6 +120,31 @@ def test_response_holds_whole_batches(cluster: ClusterCore) -> None:
 
 
 @pytest.mark.parametrize(
+    ("max_bytes", "partition_max_bytes", "counts"), [(0, 0, [1, 0]), (1, 100, [1, 0]), (1_000, 1, [1, 0])]
+)
+def test_the_first_batch_is_sent_whatever_the_limits_are(
+    max_bytes: int, partition_max_bytes: int, counts: list[int]
+) -> None:
+    cluster = core()
+    cluster.state.create_topic("orders", 2)
+    for partition in range(2):
+        Client(cluster).produce("orders", batch(), partition=partition)
+    wanted = [FetchPartition(partition=index, partition_max_bytes=partition_max_bytes) for index in range(2)]
+    request = FetchRequest(max_bytes=max_bytes, topics=[FetchTopic(topic="orders", partitions=wanted)])
+    answer = Client(cluster).ask(request, 12, FetchResponse)
+    assert [len(values(data)) for data in answer.responses[0].partitions] == counts
+
+
+@pytest.mark.parametrize(("timestamp", "since"), [(-3, 7), (-4, 8), (-5, 9), (-6, 11)])
+def test_times_that_a_version_does_not_know_are_unsupported(cluster: ClusterCore, timestamp: int, since: int) -> None:
+    wanted = ListOffsetsTopic(name="orders", partitions=[ListOffsetsPartition(timestamp=timestamp)])
+    request = ListOffsetsRequest(replica_id=-1, topics=[wanted])
+    for version in range(1, 11):
+        answer = Client(cluster).ask(request, version, ListOffsetsResponse).topics[0].partitions[0]
+        assert answer.error_code == (0 if version >= since else ErrorCode.UNSUPPORTED_VERSION)
+
+
+@pytest.mark.parametrize(
     ("asked", "found"),
     [
         (-1, (-1, 3)),

@@ -105,6 +105,49 @@ def test_describe_cluster() -> None:
     assert (answer.cluster_id, answer.controller_id) == (cluster.state.cluster_id, 0)
 
 
+@pytest.mark.parametrize(("version", "code"), [(10, ErrorCode.INVALID_REQUEST), (12, ErrorCode.UNKNOWN_SERVER_ERROR)])
+def test_a_topic_without_a_name_is_asked_for_by_its_id_or_not_at_all(version: int, code: ErrorCode) -> None:
+    request = MetadataRequest(topics=[MetadataRequestTopic(name=None)])
+    answer = Client(core()).ask(request, version, MetadataResponse)
+    assert (answer.topics[0].error_code, answer.topics[0].name, answer.brokers) == (code, "", [])
+
+
+def test_ids_are_of_no_use_before_version_12() -> None:
+    cluster = core()
+    topic_id = cluster.state.create_topic("orders").id
+    request = MetadataRequest(topics=[MetadataRequestTopic(name=None, topic_id=topic_id)])
+    codes = [Client(cluster).ask(request, version, MetadataResponse).topics[0].error_code for version in (11, 12)]
+    assert codes == [ErrorCode.INVALID_REQUEST, ErrorCode.NONE]
+
+
+def test_a_topic_is_told_of_once() -> None:
+    cluster = core()
+    cluster.state.create_topic("orders")
+    request = MetadataRequest(topics=[MetadataRequestTopic(name="orders")] * 2)
+    assert len(Client(cluster).ask(request, 9, MetadataResponse).topics) == 1
+
+
+def test_everything_is_allowed() -> None:
+    cluster = core()
+    cluster.state.create_topic("orders")
+    request = MetadataRequest(
+        topics=None, include_topic_authorized_operations=True, include_cluster_authorized_operations=True
+    )
+    told = Client(cluster).ask(request, 8, MetadataResponse)
+    assert (told.topics[0].topic_authorized_operations, told.cluster_authorized_operations) == (3576, 8096)
+    silent = Client(cluster).ask(MetadataRequest(topics=None), 8, MetadataResponse)
+    assert {silent.topics[0].topic_authorized_operations, silent.cluster_authorized_operations} == {-(2**31)}
+
+
+@pytest.mark.parametrize(
+    ("endpoint_type", "code"), [(2, ErrorCode.MISMATCHED_ENDPOINT_TYPE), (3, ErrorCode.UNSUPPORTED_ENDPOINT_TYPE)]
+)
+def test_only_brokers_are_described(endpoint_type: int, code: ErrorCode) -> None:
+    request = DescribeClusterRequest(endpoint_type=endpoint_type)
+    answer = Client(core()).ask(request, 1, DescribeClusterResponse)
+    assert (answer.error_code, answer.brokers) == (code, [])
+
+
 @pytest.mark.parametrize(("level", "supported", "finalized"), [(2, 1, 2), (1, 1, 1), (0, 1, None), (-1, 0, None)])
 def test_features(level: int, supported: int, finalized: int | None) -> None:
     client = Client(core(options=Options(transaction_version=level)))

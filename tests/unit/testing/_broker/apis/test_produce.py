@@ -99,6 +99,46 @@ def test_missing_records_are_invalid(cluster: ClusterCore) -> None:
     assert Client(cluster).produce("orders", None).error_code == ErrorCode.INVALID_RECORD
 
 
+@pytest.mark.parametrize("kept", [1, 11, 13, 16, 40, 70])
+def test_a_batch_that_is_cut_off_behind_a_whole_one_is_dropped(cluster: ClusterCore, kept: int) -> None:
+    assert Client(cluster).produce("orders", batch() + batch()[:kept]).error_code == 0
+    assert log_end(cluster) == 1
+    (stored,) = cluster.state.topics["orders"].partitions[0].log.batches
+    assert len(stored.data) == len(batch())
+
+
+@pytest.mark.parametrize(
+    ("behind", "code"),
+    [
+        (batch(), ErrorCode.INVALID_RECORD),
+        (bytes(12), ErrorCode.CORRUPT_MESSAGE),
+        (batch()[:16] + b"\x03", ErrorCode.CORRUPT_MESSAGE),
+    ],
+    ids=["another batch", "no length", "no magic"],
+)
+def test_nothing_else_may_follow_a_batch(cluster: ClusterCore, behind: bytes, code: ErrorCode) -> None:
+    assert Client(cluster).produce("orders", batch() + behind).error_code == code
+    assert log_end(cluster) == 0
+
+
+def test_a_codec_that_does_not_exist_is_an_error_of_the_server(cluster: ClusterCore) -> None:
+    data = bytearray(batch())
+    data[22] |= 5
+    answer = Client(cluster).produce("orders", bytes(data))
+    assert (answer.error_code, answer.log_start_offset) == (ErrorCode.UNKNOWN_SERVER_ERROR, 0)
+
+
+def test_a_transactional_batch_without_a_transactional_id_spoils_the_request(cluster: ClusterCore) -> None:
+    data = [PartitionProduceData(index=0, records=batch()), PartitionProduceData(index=1, records=transactional(5))]
+    topics = [TopicProduceData(name=name, partition_data=data) for name in ("orders", "unknown")]
+    client = Client(cluster)
+    answer = client.ask(ProduceRequest(acks=-1, timeout_ms=1000, topic_data=topics), 12, ProduceResponse)
+    codes = {each.error_code for topic in answer.responses for each in topic.partition_responses}
+    assert codes == {ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED}
+    assert client.send(produce_request("orders", transactional(5), acks=0), 12) == [Closed(client)]
+    assert log_end(cluster) == 0
+
+
 def test_too_few_replicas_refuse_acks_all_only(cluster: ClusterCore) -> None:
     cluster.state.create_topic("safe", settings={"min.insync.replicas": "2"})
     cluster.state.stop_node(1)

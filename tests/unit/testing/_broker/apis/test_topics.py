@@ -26,6 +26,7 @@ from aioproducer._wire.messages.describe_configs import (
     DescribeConfigsResponse,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.configs import DEFAULTS, TYPES
 from tests.unit.testing._broker.helpers import Client, core
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def test_assignment_is_kept() -> None:
     assignments = [CreatableReplicaAssignment(partition_index=i, broker_ids=[2, i]) for i in range(2)]
     assert create(cluster, assignments=assignments).error_code == 0
     assert [each.replicas for each in cluster.state.topics["orders"].partitions] == [[2, 0], [2, 1]]
+    assert create(cluster, "other", partitions=2, assignments=assignments).error_code == ErrorCode.INVALID_REQUEST
     gap = [CreatableReplicaAssignment(partition_index=1, broker_ids=[0])]
     assert create(cluster, "other", assignments=gap).error_code == ErrorCode.INVALID_REPLICA_ASSIGNMENT
 
@@ -102,6 +104,18 @@ def test_topic_is_deleted_by_name_or_id() -> None:
     assert cluster.state.topics == {}
 
 
+def test_a_topic_is_deleted_by_its_name_or_its_id_and_not_by_both() -> None:
+    cluster = core()
+    topic_id = cluster.state.create_topic("one").id
+    asked = [DeleteTopicState(name="one", topic_id=topic_id), DeleteTopicState()]
+    answers = Client(cluster).ask(DeleteTopicsRequest(topics=asked), 6, DeleteTopicsResponse).responses
+    assert [(each.name, each.error_code) for each in answers] == [
+        ("one", ErrorCode.INVALID_REQUEST),
+        (None, ErrorCode.INVALID_REQUEST),
+    ]
+    assert "one" in cluster.state.topics
+
+
 def test_topic_grows_but_never_shrinks() -> None:
     cluster = core(2)
     cluster.state.create_topic("orders", 1, 2)
@@ -123,8 +137,18 @@ def test_settings_are_described() -> None:
         DescribeConfigsResource(resource_type=2, resource_name="orders", configuration_keys=keys),
         DescribeConfigsResource(resource_type=2, resource_name="other", configuration_keys=None),
         DescribeConfigsResource(resource_type=4, resource_name="0", configuration_keys=None),
+        DescribeConfigsResource(resource_type=2, resource_name="a b", configuration_keys=None),
+        DescribeConfigsResource(resource_type=2, resource_name="orders", configuration_keys=[]),
     ]
     answer = Client(cluster).ask(DescribeConfigsRequest(resources=asked), 4, DescribeConfigsResponse)
-    assert [each.error_code for each in answer.results] == [0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, 0]
+    assert [each.error_code for each in answer.results] == [
+        ErrorCode.NONE,
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ErrorCode.NONE,
+        ErrorCode.INVALID_TOPIC_EXCEPTION,
+        ErrorCode.NONE,
+    ]
+    assert {each.name for each in answer.results[-1].configs} == set(DEFAULTS)
+    assert {each.name: each.config_type for each in answer.results[-1].configs} == TYPES
     told = {each.name: (each.value, each.config_source) for each in answer.results[0].configs}
     assert told == {"cleanup.policy": ("compact", 1), "retention.ms": ("604800000", 5)}

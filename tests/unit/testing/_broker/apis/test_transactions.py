@@ -40,7 +40,7 @@ def described(cluster: ClusterCore, now: float) -> tuple[int, str, int]:
 
 def test_an_unknown_transactional_id_is_not_found() -> None:
     cluster = ClusterCore(rng=random.Random(1))
-    assert described(cluster, 0.0) == (ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "", -1)
+    assert described(cluster, 0.0) == (ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, "", 0)
 
 
 def test_a_transaction_that_timed_out_is_told_as_aborted_in_the_next_epoch() -> None:
