@@ -46,7 +46,7 @@ def order(client: str, name: str, bootstrap: str) -> Order:
     return case.order(client, bootstrap, MOMENT)
 
 
-@pytest.mark.filterwarnings("ignore:read_text is deprecated:DeprecationWarning")  # kafka-python's import
+@pytest.mark.filterwarnings("ignore:.*is deprecated. Use files:DeprecationWarning")  # kafka-python's import
 @pytest.mark.parametrize(("client", "name"), RUNS)
 def test_a_moment_of_each_client(client: str, name: str, bootstrap: str) -> None:
     figures: Figures = work(order(client, name, bootstrap))
