@@ -47,9 +47,11 @@ def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> M
     """Return the error of a call that waited for a topic, or for a partition of it, until max_block_ms."""
     within = f"within {elapsed:.1f} s (max_block_ms)"
     if state.is_known and state.view is not None:
+        count = state.view.partition_count
+        there = "1 partition, 0" if count == 1 else f"{count} partitions, 0 to {count - 1}"
         missing = (
-            f"partition {partition} of topic {state.name!r} did not appear {within}; the topic has"
-            f" {state.view.partition_count} partitions; name one of them, or add some"
+            f"partition {partition} of topic {state.name!r} did not appear {within}; the topic has {there}:"
+            " name one of them, or add some"
         )
     elif state.error is not None and state.error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
         missing = (
