@@ -34,7 +34,7 @@ class Transactional(Play):
 
     async def prepare(self, stage: Stage) -> None:
         await super().prepare(stage)
-        self.works = Works("t", stage.ledger)
+        self.works = Works("t", stage.ledger, "orders")
         self.work = await self.works.begin(stage.producer)
         await self.fill(stage)
 
@@ -242,7 +242,7 @@ class ProducerBlock(Transactional):
     trio_orders = 2
 
     async def prepare(self, stage: Stage) -> None:
-        self.works = Works("t", stage.ledger)
+        self.works = Works("t", stage.ledger, "orders")
 
     async def call(self, stage: Stage) -> None:
         try:

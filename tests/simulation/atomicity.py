@@ -8,7 +8,7 @@ from aioproducer._core.open_transaction import Outcome
 from aioproducer.errors import ErrorCode, ProducerClosedError, ProducerFencedError
 from aioproducer.testing._broker.transactions import TransactionState
 from tests.simulation.calls import Violation
-from tests.simulation.transactional import ID
+from tests.simulation.transactional import ID, OFFSETS_OF
 
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
@@ -114,10 +114,10 @@ def _examine_work(history: History, work: Work, visible: set[int]) -> None:
     accepted = [call for call in work.calls if call.accepted_at is not None]
     seen = [repr(call) for call in accepted if call.number in visible]
     hidden = [repr(call) for call in accepted if call.number not in visible]
-    groups = history.cluster.state.groups
-    for tp, group in work.offsets:
-        (seen if tp in groups.offsets(group) else hidden).append(f"offset of {tp.topic}-{tp.partition}")
-        if groups.is_pending(group, tp):
+    groups = history.groups
+    for group, offset in work.offsets.items():
+        (seen if offset in groups.committed else hidden).append(f"offset {offset}")
+        if groups.is_pending(group, OFFSETS_OF):
             raise Violation(f"the offsets of {work} are neither committed nor dropped")
     if work.told is Outcome.COMMITTED:
         failed = [f"{call}: {call.error}" for call in accepted if call.error is not None]

@@ -17,6 +17,7 @@ from tests.simulation.party import Party
 from tests.simulation.presets import put_at_epoch
 from tests.simulation.scenario import Scenario, draw
 from tests.simulation.trace import Trace
+from tests.simulation.transactional import NotingGroups
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator import Accumulator
@@ -87,6 +88,7 @@ class History:
     """Everything of one history.
 
     Attributes:
+        groups: the offsets that were committed.
         parties: the producers: one, unless others with the same transactional id come.
         probes: calls made when all was well again.
         is_probed: all was well again, and there was a transaction then.
@@ -98,6 +100,7 @@ class History:
         self.trace = Trace(self.clock, is_on=is_traced)
         seed = scenario.seed
         self._rng = Random(seed * 4 + 1)
+        self.groups = NotingGroups()
         self.cluster = self._cluster(Random(seed * 4 + 2))
         self.cluster.poll(self.clock.now)
         self._core_rng = Random(seed * 4 + 3)
@@ -167,6 +170,7 @@ class History:
             max_versions=scenario.max_versions,
         )
         cluster = ClusterCore(scenario.brokers, rng=rng, options=options)
+        cluster.state.groups = self.groups
         for node in cluster.state.nodes.values():
             node.host, node.port = f"b{node.id}", 9092
         for topic, partitions in scenario.topics.items():

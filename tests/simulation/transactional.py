@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._wire.api_keys import ApiKey
+from aioproducer.records import TopicPartition
+from aioproducer.testing._broker.groups import Groups
 
 if TYPE_CHECKING:
     from random import Random
 
 ID: Final = "x"
 GROUPS: Final = ("g0", "g1")
+OFFSETS_OF: Final = TopicPartition("t0", 0)
+"""Whose offsets are committed, each with a number of its own."""
+
 SUITABLE: Final = ("anything", "sparse", "cold", "split", "denied")
 """Themes that make sense within transactions."""
 
@@ -97,3 +102,20 @@ def make_transactional(
 
 
 _FORGETFUL: Final = ("recreate_topic", "forget_producers")  # no transaction is safe from these
+
+
+class NotingGroups(Groups):
+    """The groups' offsets, with a note of all that were ever committed.
+
+    Attributes:
+        committed: those of transactions; each is a number of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed: set[int] = set()
+
+    def end(self, group: str, producer_id: int, *, commit: bool) -> None:
+        if commit:
+            self.committed |= {each.offset for each in self._pending.get((group, producer_id), {}).values()}
+        super().end(group, producer_id, commit=commit)

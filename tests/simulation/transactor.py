@@ -6,7 +6,7 @@ refused only when it may be, and whether a producer that cannot go on says so fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from aioproducer._core.open_transaction import Awaited, Outcome
 from aioproducer._core.transaction_requests import OffsetCommit
@@ -20,9 +20,9 @@ from aioproducer.errors import (
     TransactionAbortableError,
     TransactionAbortedError,
 )
-from aioproducer.records import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+from aioproducer.records import ConsumerGroupMetadata, OffsetAndMetadata
 from tests.simulation.calls import Call, Violation
-from tests.simulation.transactional import GROUPS
+from tests.simulation.transactional import GROUPS, OFFSETS_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from tests.simulation.trace import Trace
 
 Verb = Literal["commit", "abort"]
-OFFSETS: Final = "offsets"
-"""The topic whose partitions' offsets are committed; partition n for the n-th call."""
 
 
 class Work:
@@ -44,7 +42,7 @@ class Work:
 
     Attributes:
         calls: the records given to it, accepted or not.
-        offsets: the calls of send_offsets: partition and group.
+        offsets: by group, the last that was given to it.
         has_failed: a call of it was told that it can only be aborted.
         verb: which call was the last to end it; None if none was.
         was_commit_asked, was_abort_asked: the call was made.
@@ -57,7 +55,7 @@ class Work:
         self.transaction = transaction
         self.number = number
         self.calls: list[Call] = []
-        self.offsets: list[tuple[TopicPartition, str]] = []
+        self.offsets: dict[str, int] = {}
         self.has_failed = False
         self.verb: Verb | None = None
         self.was_commit_asked = False
@@ -223,9 +221,9 @@ class Transactor:
         work.ticket = self._await(ticket)
 
     def _send_offsets(self, work: Work) -> None:
-        tp = TopicPartition(OFFSETS, self._offset_calls)
+        offset = self._offset_calls
         group = self._rng.choice(GROUPS)
-        commit = OffsetCommit(ConsumerGroupMetadata(group), {tp: OffsetAndMetadata(1)})
+        commit = OffsetCommit(ConsumerGroupMetadata(group), {OFFSETS_OF: OffsetAndMetadata(offset)})
         self._offset_calls += 1
         try:
             ticket = self._transactions.send_offsets(work.transaction, commit, self._clock.now)
@@ -238,8 +236,8 @@ class Transactor:
         except KafkaError as error:
             self._on_refused(error, "send_offsets")
         else:
-            self._trace("send_offsets", work, tp, group)
-            work.offsets.append((tp, group))
+            self._trace("send_offsets", work, offset, group)
+            work.offsets[group] = offset
             self._await(ticket)
 
     def _await(self, ticket: TransactionTicket) -> TransactionTicket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aioproducer import OffsetAndMetadata, TopicPartition
 from aioproducer.errors import CommitOutcomeUnknownError, KafkaError, KafkaTimeoutError, TransactionAbortedError
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from aioproducer import Producer, Transaction
     from aioproducer.testing._broker.state import ClusterState
     from tests.simulation_producer.ledger import Entry, Ledger
-
-GROUP: Final = "group"
 
 
 class Told(Enum):
@@ -33,7 +31,7 @@ class Work:
     """One transaction.
 
     Attributes:
-        number: of the transaction; its offsets are committed for a partition of that number.
+        number: of the transaction.
         since: the records from that entry of the ledger on belong to it, until the next transaction.
         has_offsets: offsets were given to it.
         told: how it ended.
@@ -45,16 +43,26 @@ class Work:
     has_offsets: bool = False
     told: Told = Told.NOTHING
 
+    @property
+    def group(self) -> str:
+        """The group that only this transaction commits offsets for."""
+        return f"group-{self.number}"
+
     def __str__(self) -> str:
         return f"transaction {self.number} ({self.told.name})"
 
 
 class Works:
-    """Makes the calls of transactions and keeps what they were told."""
+    """Makes the calls of transactions and keeps what they were told.
 
-    def __init__(self, transactional_id: str, ledger: Ledger) -> None:
+    Args:
+        topic: one that exists, for whose partition 0 the offsets are.
+    """
+
+    def __init__(self, transactional_id: str, ledger: Ledger, topic: str) -> None:
         self.all: list[Work] = []
         self._id = transactional_id
+        self._tp = TopicPartition(topic, 0)
         self._ledger = ledger
 
     async def begin(self, producer: Producer[Any, Any]) -> Work:
@@ -68,9 +76,9 @@ class Works:
         return work
 
     async def send_offsets(self, work: Work) -> None:
-        """Transaction.send_offsets, with a partition of its own."""
+        """Transaction.send_offsets, for a group of its own."""
         work.has_offsets = True
-        await work.transaction.send_offsets({TopicPartition("in", work.number): OffsetAndMetadata(7)}, GROUP)
+        await work.transaction.send_offsets({self._tp: OffsetAndMetadata(7)}, work.group)
 
     async def commit(self, work: Work) -> None:
         """Transaction.commit."""
@@ -124,7 +132,7 @@ class Works:
         visible = [str(entry) for entry in entries if seen[entry.value]]
         hidden = [str(entry) for entry in entries if not seen[entry.value]]
         if work.has_offsets:
-            is_committed = TopicPartition("in", work.number) in state.groups.offsets(GROUP)
+            is_committed = self._tp in state.groups.offsets(work.group)
             (visible if is_committed else hidden).append("its offsets")
         if work.told is Told.COMMITTED and hidden:
             return [f"{work}: hidden are {hidden}"]
@@ -152,6 +160,6 @@ class Works:
         found += [
             f"offsets of transaction {work.number} are neither committed nor dropped"
             for work in self.all
-            if state.groups.is_pending(GROUP, TopicPartition("in", work.number))
+            if state.groups.is_pending(work.group, self._tp)
         ]
         return found
