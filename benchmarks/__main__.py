@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from benchmarks.clients import CLIENTS
 from benchmarks.machine import describe
 from benchmarks.page import update
 from benchmarks.report import special_table, table
-from benchmarks.runner import Result, compare
+from benchmarks.runner import Result, RunError, compare
 from benchmarks.saved import Measurement
 from benchmarks.special import Special, measure_flat, measure_idle, measure_memory
 from benchmarks.startup import first_acks, import_times
@@ -59,7 +60,11 @@ def run_cases(cases: list[Case], kind: BrokerKind, broker: Broker, given: argpar
     results: list[Result] = []
     for case in cases:
         clients = given.only or (("aioproducer", *given.against) if given.against else case.clients())
-        result = compare(case, kind, broker, clients, given.rounds, given.seconds)
+        try:
+            result = compare(case, kind, broker, clients, given.rounds, given.seconds)
+        except Exception as error:  # the broker's admin client has failed; the other cases shall not be lost
+            print(f"\n{case.name}, {kind}: {error!r}")
+            continue
         results.append(result)
         print("\n".join(table(result)), flush=True)
     return results
@@ -72,6 +77,23 @@ def first_acks_of(broker: Broker, rounds: int) -> dict[str, list[float]]:
         return first_acks(broker.bootstrap, FIRST_TOPIC, rounds)
     finally:
         broker.drop_topic(FIRST_TOPIC)
+
+
+def measure_special(rounds: int, first_ack_ms: dict[str, list[float]]) -> Special | None:
+    """Measure what is no case, and print it; None if one of its processes failed."""
+    try:
+        special = Special(
+            memory_mb=measure_memory(rounds),
+            idle_percent=measure_idle(rounds),
+            flat=measure_flat(rounds),
+            import_ms=import_times(2 * rounds + 1),
+            first_ack_ms=first_ack_ms,
+        )
+    except (subprocess.SubprocessError, RunError) as error:  # what the cases told shall not be lost
+        print(f"\nmemory, idle, flat, imports: {error!r}")
+        return None
+    print("\n".join(special_table(special)), flush=True)
+    return special
 
 
 def measure(given: argparse.Namespace) -> Measurement:
@@ -90,16 +112,7 @@ def measure(given: argparse.Namespace) -> Measurement:
             results += run_cases(mine, kind, broker, given)
             if given.checks and not first_ack_ms:
                 first_ack_ms = first_acks_of(broker, given.rounds)
-    special = None
-    if given.checks:
-        special = Special(
-            memory_mb=measure_memory(given.rounds),
-            idle_percent=measure_idle(given.rounds),
-            flat=measure_flat(given.rounds),
-            import_ms=import_times(2 * given.rounds + 1),
-            first_ack_ms=first_ack_ms,
-        )
-        print("\n".join(special_table(special)), flush=True)
+    special = measure_special(given.rounds, first_ack_ms) if given.checks else None
     return Measurement(machine, sys.argv[1:], results, special)
 
 

@@ -139,10 +139,12 @@ def _here(what: str, *arguments: object) -> float:
 
 async def fill(bootstrap: str, value_bytes: int, codec: str) -> float:
     """Submit faster than the broker answers; return what the process grew by, MB. Nothing is kept of the outcomes."""
+    import logging
     import random
 
     from aioproducer import Producer
 
+    logging.getLogger("aioproducer").setLevel(logging.CRITICAL)  # it drops what is left at the end, and would say so
     stem = make_value(random.Random(7), max(value_bytes - 8, 1))
     async with Producer[bytes, bytes](
         bootstrap_servers=bootstrap, compression_type="zstd" if codec == "zstd" else "none"
