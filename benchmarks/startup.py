@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from typing import Final
 
 from benchmarks.brokers import sink
@@ -86,7 +85,7 @@ def _environment() -> dict[str, str]:
 def import_times(rounds: int) -> dict[str, list[float]]:
     """Return by statement ms beyond an empty process, for each round; the rounds alternate."""
     environment = _environment()
-    times: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     for _ in range(rounds):
         for name, statement in STATEMENTS.items():
             start = time.perf_counter()
@@ -100,7 +99,7 @@ def import_times(rounds: int) -> dict[str, list[float]]:
 def first_acks(bootstrap: str, topic: str, rounds: int) -> dict[str, list[float]]:
     """Return by client ms from the start of the process to the first acknowledgement."""
     environment = _environment()
-    times: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = {name: [] for name in FIRSTS}
     for _ in range(rounds):
         for name, program in FIRSTS.items():
             command = [sys.executable, "-c", program.format(bootstrap, topic)]
@@ -112,7 +111,7 @@ def first_acks(bootstrap: str, topic: str, rounds: int) -> dict[str, list[float]
                 times[name].append((float(done.stdout.split()[0]) - start) * 1e3)
             else:
                 print(f"{name} has sent nothing: {done.stderr.strip()}")
-    return times
+    return {name: values for name, values in times.items() if values}
 
 
 def main() -> None:

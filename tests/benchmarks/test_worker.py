@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from benchmarks import startup
 from benchmarks.brokers import sink
 from benchmarks.cases import CASES, OURS
-from benchmarks.special import fill, idle
+from benchmarks.saved import Measurement, load
+from benchmarks.special import Special, fill, idle
 from benchmarks.startup import FIRSTS, STATEMENTS
 from benchmarks.worker import work
 
@@ -75,6 +77,18 @@ async def test_programs_of_the_special_figures_run(bootstrap: str, monkeypatch: 
     monkeypatch.setattr("benchmarks.special.IDLE_TOPICS", 2)
     assert await fill(bootstrap, 10, "none") >= 0
     assert await idle(bootstrap) >= 0
+
+
+def test_start_is_measured_and_can_be_saved(bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"broken": "import nothing_of_that_name"}
+    monkeypatch.setattr(startup, "STATEMENTS", {"nothing": "", "anyio": "import anyio"})
+    monkeypatch.setattr(startup, "FIRSTS", {"aioproducer": FIRSTS["aioproducer"], **broken})
+    monkeypatch.setattr("benchmarks.saved.FOLDER", tmp_path)
+    imports, firsts = startup.import_times(1), startup.first_acks(bootstrap, "first-p6", 1)
+    measured = Measurement({"date": "2026"}, [], [], Special({}, [], {}, imports, firsts))
+    special = load(measured.save()).special
+    assert special is not None
+    assert (list(special.import_ms), list(special.first_ack_ms)) == (["anyio"], ["aioproducer"])
 
 
 def test_programs_of_the_start_compile() -> None:
