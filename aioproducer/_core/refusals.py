@@ -21,10 +21,11 @@ def buffer_full(pending: PendingAppend, free: int, total: int, *, owed: int, wai
         owed: the bytes that calls which wait for their topic will need.
         waiting: how many calls wait for room.
     """
+    for_topics = f", {owed:,} of them for calls that wait for their topic" if owed else ""
     return BufferFullError(
         f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {free:,} of"
-        f" buffer_memory={total:,} are free, {owed:,} of them for calls that wait for their topic, and"
-        f" {waiting} calls wait for room; wait with submit or send, try again later, or raise buffer_memory"
+        f" buffer_memory={total:,} are free{for_topics}{_waiting(waiting)}; wait with submit or send, try again later,"
+        " or raise buffer_memory"
     )
 
 
@@ -34,13 +35,16 @@ def memory_timeout(
     """Return the error of a call that waited for room until max_block_ms; the arguments as above."""
     return BufferTimeoutError(
         f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
-        f" (max_block_ms): {free:,} of buffer_memory={total:,} are free and"
-        f" {waiting} calls wait; the brokers take less than is sent:"
-        " send less, or raise buffer_memory",
+        f" (max_block_ms): {free:,} of buffer_memory={total:,} are free{_waiting(waiting)}; the brokers take less than"
+        " is sent, or cannot be reached (producer.status() tells): send less, or raise buffer_memory",
         elapsed=elapsed,
         topic=pending.topic,
         partition=pending.partition,
     )
+
+
+def _waiting(count: int) -> str:
+    return "" if not count else f" and {'1 call waits' if count == 1 else f'{count} calls wait'} for room"
 
 
 def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:

@@ -533,7 +533,7 @@ def test_others_who_wait_for_room_mean_buffer_full_even_if_it_would_fit() -> Non
     accumulate = full()
     enqueue(accumulate, value=b"v" * 60)
     deliver(accumulate)
-    with pytest.raises(BufferFullError, match="1 calls wait"):
+    with pytest.raises(BufferFullError, match="1 call waits for room"):
         enqueue(accumulate, accepted=True)
     assert free(accumulate) == ONE
 
