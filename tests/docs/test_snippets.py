@@ -93,6 +93,8 @@ async def run_excerpt(snippet: Snippet) -> None:
     with anyio.fail_after(SECONDS):
         async with EmbeddedCluster(brokers=1, partitions=1) as cluster:
             address = cluster.bootstrap_servers[0]
+            for topic in set(re.findall(r'TopicPartition\("(\w+)"', snippet.code)):
+                await cluster.create_topic(topic)  # offsets are committed of what exists
             is_transactional = re.search(r"\bproducer\.(begin_)?transaction\(", snippet.code) is not None
             name = "excerpt" if is_transactional else None
             async with Producer(bootstrap_servers=address, transactional_id=name) as producer:
