@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aioproducer.connection")
 
-_SILENCE: Final = 1.0  # seconds without an answer that are worth telling
+SILENCE: Final = 1.0
+"""Seconds without an answer that are worth telling, if there is something else to tell."""
 MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
@@ -334,9 +335,9 @@ class Nodes:
             )
         return None
 
-    def trouble(self, node: Node, now: float) -> KafkaError | None:
-        """Return what is wrong with the broker at present: it is away, or has been silent for a while."""
-        if node.in_flight and now - node.in_flight[0].sent_at >= _SILENCE:
+    def trouble(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
+        """Return what is wrong with the broker at present: it is away, or has been silent for so long."""
+        if node.in_flight and now - node.in_flight[0].sent_at >= silence:
             silent = now - node.in_flight[0].sent_at
             return RequestTimeoutError(f"{node.address} has not answered for {silent:.1f} s", elapsed=silent)
         return node.last_error

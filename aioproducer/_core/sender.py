@@ -303,6 +303,7 @@ class Sender:
             or (self._identity if self.transactions is None else self.transactions).last_error
             or batch.last_error
             or self.last_connection_error
+            or (None if node is None else self._nodes.trouble(node, now, silence=0.0))
         )
 
     def _check_connections(self, now: float) -> None:

@@ -91,3 +91,11 @@ def test_a_broker_that_answers_and_refuses_is_named_with_its_refusal() -> None:
     assert isinstance(batch.error, KafkaError)
     assert isinstance(batch.error.__cause__, BrokerError)
     assert "its last attempt ended with" not in str(batch.error)
+
+
+def test_a_silence_of_a_moment_is_told_where_there_is_nothing_else_to_tell() -> None:
+    shell = Shell(delivery_timeout_ms=40_000).start()
+    batch = shell.send()
+    batch.created_at -= 39.9
+    shell.wait_until(lambda: batch.is_done, within=0.2)
+    assert "last failure: broker 1 (host1:9092) has not answered for 0." in str(batch.error)
