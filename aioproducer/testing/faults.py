@@ -6,7 +6,7 @@ down; of several that fit, the one that was set first strikes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from aioproducer.testing._server import Server
 
 T = TypeVar("T")
+
+
+class Where(TypedDict, total=False):
+    """What a fault is narrowed down to; what is left out, or None, is all of it.
+
+    Attributes:
+        topic: works for Produce and Metadata.
+        partition: works for Produce.
+        broker: the id of the one that gets the request.
+    """
+
+    topic: str | None
+    partition: int | None
+    broker: int | None
 
 
 class _Counted(Protocol):
@@ -99,10 +113,8 @@ class FaultVerbs:
         *,
         times: int | None = 1,
         api: ApiKey = ApiKey.PRODUCE,
-        topic: str | None = None,
-        partition: int | None = None,
-        broker: int | None = None,
         acks: int | None = None,
+        **where: Unpack[Where],
     ) -> FaultHandle:
         """Answer the next requests with an error, not carrying them out.
 
@@ -112,52 +124,28 @@ class FaultVerbs:
         Args:
             times: how many; None: until the fault is stopped. A Produce request counts once for each partition that is
                 struck.
-            api: which requests. `topic` works for Produce and Metadata, `partition` and `acks` for Produce.
+            api: which requests.
+            acks: only those with these; works for Produce.
         """
-        fault = Fault(Effect.FAIL, int(error), 0, int(api), broker, topic, partition, acks, times)
-        return self._set(fault)
+        return self._strike(Effect.FAIL, times, api, where, code=int(error), acks=acks)
 
     def lose_response_once(
-        self,
-        *,
-        times: int | None = 1,
-        api: ApiKey = ApiKey.PRODUCE,
-        topic: str | None = None,
-        partition: int | None = None,
-        broker: int | None = None,
+        self, *, times: int | None = 1, api: ApiKey = ApiKey.PRODUCE, **where: Unpack[Where]
     ) -> FaultHandle:
         """Carry the next request out, then close the connection instead of answering: the client cannot know."""
-        fault = Fault(Effect.LOSE_RESPONSE, 0, 0, int(api), broker, topic, partition, None, times)
-        return self._set(fault)
+        return self._strike(Effect.LOSE_RESPONSE, times, api, where)
 
     def lose_request_once(
-        self,
-        *,
-        times: int | None = 1,
-        api: ApiKey = ApiKey.PRODUCE,
-        topic: str | None = None,
-        partition: int | None = None,
-        broker: int | None = None,
+        self, *, times: int | None = 1, api: ApiKey = ApiKey.PRODUCE, **where: Unpack[Where]
     ) -> FaultHandle:
         """Close the connection upon the next request, without carrying it out."""
-        fault = Fault(Effect.CLOSE, 0, 0, int(api), broker, topic, partition, None, times)
-        return self._set(fault)
+        return self._strike(Effect.CLOSE, times, api, where)
 
     def delay(
-        self,
-        seconds: float,
-        *,
-        times: int | None = None,
-        api: ApiKey | None = None,
-        topic: str | None = None,
-        partition: int | None = None,
-        broker: int | None = None,
+        self, seconds: float, *, times: int | None = None, api: ApiKey | None = None, **where: Unpack[Where]
     ) -> FaultHandle:
         """Answer later, as over a slow network: requests are carried out at once, the answers keep their order."""
-        fault = Fault(
-            Effect.DELAY, 0, seconds, None if api is None else int(api), broker, topic, partition, None, times
-        )
-        return self._set(fault)
+        return self._strike(Effect.DELAY, times, api, where, amount=seconds)
 
     def throttle(
         self,
@@ -168,20 +156,20 @@ class FaultVerbs:
         broker: int | None = None,
     ) -> FaultHandle:
         """Tell clients to pause (KIP-219): answers carry a throttle time."""
-        key = None if api is None else int(api)
-        return self._set(Fault(Effect.THROTTLE, 0, throttle_time_ms, key, broker, remaining=times))
+        return self._strike(Effect.THROTTLE, times, api, {"broker": broker}, amount=throttle_time_ms)
 
     def not_enough_replicas(
         self,
         topic: str | None = None,
         partition: int | None = None,
         *,
+        broker: int | None = None,
         after_append: bool = False,
         times: int | None = None,
     ) -> FaultHandle:
         """Refuse acks=all with NOT_ENOUGH_REPLICAS, or append and answer NOT_ENOUGH_REPLICAS_AFTER_APPEND."""
         error = ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND if after_append else ErrorCode.NOT_ENOUGH_REPLICAS
-        return self.fail_next(error, times=times, topic=topic, partition=partition, acks=-1)
+        return self.fail_next(error, times=times, topic=topic, partition=partition, broker=broker, acks=-1)
 
     def full_disk(
         self,
@@ -283,7 +271,28 @@ class FaultVerbs:
             raise KeyError(f"no partition {topic}-{partition}")
         return found
 
-    def _set(self, fault: Fault) -> FaultHandle:
+    def _strike(
+        self,
+        effect: Effect,
+        times: int | None,
+        api: ApiKey | None,
+        where: Where,
+        *,
+        code: int = 0,
+        amount: float = 0,
+        acks: int | None = None,
+    ) -> FaultHandle:
+        fault = Fault(
+            effect,
+            code=code,
+            amount=amount,
+            api=None if api is None else int(api),
+            node_id=where.get("broker"),
+            topic=where.get("topic"),
+            partition=where.get("partition"),
+            acks=acks,
+            remaining=times,
+        )
         faults = self._server.core.faults
         self._do(lambda: faults.add(fault))
         return FaultHandle(fault, self._wait_until, lambda: self._do(lambda: faults.remove(fault)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -104,8 +105,9 @@ def run(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_without_an_event_loop(tmp_path: Path) -> None:
-    status, told = run(tmp_path, "-p", "no:asyncio", "-p", "no:anyio", blocking=BLOCKING, fresh=FRESH)
+@pytest.mark.parametrize("chosen", [(), ("--kafka=embedded",)], ids=["by default", "said"])
+def test_without_an_event_loop(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    status, told = run(tmp_path, "-p", "no:asyncio", "-p", "no:anyio", *chosen, blocking=BLOCKING, fresh=FRESH)
     assert status == 0, told
     assert "5 passed" in told
 
@@ -123,7 +125,7 @@ def test_under_pytest_asyncio(tmp_path: Path, mode: str) -> None:
     assert "4 passed" in told
 
 
-@pytest.mark.parametrize("order", [("anyio", "asyncio", "ours"), ("ours", "asyncio", "anyio")], ids=["last", "first"])
+@pytest.mark.parametrize("order", list(permutations(("anyio", "asyncio", "ours"))), ids="-".join)
 def test_beside_both_in_any_order_and_in_several_processes(
     tmp_path: Path, order: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +191,9 @@ def test_it():
 
 
 @pytest.mark.kafka
-def test_a_real_kafka_is_started_on_request(tmp_path: Path) -> None:
-    status, told = run(tmp_path, "--kafka=real", real=NEEDS_REAL, blocking=BLOCKING, loops=FOR_ASYNCIO)
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["in one process", "in two"])
+def test_a_real_kafka_is_started_on_request(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    files = {"real": NEEDS_REAL, "blocking": BLOCKING, "loops": FOR_ASYNCIO}
+    status, told = run(tmp_path, "--kafka=real", *processes, **files)
     assert status == 0, told
     assert "6 passed, 1 skipped" in told
