@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
 import tomllib
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +14,15 @@ import pytest
 
 import aioproducer
 from aioproducer._core import batch
+from aioproducer.delivery import Delivery
 from hatch_build import COMPILER, SWITCH, CompiledBuildHook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parent.parent
+SOURCE: Final = ROOT / "aioproducer"
+INSTALLED: Final = Path(aioproducer.__file__).parent.parent
 TARGETS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
 MODULES: Final[list[str]] = TARGETS["wheel"]["hooks"]["custom"]["modules"]
 EXTENSIONS: Final = (".so", ".pyd")
@@ -28,21 +34,28 @@ def hook(target: str) -> CompiledBuildHook:
 
 
 def nodes(path: str) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse((ROOT / path).read_text()))
+    return ast.walk(ast.parse((INSTALLED / path).read_text()))
 
 
 def test_the_package_tells_whether_it_is_compiled() -> None:
     assert aioproducer.__compiled__ is (batch.__file__ or "").endswith(EXTENSIONS)
 
 
+def test_a_delivery_can_be_referred_to_weakly_and_copied_in_the_pure_form_alone() -> None:
+    delivery = Delivery(batch.ProducerBatch("t", 0, 0.0), 0, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for use in (weakref.ref, copy.copy):
+        with pytest.raises(TypeError) if aioproducer.__compiled__ else contextlib.nullcontext():
+            use(delivery)
+
+
 def test_no_extension_lies_in_the_source_tree_where_it_would_hide_its_module() -> None:
-    assert [path for path in (ROOT / "aioproducer").rglob("*") if path.suffix in EXTENSIONS] == []
+    assert [path for path in SOURCE.rglob("*") if path.suffix in EXTENSIONS] == []
 
 
 def test_what_is_compiled_is_there_and_in_order() -> None:
     assert MODULES
     assert sorted(MODULES) == MODULES
-    assert [path for path in MODULES if not (ROOT / path).is_file()] == []
+    assert [path for path in MODULES if not (INSTALLED / path).is_file()] == []
 
 
 @pytest.mark.parametrize("path", MODULES)
