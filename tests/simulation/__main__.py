@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.bugs import BUGS, first_caught
 from tests.simulation.history import Result, run
+from tests.simulation.transaction_bugs import TRANSACTION_BUGS, first_transactions_caught
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -78,6 +79,12 @@ def many(start: int, seeds: int, processes: int, *, keep_going: bool) -> int:
 def plant(histories: int) -> int:
     """Print in which history each planted bug is caught; 1 if one is not."""
     missed = 0
+    for bug in TRANSACTION_BUGS:
+        with quiet():
+            caught = first_transactions_caught(bug, histories // 4)
+        missed += caught is None
+        found = "not caught" if caught is None else f"history {caught[0]} with transactions: {caught[1].violation}"
+        print(f"{bug.name:28} {found}", flush=True)
     for bug in BUGS:
         with quiet():
             result = first_caught(bug, histories)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aioproducer._core.open_transaction import Outcome
-from aioproducer.errors import ErrorCode, ProducerClosedError, ProducerFencedError
+from aioproducer.errors import BufferFullError, ErrorCode, IllegalStateError, ProducerClosedError, ProducerFencedError
 from aioproducer.testing._broker.transactions import TransactionState
 from tests.simulation.calls import Violation
 from tests.simulation.transactional import ID, OFFSETS_OF
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FATAL_FAULTS = ("fail_transaction", "fail_init")
 """Faults after which a producer may have come to its end."""
+
+_HARMLESS = (type(None), IllegalStateError, BufferFullError)
+"""What a call may be refused with and do its transaction no harm."""
 
 
 def settle(history: History) -> None:
@@ -53,6 +56,8 @@ def examine_transactions(history: History, visible: set[int]) -> None:
     for party in history.parties:
         transactor = party.transactor
         assert transactor is not None
+        if transactor.waiting:
+            raise Violation(f"calls wait still: {[each.awaited.name for each in transactor.waiting]}")
         _examine_end(party, transactor)
         for work in transactor.works:
             _examine_work(history, work, visible)
@@ -121,6 +126,7 @@ def _examine_work(history: History, work: Work, visible: set[int]) -> None:
             raise Violation(f"the offsets of {work} are neither committed nor dropped")
     if work.told is Outcome.COMMITTED:
         failed = [f"{call}: {call.error}" for call in accepted if call.error is not None]
+        failed += [f"{call}: {call.refusal}" for call in work.calls if not isinstance(call.refusal, _HARMLESS)]
         if hidden or failed:
             raise Violation(f"{work} is committed; hidden: {hidden}, failed: {failed}")
     elif seen and (why := _why_hidden(work)):

@@ -187,6 +187,12 @@ class Faults:
     def lose_coordinators_response(self) -> None:
         self._set_for_coordinator(Fault(Effect.LOSE_RESPONSE))
 
+    def lose_end(self) -> None:
+        """The answer to an EndTxn gets lost, if one comes soon: those who come to replace a producer have a reason."""
+        fault = Fault(Effect.LOSE_RESPONSE, api=ApiKey.END_TXN, remaining=1)
+        self._cluster.faults.add(fault)
+        self._clock.after(0.3, self._cluster.faults.remove, fault)
+
     def close_at_coordinators_request(self) -> None:
         self._set_for_coordinator(Fault(Effect.CLOSE))
 

@@ -157,6 +157,8 @@ class History:
         self.network.inits = self.parties[0].network.inits
         self.faults.networks.append(self.network)
         self._last.wake()
+        if self.scenario.faults and self._rng.random() < 0.7:
+            self.faults.lose_end()
 
     def _cluster(self, rng: Random) -> ClusterCore:
         scenario = self.scenario

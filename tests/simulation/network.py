@@ -105,6 +105,7 @@ class Network:
         self._cluster_due = float("inf")
         self._epoch = scenario.first_epoch
         self._is_transactional = scenario.transactional is not None
+        self._is_identified = False
         self._codec = Codec[scenario.config.compression_type.upper()]
         self._compress = compressor(self._codec)
         self._wake: Callable[[], None] = _nothing
@@ -144,6 +145,9 @@ class Network:
         connection = self._links[effect.node_id]
         assert connection.is_open
         assert not connection.is_closed
+        if self._is_identified and isinstance(effect.message, InitProducerIdRequest):
+            is_taking_over = self._is_transactional and effect.message.producer_id == -1
+            assert not is_taking_over, "a producer that has had the transactional id takes over again"
         connection.outbox.append(effect)
         if effect.produce is not None:
             connection.on_wire[effect.correlation_id] = effect.produce.batches
@@ -344,6 +348,7 @@ class Network:
         if not connection.is_closing:  # otherwise the sender waits for the end
             connection.on_wire.pop(correlation_id, None)
         self._trace("answered", connection, correlation_id, message)
+        self._is_identified |= isinstance(message, InitProducerIdResponse) and message.error_code == 0
         self._sender.on_response(connection.node_id, correlation_id, message, self._clock.now)
         self._wake()
 

@@ -11,6 +11,7 @@ import pytest
 from tests.simulation.bugs import BUGS, PlantedBug, first_caught
 from tests.simulation.history import run
 from tests.simulation.seeds import FIXED_SEEDS
+from tests.simulation.transaction_bugs import TRANSACTION_BUGS
 
 HISTORIES: Final = 500
 PAGE: Final = Path(__file__).parents[2] / "docs" / "promises.md"
@@ -35,4 +36,4 @@ def test_a_history_that_found_a_bug_finds_it_again_and_nothing_else(seed: int, n
 
 def test_the_page_names_the_bugs_in_their_order() -> None:
     rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \| \d+ \|$", PAGE.read_text(), re.MULTILINE)
-    assert rows == [bug.name for bug in BUGS]
+    assert rows == [bug.name for bug in (*BUGS, *TRANSACTION_BUGS)]

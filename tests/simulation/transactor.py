@@ -77,6 +77,7 @@ class Transactor:
         current: the one that has not been told to be over.
         fatal: why the producer cannot go on, once a call was told so.
         is_finishing: no other transaction is begun, and the open one is committed.
+        waiting: tickets of calls that wait.
         is_closed: the producer was told to close; no call is made any more.
     """
 
@@ -102,6 +103,7 @@ class Transactor:
         self._wake = wake
         self._rng = rng
         self._trace = trace
+        self.waiting: list[TransactionTicket] = []
         self._ready: TransactionTicket | None = None
         self._first_number = first_number
         self._offset_calls = first_number
@@ -158,7 +160,7 @@ class Transactor:
     def _step_outside(self, drawn: float) -> None:
         if self._ready is not None:
             if drawn < 0.1 and not self.is_finishing:
-                self._transactions.forget(self._ready)
+                self._forget(self._ready)
                 self._ready = None
             return
         if not self.is_finishing or (self._probe is not None and self._probe_work is None):
@@ -176,8 +178,13 @@ class Transactor:
     def _abandon(self, work: Work) -> None:
         assert work.ticket is not None
         self._trace("forget", work, work.ticket.awaited.name)
-        self._transactions.forget(work.ticket)
+        self._forget(work.ticket)
         work.ticket = None
+
+    def _forget(self, ticket: TransactionTicket) -> None:
+        self._transactions.forget(ticket)
+        if ticket in self.waiting:
+            self.waiting.remove(ticket)
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,6 +251,8 @@ class Transactor:
         self._wake()
         if ticket.done:
             self._clock.after(0.0, self._resume, ticket)
+        else:
+            self.waiting.append(ticket)
         return ticket
 
     def _on_refused(self, error: KafkaError, verb: str) -> None:
@@ -274,6 +283,8 @@ class Transactor:
         """Have the tasks run whose wait is over; return how many those are."""
         woken = self._transactions.take_woken()
         for ticket in woken:
+            if ticket in self.waiting:
+                self.waiting.remove(ticket)
             delay = self._rng.random() * 0.001 if self._scenario.is_trio else 0.0
             self._clock.after(delay, self._resume, ticket)
         return len(woken)

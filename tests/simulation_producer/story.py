@@ -89,18 +89,21 @@ def settings_for(rng: random.Random) -> dict[str, Any]:
 
 
 class Story:
-    """Plays one seed."""
+    """Plays one seed.
+
+    Attributes:
+        refused_means_closed: whether IllegalStateError can have no other reason.
+        has_others: other producers have connections, too.
+    """
+
+    refused_means_closed = True
+    has_others = False
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
         topic_config = {"max.message.bytes": "700"} if rng.random() < 0.2 else {}
-        options = Options(
-            partitions=rng.choice((1, 3)),
-            replication_factor=2,
-            auto_create_topics=rng.random() < 0.5,
-            topic_config=topic_config,
-        )
-        self.settings = settings_for(rng)
+        options = self.options_for(rng, topic_config)
+        self.settings = self.settings_for(rng)
         self.is_exact = bool(self.settings["enable_idempotence"])
         self.cluster = MemoryCluster(rng.choice((2, 3)), seed=seed, options=options)
         for topic in TOPICS[:2]:
@@ -116,19 +119,42 @@ class Story:
             **self.settings,
         )
 
+    def options_for(self, rng: random.Random, topic_config: dict[str, str]) -> Options:
+        """What the cluster is like."""
+        return Options(
+            partitions=rng.choice((1, 3)),
+            replication_factor=2,
+            auto_create_topics=rng.random() < 0.5,
+            topic_config=topic_config,
+        )
+
+    def settings_for(self, rng: random.Random) -> dict[str, Any]:
+        """The settings of the producer."""
+        return settings_for(rng)
+
+    async def more_callers(self, callers: anyio.abc.TaskGroup) -> None:
+        """Start tasks of other kinds."""
+
+    async def before_close(self) -> None:
+        """Use the producer when all is well again, if it was not closed."""
+
     async def play(self) -> None:
         """The whole history, and what must be so at its end."""
         limit = anyio.CancelScope(deadline=anyio.current_time() + BOUND)
         async with self.cluster.running(), anyio.create_task_group() as tasks:
+            is_open = False
             with limit:
                 await self._until_it_works(self.producer.start)
                 tasks.start_soon(self._misfortunes)
                 async with anyio.create_task_group() as callers:
                     for _ in range(self.rng.randint(2, 6)):
                         callers.start_soon(self._caller, callers)
-                    await self._end(callers)
+                    await self.more_callers(callers)
+                    is_open = await self._end(callers)
                 self.is_over = True
                 self._heal()
+                if is_open:
+                    await self.before_close()
                 with anyio.move_on_after(300) as patience:
                     await self.producer.close()
                 self._expect(not patience.cancelled_caught, "close hung")
@@ -155,23 +181,24 @@ class Story:
         for entry in self.ledger.entries:
             self.report.outcomes[_outcome(entry.returned, entry.raised, entry.deliveries)] += 1
 
-    async def _end(self, callers: anyio.abc.TaskGroup) -> None:
-        """How it ends: by itself, by close from yet another task, or by cancelling everybody."""
+    async def _end(self, callers: anyio.abc.TaskGroup) -> bool:
+        """How it ends: by itself, by close from yet another task, or by cancelling everybody; whether it is open."""
         kind = self.rng.choice(("by itself", "by itself", "close", "close(0)", "close(1)", "cancel", "again"))
         if kind == "by itself":
-            return
+            return True
         await anyio.sleep(self.rng.uniform(0.0, 8.0))
         if kind == "cancel":
             callers.cancel_scope.cancel()
-            return
+            return True
         if kind == "close":
             self._heal()
             self.is_over = True
         await self.producer.close({"close(0)": 0, "close(1)": 1.0}.get(kind))
-        self._expect(not self.cluster.streams, "connections are open when close returns")
+        self._expect(self.has_others or not self.cluster.streams, "connections are open when close returns")
         if kind == "again":
             self._heal()
             await self._until_it_works(self.producer.start)
+        return False
 
     async def _until_it_works(self, call: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -197,8 +224,10 @@ class Story:
             try:
                 with anyio.move_on_after(rng.choice((0.0, 0.01, 0.2, 2.0)) if rng.random() < 0.25 else None):
                     await verb(callers)
-            except IllegalStateError:  # it was closed
-                return
+            except IllegalStateError:  # it was closed, or no transaction is open
+                if self.refused_means_closed:
+                    return
+                await anyio.sleep(0.1)
             except UndeliveredError as error:
                 self.report.problems.append(f"flush: every record has a callback, but {error}")
             except KafkaError:
@@ -363,7 +392,12 @@ class _Collect(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def run(seed: int, monkeypatch: pytest.MonkeyPatch, plant: Callable[[], None] | None = None) -> Report:
+def run(
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[], None] | None = None,
+    make: Callable[[int], Story] = Story,
+) -> Report:
     """Play the story of a seed; the same seed gives the same story (with the same PYTHONHASHSEED)."""
     monkeypatch.setattr(opening, "random", SimpleNamespace(Random=lambda: random.Random(seed)))
     scheduler = importlib.import_module("trio._core._run")
@@ -376,7 +410,7 @@ def run(seed: int, monkeypatch: pytest.MonkeyPatch, plant: Callable[[], None] | 
     story: Story | None = None
 
     async def play() -> Story:
-        story = Story(seed)
+        story = make(seed)
         await story.play()
         return story
 
