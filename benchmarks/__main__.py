@@ -23,7 +23,7 @@ from benchmarks.machine import describe
 from benchmarks.page import update
 from benchmarks.report import special_table, table
 from benchmarks.runner import Result, RunError, compare
-from benchmarks.saved import Measurement
+from benchmarks.saved import Measurement, load
 from benchmarks.special import Special, measure_flat, measure_idle, measure_memory
 from benchmarks.startup import first_acks, import_times
 from benchmarks.targets import checks
@@ -129,7 +129,7 @@ def main() -> None:
         path = measured.save()
         print(path)
         if given.docs:
-            print(*update(measured, path.name), sep="\n")
+            print(*update(load(path), path.name), sep="\n")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ def _machine(measured: Measurement) -> Iterator[str]:
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     machine = f"{about['processor']}, {about['cores']} cores, load average {about['load_average']:.1f} at the start"
     yield f"{str(about['date'])[:10]}, commit {about['commit']}; {machine}; CPython {about['python']}; {packages}."
+    if about["load_average"] > about["cores"]:
+        yield "\n**The machine was busy with other work**: only CPU figures, and ratios with a narrow spread, say much."
     yield ""
 
 
