@@ -13,15 +13,18 @@ import trio
 from aioproducer._backend.asyncio_ import AsyncioWaiter
 from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
 from aioproducer._core.accumulator import Accumulator
+from aioproducer._core.transactions import Transactions
 from aioproducer._runtime import entrance
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.link import Link
 from aioproducer._runtime.loop import Runtime
+from aioproducer.transaction import TransactionBlock
 from tests.cancellation import test_flush_at_every_step as flushing
 from tests.cancellation.driver import Flavour, play_at_every_point
 from tests.cancellation.test_every_point import PLAYS
-from tests.simulation_producer.story import run
+from tests.simulation_producer.story import Story, run
 from tests.simulation_producer.test_waking import play
+from tests.simulation_producer.transactional_story import TransactionalStory
 
 # Some mistakes leave a producer behind that is never closed, which warns when it is let go.
 pytestmark = pytest.mark.filterwarnings("ignore:.*__del__.*:pytest.PytestUnraisableExceptionWarning")
@@ -176,16 +179,41 @@ def _connection_left_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connection, "aclose", leave)
 
 
-def _noticed_by_a_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+def _ends_of_waits_not_told(patch: pytest.MonkeyPatch) -> None:
+    def one(self: Any) -> list[Any]:
+        woken: list[Any] = list(self._woken)
+        self._woken.clear()
+        return woken[1:]
+
+    patch.setattr(Transactions, "take_woken", one)
+
+
+def _left_block_not_aborted(patch: pytest.MonkeyPatch) -> None:
+    async def leave(self: Any, transaction: Any) -> None:
+        del self, transaction
+
+    patch.setattr(TransactionBlock, "_abort", leave)
+
+
+def _cancelled_commit_always_aborted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Transactions, "is_commit_sent", False)
+
+
+def _noticed_by_a_transactional_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+    return _noticed_by_a_history(patch, plant, TransactionalStory)
+
+
+def _noticed_by_a_history(patch: pytest.MonkeyPatch, plant: Plant, make: Callable[[int], Story] = Story) -> bool:
     for seed in range(SEEDS):
         with patch.context() as inner:
             try:
-                report = run(seed, inner, partial(plant, inner))
+                report = run(seed, inner, partial(plant, inner), make)
             except (BaseExceptionGroup, trio.TrioInternalError) as error:
                 if not _is_an_assertion(error):
                     raise
                 return True  # trio itself has noticed that a task is woken which does not wait
         if report.problems:
+            print(f"after {seed + 1} histories: {report.problems[0]}")  # noqa: T201 - how soon, for people
             return True
     return False
 
@@ -210,7 +238,7 @@ def _noticed_by_waking(name: str) -> Notice:
 def _noticed_by_cancelling(name: str, flavour: Flavour = "asyncio scope") -> Notice:
     def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
         plant(patch)
-        with pytest.raises(AssertionError, match="cancelled at step"):
+        with pytest.raises((AssertionError, BaseExceptionGroup), match=r"cancelled at step|unhandled errors"):
             play_at_every_point(PLAYS[name], flavour)
         return True
 
@@ -242,6 +270,12 @@ BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
     "flush does not wait until all is told": (_flush_does_not_wait_until_told, _noticed_by_flushing),
     "written in another order": (_written_in_another_order, _noticed_by_waking("calm")),
     "connection left open": (_connection_left_open, _noticed_by_a_history),
+    "ends of waits not told": (_ends_of_waits_not_told, _noticed_by_a_transactional_history),
+    "left block not aborted": (_left_block_not_aborted, _noticed_by_cancelling("async with transaction()")),
+    "cancelled commit always aborted": (
+        _cancelled_commit_always_aborted,
+        _noticed_by_cancelling("async with transaction()"),
+    ),
 }
 
 
