@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchmarks.brokers import Broker, BrokerKind
 
 FIRST_TOPIC = "first-p6"
+QUICK_SECONDS = 0.6
 
 
 def options() -> argparse.Namespace:
@@ -51,7 +52,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--docs", action="store_true", help="the same, then its figures and plots into docs/")
     given = parser.parse_args()
     if given.quick:
-        given.rounds = 1
+        given.rounds, given.seconds = 1, min(given.seconds, QUICK_SECONDS)
     return given
 
 

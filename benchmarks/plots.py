@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FOLDER: Final = ROOT / "docs" / "performance"
 
 OURS: Final = "aioproducer"
+FLOORS: Final = ("bare-tasks", "bare-socket")
 COLORS: Final = {
     "aioproducer": "#d55e00",
     "aioproducer-uvloop": "#f0915a",
@@ -34,7 +35,7 @@ COLORS: Final = {
 LATENCY_CASES: Final = ("one-linger-0", "one-linger-5", "tasks-10", "tasks-1000", "tasks-10000", "pipelined")
 COST_CASES: Final = ("pipelined", "forget", "send-all", "tasks-1000", "workers-1000", "value-1kb", "zstd", "lz4")
 
-WIDTH: Final = 760
+WIDTH: Final = 860
 LEFT: Final = 190
 RIGHT: Final = WIDTH - 30
 TOP: Final = 64
@@ -67,7 +68,10 @@ def draw_all(measured: Measurement) -> list[Path]:
 
 def _legend_of(results: list[Result], *, is_without_ours: bool) -> list[tuple[str, str]]:
     seen = {client for result in results for client in result.rounds}
-    return [(name, color) for name, color in COLORS.items() if name in seen and not (is_without_ours and name == OURS)]
+    entries = [(name, color) for name, color in COLORS.items() if name in seen and name not in FLOORS]
+    if is_without_ours:
+        return [entry for entry in entries if entry[0] != OURS]
+    return [*entries, ("bare", COLORS[FLOORS[0]])] if seen & set(FLOORS) else entries
 
 
 def _label(result: Result) -> str:
@@ -89,7 +93,7 @@ def draw_ratios(measured: Measurement, figure: str, title: str) -> str:
         found = {
             client: ratios(ours, runs, figure)
             for client, runs in result.rounds.items()
-            if client not in (OURS, "bare-tasks", "bare-socket")
+            if client not in (OURS, *FLOORS)
         }
         if ours and found:
             rows.append((result, found))
@@ -97,8 +101,7 @@ def draw_ratios(measured: Measurement, figure: str, title: str) -> str:
     bottom = TOP + sum(len(found) * LANE + GAP for _, found in rows)
     drawing = Drawing(WIDTH, bottom + 10)
     drawing.text(10, 18, title, size=13, bold=True)
-    legend = [entry for entry in _legend_of(results, is_without_ours=True) if not entry[0].startswith("bare-")]
-    drawing.legend(16, 38, legend)
+    drawing.legend(16, 38, _legend_of(results, is_without_ours=True))
     shown = [value for _, found in rows for values in found.values() for value in values]
     axis = LogAxis.around((min(max(value, 1 / FARTHEST), FARTHEST * 0.99) for value in shown), LEFT, RIGHT)
     _grid(drawing, axis, TOP, bottom)
@@ -127,7 +130,7 @@ def draw_latency(measured: Measurement) -> str:
     bottom = TOP + sum(len(found) * LANE + GAP for _, found in rows)
     drawing = Drawing(WIDTH, bottom + 10)
     drawing.text(10, 18, "ms to the acknowledgement: p50 (dot), p99 and p99.9 (strokes)", size=13, bold=True)
-    drawing.legend(16, 38, _legend_of(results, is_without_ours=False)[:8])
+    drawing.legend(16, 38, _legend_of(results, is_without_ours=False))
     axis = LogAxis.around((value for _, found in rows for each in found.values() for value in each), LEFT, RIGHT)
     _grid(drawing, axis, TOP, bottom)
     y = float(TOP + GAP / 2)
@@ -156,7 +159,7 @@ def draw_cost(measured: Measurement) -> str:
     bottom = TOP + sum(len(found) * lane + GAP for _, found in rows)
     drawing = Drawing(WIDTH, bottom + 10)
     drawing.text(10, 18, "µs of the client's CPU a record, all of its threads (medians)", size=13, bold=True)
-    drawing.legend(16, 38, _legend_of(results, is_without_ours=False)[:8])
+    drawing.legend(16, 38, _legend_of(results, is_without_ours=False))
     widest = max((value for _, found in rows for value in found.values()), default=1.0)
     y = float(TOP + GAP / 2)
     for result, found in rows:
