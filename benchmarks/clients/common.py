@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.order import Figures, Order
 
 
-TICK_SECONDS: Final = 0.005
+TICK_SECONDS: Final = 0.002
 WARM_SHARE: Final = 0.3
 """Of `seconds`: how long the warm-up takes at least."""
 AT_ONCE: Final = 100
