@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._core.waiting import PendingAppend
+from aioproducer._mypyc import mypyc_attr
 from aioproducer.errors import IllegalStateError, KafkaError
 from aioproducer.errors.wordless import wordless
 from aioproducer.records import RecordMetadata
@@ -32,6 +33,7 @@ _DONE: Final = BatchState.DONE
 _new_metadata: Final[Callable[[type[RecordMetadata], tuple[str, int, int, int]], RecordMetadata]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # send_all has one of its own
 class Delivery:
     """The outcome of one accepted record, now or later.
 

@@ -41,11 +41,22 @@ def test_the_package_tells_whether_it_is_compiled() -> None:
     assert aioproducer.__compiled__ is (batch.__file__ or "").endswith(EXTENSIONS)
 
 
-def test_a_delivery_can_be_referred_to_weakly_and_copied_in_the_pure_form_alone() -> None:
+def test_a_delivery_can_be_referred_to_weakly_in_the_pure_form_alone() -> None:
     delivery = Delivery(batch.ProducerBatch("t", 0, 0.0), 0, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    for use in (weakref.ref, copy.copy):
-        with pytest.raises(TypeError) if aioproducer.__compiled__ else contextlib.nullcontext():
-            use(delivery)
+    with pytest.raises(TypeError) if aioproducer.__compiled__ else contextlib.nullcontext():
+        weakref.ref(delivery)
+
+
+def test_a_delivery_can_be_copied_and_derived_from_in_both_forms() -> None:
+    class Derived(Delivery):
+        """As that of send_all."""
+
+        def done(self) -> bool:
+            return True
+
+    delivery = Derived(batch.ProducerBatch("t", 0, 0.0), 0, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert delivery.exception() is None
+    assert copy.copy(delivery).exception() is None
 
 
 def test_no_extension_lies_in_the_source_tree_where_it_would_hide_its_module() -> None:
