@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aioproducer._core.open_transaction import Outcome
+from aioproducer._core.transaction_requests import VERSION_1
 from aioproducer.errors import BufferFullError, ErrorCode, IllegalStateError, ProducerClosedError, ProducerFencedError
 from aioproducer.testing._broker.transactions import TransactionState
 from tests.simulation.calls import Violation
@@ -103,9 +104,19 @@ def _examine_end(party: Party, transactor: Transactor) -> None:
         return
     # The producer id is another one when the epochs of the one before are used up.
     is_told = isinstance(fatal, ProducerFencedError) or fatal.code == ErrorCode.INVALID_PRODUCER_ID_MAPPING
-    if is_told and _was_replaced(party):
+    if is_told and (_was_replaced(party) or _cannot_tell(party, transactor)):
         return
     raise Violation(f"the producer cannot go on, for no reason: {fatal!r}, {fatal.__cause__!r}")
+
+
+def _cannot_tell(party: Party, transactor: Transactor) -> bool:
+    """Whether the coordinator has aborted what the producer does not know it has begun (version 1)."""
+    last = transactor.works[-1].transaction if transactor.works else None
+    return last is not None and last.version == VERSION_1 and not last.is_begun and _times_out(party)
+
+
+def _times_out(party: Party) -> bool:
+    return party.scenario.config.transaction_timeout_ms < 60_000
 
 
 def _was_replaced(party: Party) -> bool:

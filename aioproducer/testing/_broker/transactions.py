@@ -120,6 +120,11 @@ class Transaction:
     is_stuck: bool = False
 
     @property
+    def following_id(self) -> int | None:
+        """What producer_id becomes once the markers are written."""
+        return None if self.next_identity is None else self.next_identity.producer_id
+
+    @property
     def is_ending(self) -> bool:
         return self.state in _COMPLETED
 
@@ -209,9 +214,11 @@ class Transactions:
         Raises:
             Refused: INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS, INVALID_REQUEST.
         """
-        txn = self._checked(transactional_id, identity)
-        if txn.is_ending:
+        ending = self._by_id.get(transactional_id)
+        if ending is not None and ending.is_ending:
+            # First of all: the producer may know a producer id already that is its own only when the markers are there.
             raise Refused(ErrorCode.CONCURRENT_TRANSACTIONS)
+        txn = self._checked(transactional_id, identity)
         if txn.state is not TransactionState.ONGOING:
             txn.state = TransactionState.ONGOING
             txn.started_at = self._cluster.now
@@ -263,6 +270,13 @@ class Transactions:
             Refused: INVALID_TXN_STATE when there is nothing to commit or the other way was decided, and those of `add`.
         """
         txn = self._by_id.get(transactional_id)
+        if (
+            txn is not None
+            and txn.is_ending
+            and identity.producer_id != txn.producer_id
+            and identity == txn.next_identity
+        ):
+            raise Refused(ErrorCode.CONCURRENT_TRANSACTIONS)  # it is the producer's own once the markers are there
         is_again = raises_epoch and txn is not None and _was_raised_from(txn, identity)
         if txn is None or not is_again:
             txn = self._checked(transactional_id, identity)

@@ -236,6 +236,26 @@ def test_version_2_changes_the_producer_id_when_epochs_run_out(
     assert transactions.end("t", last, commit=True, raises_epoch=True) == (1001, 0)
 
 
+def test_the_next_producer_id_has_to_wait_for_the_markers_of_the_one_before(
+    transactions: Transactions, cluster: FakeCluster
+) -> None:
+    cluster.marker_delay = 1.0
+    init(transactions)
+    txn = transactions.get("t")
+    assert txn is not None
+    txn.epoch = LAST_EPOCH
+    last = Identity(1000, LAST_EPOCH)
+    transactions.add("t", last, [P0])
+    following = transactions.end("t", last, commit=True, raises_epoch=True)
+    assert following == (1001, 0)
+    assert refusal_of_add(transactions, following) is ErrorCode.CONCURRENT_TRANSACTIONS
+    refusal = refusal_of_end(transactions, following, commit=False, raises_epoch=True)
+    assert refusal is ErrorCode.CONCURRENT_TRANSACTIONS
+    cluster.now += 1.0
+    transactions.advance()
+    transactions.add("t", following, [P0])
+
+
 @pytest.mark.parametrize("commit", [True, False])
 def test_offsets_are_committed_with_the_transaction(
     transactions: Transactions, cluster: FakeCluster, commit: bool
