@@ -220,7 +220,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--value-bytes", type=int, default=100)
     parser.add_argument("--linger-ms", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=16_384)
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/transactions-DATE.json")
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/transactions-DATE-NODES.json")
     parser.add_argument("--order", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -233,7 +233,8 @@ def main() -> None:
         return
     from aioproducer.testing import RealCluster
 
-    result: dict[str, object] = {"command": " ".join(sys.argv), **describe(), "options": vars(chosen)}
+    command = " ".join(["python -m benchmarks.transactions", *sys.argv[1:]])
+    result: dict[str, object] = {"command": command, **describe(), "options": vars(chosen)}
     print(json.dumps(result))
     with RealCluster(nodes=chosen.nodes, default_partitions=PARTITIONS, heap_mb=512) as cluster:
         for size in chosen.sizes:
@@ -241,7 +242,12 @@ def main() -> None:
             print(table(size, rounds), flush=True)
             result[f"{size} records"] = rounds
     if chosen.save:
-        path = ROOT / "benchmarks" / "results" / f"transactions-{str(result['date'])[:16].replace(':', '')}.json"
+        path = (
+            ROOT
+            / "benchmarks"
+            / "results"
+            / f"transactions-{str(result['date'])[:16].replace(':', '')}-{chosen.nodes}.json"
+        )
         path.write_text(json.dumps(result, indent=1) + "\n")
         print(path)
 
