@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aioproducer._core.open_transaction import Outcome
 from aioproducer._core.transaction_requests import VERSION_1
+from aioproducer._core.transaction_states import TransactionState as CoreState
 from aioproducer.errors import BufferFullError, ErrorCode, IllegalStateError, ProducerClosedError, ProducerFencedError
 from aioproducer.testing._broker.transactions import TransactionState
 from tests.simulation.calls import Violation
@@ -84,7 +85,7 @@ def _is_all_ended(history: History) -> bool:
     if owner is None or owner.transactor is None or not inits[-1][1]:
         return False
     assert owner.sender.transactions is not None
-    if not owner.sender.transactions.is_ready:
+    if owner.sender.transactions.state is not CoreState.READY:
         return False
     return all(work.transaction.outcome is not None for work in owner.transactor.works)
 

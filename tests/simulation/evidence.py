@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.history import History
     from tests.simulation.party import Party
 
+_SHORT_MS = 300
+
 Place = tuple[int, int, int]
 """(which of the topics of that name, partition, offset)"""
 
@@ -264,17 +266,18 @@ def _examine_probes(history: History) -> None:
     transactor = history.transactor
     if transactor is not None and (transactor.fatal is not None or config.transaction_timeout_ms < 2000):
         return
-    is_excused = False  # a call that is refused fails its transaction
+    refused = [call for call in history.probes if _is_excused(call, config.max_block_ms)]
+    if transactor is not None and refused:
+        return  # each has failed the transaction, and all that is in it
     for call in history.probes:
-        if isinstance(call.refusal, (BufferFullError, BufferTimeoutError)):
-            is_excused = True  # the buffer has room for fewer than there are partitions
-            continue
-        if call.refusal is not None and config.max_block_ms < 300:
-            is_excused = True  # hardly the time to ask for a topic
-            continue
-        if transactor is not None and is_excused:
-            continue
-        if call.refusal is not None or call.error is not None:
+        if call not in refused and (call.refusal is not None or call.error is not None):
             raise Violation(f"{call}, made when all was well again, failed: {call.refusal or call.error}")
-    if history.is_probed and transactor is not None and config.max_block_ms >= 300 and not is_excused:
+    if history.is_probed and transactor is not None and config.max_block_ms >= _SHORT_MS:
         atomicity.examine_probe(transactor)
+
+
+def _is_excused(call: Call, max_block_ms: int) -> bool:
+    """Whether it was refused as the buffer has less room than calls were made, or in hardly the time to ask."""
+    if isinstance(call.refusal, (BufferFullError, BufferTimeoutError)):
+        return True
+    return call.refusal is not None and max_block_ms < _SHORT_MS

@@ -30,6 +30,18 @@ def first_transactions_caught(bug: PlantedBug, histories: int) -> tuple[int, Res
     return None
 
 
+def _do_nothing(*arguments: Any) -> None:
+    """What is put in the place of a step that is left out."""
+
+
+def _yes(*arguments: Any) -> bool:
+    return True
+
+
+def _no(*arguments: Any) -> bool:
+    return False
+
+
 def _ended_before_all_is_delivered(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(sender, "transactions")
 
@@ -59,7 +71,7 @@ def _epoch_of_the_end_ignored(sender: Sender, accumulator: Accumulator) -> None:
 
     def without_epoch(*arguments: Any) -> None:
         set_producer_id = sequences.set_producer_id
-        sequences.set_producer_id = lambda *identity: None
+        sequences.set_producer_id = _do_nothing
         on_ended(*arguments)
         sequences.set_producer_id = set_producer_id
 
@@ -68,7 +80,11 @@ def _epoch_of_the_end_ignored(sender: Sender, accumulator: Accumulator) -> None:
 
 def _data_before_its_partition(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(sender, "transactions")
-    core.can_send = lambda batch: core.current is not None
+
+    def within_any(batch: ProducerBatch) -> bool:
+        return core.current is not None
+
+    core.can_send = within_any
 
 
 def _partitions_kept_over_the_end(sender: Sender, accumulator: Accumulator) -> None:
@@ -198,7 +214,7 @@ def _refused_call_committed(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _abort_not_seen_through(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "transactions")._is_resolved = lambda transaction: True
+    inside(sender, "transactions")._is_resolved = _yes
 
 
 def _wait_forgotten(sender: Sender, accumulator: Accumulator) -> None:
@@ -213,7 +229,7 @@ def _wait_forgotten(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _late_answers_taken(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "transactions")._is_stale = lambda exchange: False
+    inside(sender, "transactions")._is_stale = _no
 
 
 def _wait_hidden_behind_a_request(sender: Sender, accumulator: Accumulator) -> None:

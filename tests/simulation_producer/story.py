@@ -111,6 +111,7 @@ class Story:
         self.ledger = Ledger()
         self.report = Report()
         self.is_over = False
+        self.is_restarted = False
         interceptors = [self.ledger] if rng.random() < 0.3 else []
         self.producer = Producer[bytes, bytes](
             bootstrap_servers=self.cluster.bootstrap_servers,
@@ -197,6 +198,7 @@ class Story:
         self._expect(self.has_others or not self.cluster.streams, "connections are open when close returns")
         if kind == "again":
             self._heal()
+            self.is_restarted = True
             await self._until_it_works(self.producer.start)
         return False
 
