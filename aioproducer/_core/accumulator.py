@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.admission import Admission
 from aioproducer._core.batch import BatchEvent, BatchState, ProducerBatch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aioproducer._core.queues import NodeQueues, PartitionQueue
     from aioproducer.config import ProducerConfig
     from aioproducer.errors import KafkaError
+
+_NEVER: Final = float("inf")
 
 __all__ = [
     "Accumulator",
@@ -146,9 +148,11 @@ class Accumulator(Admission):
     def drain(
         self, node_id: int, now: float, max_size: int, can_send: Callable[[ProducerBatch], bool]
     ) -> list[ProducerBatch]:
-        """Take what one request to a broker can carry: the first batch of each of its partitions, lingering or not.
+        """Take what one request to a broker can carry: the first batch of each of its partitions.
 
-        Those taken are in flight. Partitions are served in turn. The first batch is taken whatever its size.
+        A batch that lingers still goes along if it is half full or half of its linger is over; a younger one stays, as
+        a batch of one record costs as much as a full one. Those taken are in flight. Partitions are served in turn.
+        The first batch is taken whatever its size.
 
         Args:
             node_id: a broker that can be sent a request now.
@@ -161,27 +165,28 @@ class Accumulator(Admission):
             return []
         self._schedule.advance(now)
         node.drained_at = now
-        return [self._take(queue, node_id, now) for queue in _chosen(node, max_size, can_send)]
+        may_stay = None if self._is_hurried else self._schedule.is_young
+        chosen = _chosen(node, now, max_size, can_send, may_stay) or _chosen(node, now, max_size, can_send, None)
+        return [self._take(queue, node_id, now) for queue in chosen]
 
     def deadline(self) -> float | None:
         """Return when there will be something to do if nothing happens: linger, retry, expiry, the end of a wait.
 
         May lie in the past while the sender has not asked yet. None: never.
         """
-        times = [self._schedule.next_change()]
-        oldest = next(iter(self._unfinished), None)
-        if oldest is not None:
-            times.append(oldest.created_at + self._delivery_timeout)
+        soonest = self._schedule.next_change()
+        for batch in self._unfinished:  # the oldest alone
+            soonest = min(soonest, batch.created_at + self._delivery_timeout)
+            break
         parts = self._split_expiry
         while parts and parts[0][2].is_done:
             heapq.heappop(parts)
         if parts:
-            times.append(parts[0][0])
+            soonest = min(soonest, parts[0][0])
         wait = self._deadlines.next()
         if wait is not None:
-            times.append(wait)
-        soonest = min(times)
-        return None if soonest == float("inf") else soonest
+            soonest = min(soonest, wait)
+        return None if soonest == _NEVER else soonest
 
     # ── what became of a batch ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -266,6 +271,9 @@ class Accumulator(Admission):
         The caller completes each at once, with an error.
         """
         oldest = now - self._delivery_timeout
+        first = next(iter(self._unfinished), None)
+        if not self._split_expiry and (first is None or first.created_at > oldest):
+            return []
         expired: dict[ProducerBatch, None] = {}  # a part may be found in both places
         for batch in self._unfinished:
             if batch.created_at > oldest:
@@ -368,12 +376,18 @@ class Accumulator(Admission):
         return batches
 
 
-def _chosen(node: NodeQueues, max_size: int, can_send: Callable[[ProducerBatch], bool]) -> list[PartitionQueue]:
+def _chosen(
+    node: NodeQueues,
+    now: float,
+    max_size: int,
+    can_send: Callable[[ProducerBatch], bool],
+    may_stay: Callable[[ProducerBatch, float], bool] | None,
+) -> list[PartitionQueue]:
     chosen: list[PartitionQueue] = []
     total = 0
     for queue in node.queues:
         head = queue.batches[0]
-        if not can_send(head):
+        if not can_send(head) or (may_stay is not None and may_stay(head, now)):
             continue
         total += head.estimated_size
         if chosen and total > max_size:

@@ -146,6 +146,15 @@ class Schedule:
         queue.leader_epoch = leader_epoch
         self.place(queue, now)
 
+    def is_young(self, batch: ProducerBatch, now: float) -> bool:
+        """Whether an open batch has neither half of its records nor half of its linger behind it."""
+        return (
+            batch.state is BatchState.OPEN
+            and batch.size * 2 < batch.limit
+            and batch in self._lingering
+            and now - batch.created_at < self._linger / 2
+        )
+
     def advance(self, now: float) -> None:
         """Take over what the time has brought: batches that have lingered, retries that are due."""
         lingering = self._lingering

@@ -57,10 +57,13 @@ class Refresh:
         Raises:
             UnsupportedVersionError: the broker speaks no version of it that we do.
         """
-        wanted = sorted(self._accumulator.take_wanted_topics())  # as each run is to be like the other
-        self._metadata.want(wanted, now)
-        for topic in (*wanted, *self._accumulator.leaderless_topics):
-            self._metadata.request_update(topic)
+        wanted = self._accumulator.take_wanted_topics()
+        leaderless = self._accumulator.leaderless_topics
+        if wanted or leaderless:
+            in_order = sorted(wanted)  # as each run is to be like the other
+            self._metadata.want(in_order, now)
+            for topic in (*in_order, *leaderless):
+                self._metadata.request_update(topic)
         if not self._metadata.is_due(now):
             return
         since = self._metadata.needed_since()

@@ -124,19 +124,26 @@ class Sender:
         """Return when to poll next if nothing is told before; None if only an event can bring anything."""
         if self._has_news:
             return now
-        times = [self._outbox.wake_at, self._nodes.next_due]
+        # What was due at the last poll and is still there waits for an event, or for a broker (wake_at): without
+        # this, a producer whose cluster is away would poll without a pause.
+        polled_at = self._polled_at
+        due = math.inf
+        for time in self._times():
+            if polled_at < time < due:
+                due = time
+        return None if due == math.inf else due
+
+    def _times(self) -> list[float]:
+        """When each part has something to do by itself; infinity for never."""
+        waiting = self._accumulator.deadline()
+        # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
+        waiting = math.inf if waiting is None else max(waiting, self._polled_at + _ROUNDING)
+        times = [self._outbox.wake_at, self._nodes.next_due, waiting]
         if self.fatal_error is None:
             times += [self._identity.next_at()] if self.transactions is None else self.transactions.times()
             if not self._metadata.in_progress:
                 times.append(self._metadata.next_at())
-        waiting = self._accumulator.deadline()
-        if waiting is not None:
-            # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
-            times.append(max(waiting, self._polled_at + _ROUNDING))
-        # What was due at the last poll and is still there waits for an event, or for a broker (wake_at): without
-        # this, a producer whose cluster is away would poll without a pause.
-        due = min((time for time in times if time > self._polled_at), default=math.inf)
-        return None if due == math.inf else due
+        return times
 
     @property
     def is_connected(self) -> bool:
@@ -307,7 +314,8 @@ class Sender:
         )
 
     def _check_connections(self, now: float) -> None:
-        self._outbox.effects += self._nodes.check(now)
+        if now >= self._nodes.next_due:
+            self._outbox.effects += self._nodes.check(now)
 
     def _identify(self, now: float) -> None:
         if not self._identity.is_due(now):

@@ -122,15 +122,27 @@ def test_an_idle_accumulator_has_no_deadline() -> None:
 # ── drain ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_drain_takes_the_first_batch_of_each_partition_lingering_or_not() -> None:
-    accumulate = accumulator({"t": [0, 0, 1]}, linger_ms=1000, batch_size=200)
-    first = append(accumulate, value=b"v" * 500)
-    append(accumulate)
-    lingering = append(accumulate, partition=1)
-    elsewhere = append(accumulate, partition=2)
-    assert drain(accumulate) == [first, lingering]
-    assert elsewhere.state is BatchState.OPEN
+def test_drain_takes_the_first_batch_of_each_partition_and_one_that_lingers_if_it_is_half_full_or_half_over() -> None:
+    accumulate = accumulator({"t": [0, 0, 0, 0, 1]}, linger_ms=1000, batch_size=200)
+    old = append(accumulate, partition=3, now=0.0)
+    first = append(accumulate, value=b"v" * 500, now=0.4)
+    append(accumulate, now=0.4)
+    half_full = append(accumulate, partition=1, value=b"v" * 100, now=0.4)
+    young = append(accumulate, partition=2, now=0.4)
+    elsewhere = append(accumulate, partition=4, now=0.4)
+    assert drain(accumulate, now=0.5) == [old, first, half_full]
+    assert (young.state, elsewhere.state) == (BatchState.OPEN, BatchState.OPEN)
     assert first.last_node == 0
+
+
+def test_drain_takes_what_is_young_when_there_is_nothing_else_or_something_waits_for_it() -> None:
+    accumulate = accumulator({"t": [0, 0]}, linger_ms=1000, batch_size=200)
+    young = append(accumulate)
+    assert drain(accumulate) == [young]
+    full = append(accumulate, value=b"v" * 500)
+    young = append(accumulate, partition=1)
+    accumulate.begin_flush(0.0)
+    assert drain(accumulate) == [full, young]
 
 
 def test_what_is_drained_is_in_flight_and_takes_no_more_records() -> None:
