@@ -29,6 +29,7 @@ class TopicState:
 
     Attributes:
         view: what partitioners see; None while the topic has never been known. The last one stays when it is lost.
+        partition_count: of the view; 0 without one.
         is_known: the cluster knows the topic now.
         metadata, brokers: what `view` was made from.
         error: the last answer about it, if that was an error.
@@ -53,6 +54,7 @@ class TopicState:
         "lookups",
         "metadata",
         "name",
+        "partition_count",
         "queues",
         "ratio",
         "sticky",
@@ -66,6 +68,7 @@ class TopicState:
     def __init__(self, name: str, batch_size: int) -> None:
         self.name = name
         self.view: TopicView | None = None
+        self.partition_count = 0
         self.is_known = False
         self.metadata: TopicMetadata | None = None
         self.brokers: Mapping[int, Broker] = {}
@@ -113,6 +116,7 @@ class TopicState:
         partitions = metadata.partitions
         available = tuple([index for index, partition in enumerate(partitions) if partition.leader in brokers])
         self.view = TopicView(self.name, len(partitions), available)
+        self.partition_count = len(partitions)
         chosen = self.sticky.partition
         if chosen is not None and available and self.leader_of(chosen)[0] == NO_LEADER:
             # Java sticks until batch_size bytes have piled up: a slow producer would wait for a dead leader for long.

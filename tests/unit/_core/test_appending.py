@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aioproducer._core.appending import full_size
 from aioproducer._core.batch import BatchState
 from aioproducer._records.encode import encode_records
+from aioproducer._records.sizes import record_upper_bound
 from aioproducer.errors import RecordTooLargeError
+from aioproducer.partitioners import murmur2
 from tests.unit._core.accumulators import (
     TIMESTAMP,
     accumulator,
@@ -68,6 +70,30 @@ def test_the_short_way_and_the_long_way_count_the_same_bytes() -> None:
                 61 + 21 + 1 + 1 + (1 if len(v) < 64 else 2 if len(v) < 8192 else 3) + len(v) + 96
                 for v in batch.values
                 if v is not None
+            )
+            accumulate.complete(batch, base_offset=0)
+    assert free(accumulate) == 33554432
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_records_with_keys_count_the_same_bytes_whichever_way_they_take(codec: Any) -> None:
+    rng = random.Random(12)
+    accumulate = accumulator({"t": [0, 0, 0]}, batch_size=50_000, compression_type=codec)
+    for _ in range(5000):
+        key = rng.randbytes(rng.choice([0, 1, 36, 63, 64]))
+        value = b"v" * rng.choice([0, 1, 21, 57, 58, 62, 63, 64, 100, 900, 8095, 8096, 8160])
+        timestamp = TIMESTAMP + rng.choice([0, 0, 0, 63, 64, -64, -65, 8191, 8192])
+        batch = accumulate.try_append("t", None, key, value, None, timestamp, 0.0)
+        assert batch is not None
+        assert batch.keys is not None
+        assert (batch.timestamps[-1], batch.keys[-1], batch.values[-1]) == (timestamp, key, value)
+        assert batch.partition == (murmur2(key) & 0x7FFFFFFF) % 3
+    while batches := drain(accumulate):
+        for batch in batches:
+            assert batch.keys is not None
+            assert batch.size == 61 + len(encode_records(*columns(batch)))
+            assert batch.charged == sum(
+                record_upper_bound(key, value, ()) + 96 for key, value in zip(batch.keys, batch.values, strict=True)
             )
             accumulate.complete(batch, base_offset=0)
     assert free(accumulate) == 33554432
