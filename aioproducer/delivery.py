@@ -111,8 +111,13 @@ class Delivery:
             and home.error is None
             and home.record_errors is None
             and home.split_into is None
+            and home.base_offset >= 0
+            and home.log_append_time_ms < 0
         ):
-            return record_metadata(home, self._index)
+            index = self._index
+            return _new_metadata(
+                RecordMetadata, (home.topic, home.partition, home.base_offset + index, home.timestamps[index])
+            )
         while not self.done():
             if not self._backend.is_current():
                 raise IllegalStateError("a delivery can only be awaited in the event loop of its producer")

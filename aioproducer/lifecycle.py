@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self, Unpack
 
-    from aioproducer._backend import Backend
-    from aioproducer._net.connection import Connector
+    from aioproducer._backend import Backend, Connector
     from aioproducer._runtime.loop import Runtime
     from aioproducer.config import ProducerSettings
 

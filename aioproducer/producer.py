@@ -11,7 +11,7 @@ from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.bulk import Bulk
 from aioproducer._runtime.entrance import MISSING, check_timeout, park
 from aioproducer._runtime.figures import statistics_of, status_of
-from aioproducer._runtime.intake import Intake, Prepared
+from aioproducer._runtime.intake import Intake
 from aioproducer.delivery import (
     Delivery,
     DeliveryCallback,
@@ -217,7 +217,8 @@ class Producer(Lifecycle, Generic[K, V]):
     ) -> Delivery:
         """Accept one record: wait only until its topic is known and there is room, at most max_block_ms.
 
-        Suspends at most once for each batch that fills up, so that a tight loop does not starve other tasks. A
+        Suspends once for each batch that fills up, and every few milliseconds, so that a tight loop does not starve
+        other tasks. A
         cancelled submit has not
         accepted its record.
 
@@ -234,17 +235,14 @@ class Producer(Lifecycle, Generic[K, V]):
         """
         if on_delivery is not None:
             check_callback(on_delivery)
-        entrance = self._entrance
-        if entrance.has_to_yield():
-            home: ProducerBatch | Prepared = entrance.prepare(topic, value, key, partition, timestamp_ms, headers)
-        else:
-            home = entrance.try_append(topic, value, key, partition, timestamp_ms, headers)
+        home = self._try_append(topic, value, key, partition, timestamp_ms, headers, True)
         if isinstance(home, ProducerBatch):
             batch, index = home, home.count - 1
         else:
             batch, index = await self._entrance.wait_and_append(home)
-        assert self._backend is not None, "an appended record has a started producer"
-        delivery = Delivery(batch, index, self._backend)
+        backend = self._backend
+        assert backend is not None, "an appended record has a started producer"
+        delivery = Delivery(batch, index, backend)
         if on_delivery is not None:
             delivery.add_done_callback(on_delivery)
         return delivery

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from aioproducer._backend.base import Backend, Waiter
+from aioproducer._backend.base import Backend, Channel, Connector, Receiver, Stream, Waiter
 
-__all__ = ["Backend", "Waiter", "current"]
+__all__ = ["Backend", "Channel", "Connector", "Receiver", "Stream", "Waiter", "current"]
 
 
 def current() -> Backend:

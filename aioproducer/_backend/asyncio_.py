@@ -8,7 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from aioproducer._backend.asyncio_stream import connector
+
+if TYPE_CHECKING:
+    from aioproducer._backend.base import Connector
 
 _PENDING: Final = 0
 _WOKEN: Final = 1
@@ -132,6 +137,105 @@ class AsyncioWakeUp:
                 timer.cancel()
 
 
+class AsyncioPoller:
+    """See `Poller`. Works in callbacks of the loop; the host task only waits for the end.
+
+    The timer is never put off: it may come too early, and then the step says anew when it is due. Arming one for each
+    request costs 4 µs.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], float | None]) -> None:
+        self._loop = loop
+        self._step = step
+        self._is_poked = False
+        self._is_stepping = False
+        self._is_stopped = False
+        self._after: list[Callable[[], object]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._ended: asyncio.Future[None] = loop.create_future()
+
+    def poke(self) -> None:
+        """See `Poller.poke`."""
+        if not self._is_poked:
+            self._is_poked = True
+            self._loop.call_soon(self._if_poked)
+
+    def poke_at_once(self) -> None:
+        """See `Poller.poke_at_once`."""
+        if asyncio.current_task() is None:
+            self._step_now()
+        else:
+            self.poke()  # a task cannot be resumed from within another one
+
+    def _step_now(self) -> None:
+        self._is_poked = False
+        if self._is_stopped:
+            return
+        self._is_stepping = True
+        try:
+            deadline = self._step()
+        except Exception as error:
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            self.stop()
+            return
+        finally:
+            self._is_stepping = False
+            after, self._after = self._after, []
+            for number, function in enumerate(after):
+                try:
+                    function()
+                except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop; it may be run again
+                    for rest in after[number + 1 :]:
+                        self._loop.call_soon(rest)
+                    raise
+        if deadline is not None:
+            self._arm(deadline)
+
+    def call_after(self, function: Callable[[], object]) -> None:
+        """See `Poller.call_after`."""
+        if self._is_stepping:
+            self._after.append(function)
+        else:
+            self._loop.call_soon(function)
+
+    def stop(self) -> None:
+        """See `Poller.stop`."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def serve(self) -> None:
+        """See `Poller.serve`."""
+        self.poke()
+        try:
+            await self._ended
+        finally:
+            self.stop()
+
+    def _if_poked(self) -> None:
+        if self._is_poked:  # otherwise it was stepped at once meanwhile
+            self._step_now()
+
+    def _arm(self, deadline: float) -> None:
+        if self._is_stopped or self._is_poked:
+            return
+        if self._timer is not None:
+            if deadline >= self._timer_at:
+                return
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._step_now()
+
+
 class AsyncioBackend:
     """See `Backend`. Made inside of the loop that it is bound to."""
 
@@ -141,10 +245,14 @@ class AsyncioBackend:
         self._loop = asyncio.get_running_loop()
         self._hosts: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references to tasks
         self.clock: Callable[[], float] = time.monotonic  # loop.time() of uvloop has only milliseconds
-        loop = self._loop
-        # 0.05 µs. False in another thread and in a forked child: CPython answers None for a loop of another process.
-        running = asyncio._get_running_loop  # the public get_running_loop raises instead, 0.5 µs
-        self.is_current: Callable[[], bool] = lambda: running() is loop
+        # 0.05 µs; the public get_running_loop raises instead of answering None, 0.5 µs. None in a thread without a loop
+        # and in a forked child: CPython knows the process that a loop runs in.
+        self.whereabouts: Callable[[], object] = asyncio._get_running_loop
+        self.home: object = self._loop
+
+    def is_current(self) -> bool:
+        """See `Backend.is_current`."""
+        return self.whereabouts() is self.home
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Backend.spawn_host`."""
@@ -175,6 +283,14 @@ class AsyncioBackend:
     def new_wake_up(self) -> AsyncioWakeUp:
         """See `Backend.new_wake_up`."""
         return AsyncioWakeUp(self._loop)
+
+    def new_poller(self, step: Callable[[], float | None]) -> AsyncioPoller:
+        """See `Backend.new_poller`."""
+        return AsyncioPoller(self._loop, step)
+
+    def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
+        """See `Backend.tcp_connector`."""
+        return connector(send_buffer_bytes, receive_buffer_bytes)
 
     async def yield_now(self) -> None:
         """See `Backend.yield_now`."""

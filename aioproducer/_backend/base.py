@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import Context
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class Waiter(Protocol):
@@ -22,6 +22,82 @@ class Waiter(Protocol):
 
     def is_waiting(self) -> bool:
         """False once it was woken or its task cancelled."""
+        ...
+
+
+class Receiver(Protocol):
+    """Who is told what happens on a `Channel`. Called from the loop, outside of the caller's task."""
+
+    def on_bytes(self, data: bytes) -> None:
+        """Bytes came."""
+        ...
+
+    def on_writable(self) -> None:
+        """All bytes of the last write that returned False are with the socket."""
+        ...
+
+
+class Stream(Protocol):
+    """Bytes to and from one broker, as anyio has them; `ByteStream` is one."""
+
+    async def send(self, item: bytes, /) -> None:
+        """Return when all bytes are with the socket."""
+        ...
+
+    async def receive(self, max_bytes: int = 65536, /) -> bytes:
+        """Wait for some bytes."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        ...
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """Bytes to and from one broker by calls instead of tasks: what comes is handed over in the pass of the loop that
+    reads it, what is written goes to the socket at once. A task switch for each costs about as much as the request.
+    """
+
+    def write(self, data: bytes) -> bool:
+        """Write all bytes. False: some are not with the socket yet; write nothing more before `on_writable`."""
+        ...
+
+    async def serve(self, receiver: Receiver) -> None:
+        """Hand over what comes until the connection ends; that is, until this raises.
+
+        Raises:
+            anyio.EndOfStream: the peer has closed it.
+            OSError, anyio.BrokenResourceError: it broke.
+        """
+        ...
+
+
+Connector = Callable[[str, int], Awaitable[Stream]]
+"""How a stream to (host, port) is opened; replaced in simulations by one that needs no network."""
+
+
+class Poller(Protocol):
+    """Calls `step` whenever there may be something to do; what `step` returns is when to call it again by itself."""
+
+    def poke(self) -> None:
+        """Have `step` called in the next pass of the loop, once for any number of calls."""
+        ...
+
+    def poke_at_once(self) -> None:
+        """As `poke`, or before this returns where the loop can; never called from `step`."""
+        ...
+
+    def call_after(self, function: Callable[[], object]) -> None:
+        """Run `function` outside of any task: right after the present `step`, or in the next pass of the loop."""
+        ...
+
+    def stop(self) -> None:
+        """Call `step` no more; `serve` returns."""
+        ...
+
+    async def serve(self) -> None:
+        """Work until `stop`. Raises what `step` raises."""
         ...
 
 
@@ -46,8 +122,16 @@ class Backend(Protocol):
     clock: Callable[[], float]
     """Monotonic seconds; under trio's MockClock, its virtual time."""
 
-    is_current: Callable[[], bool]
-    """True in this loop, thread and process only. Asked once per record, so it has to be cheap."""
+    whereabouts: Callable[[], object]
+    """Returns `home` in this loop, thread and process, and something else anywhere else. Asked once per record: a plain
+    function of C where there is one.
+    """
+
+    home: object
+
+    def is_current(self) -> bool:
+        """True in this loop, thread and process only."""
+        ...
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `main` in a task that belongs to the loop, not to the caller. `main` lets no Exception out."""
@@ -68,7 +152,20 @@ class Backend(Protocol):
         ...
 
     def new_wake_up(self) -> WakeUp:
-        """A flag that the poll loop sleeps on."""
+        """A flag for one task to sleep on."""
+        ...
+
+    def new_poller(self, step: Callable[[], float | None]) -> Poller:
+        """See `Poller`. `step` returns a time of `clock`, None for never; it lets no task run meanwhile."""
+        ...
+
+    def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
+        """Return a connector for TCP. It resolves the name at each call and tries all of its addresses (RFC 8305).
+
+        Args:
+            send_buffer_bytes: SO_SNDBUF in bytes; -1 leaves it to the system.
+            receive_buffer_bytes: SO_RCVBUF in bytes; -1 leaves it to the system.
+        """
         ...
 
     async def yield_now(self) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 import trio
+from anyio.abc import ByteStream, SocketAttribute
+
+if TYPE_CHECKING:
+    from aioproducer._backend.base import Connector
 
 
 class TrioWaiter:
@@ -72,6 +78,41 @@ class TrioWakeUp:
         self._is_set = False
 
 
+class TrioPoller:
+    """See `Poller`. Works in the task that serves: trio has nothing cheaper that needs no task."""
+
+    def __init__(self, step: Callable[[], float | None], call_soon: Callable[..., None]) -> None:
+        self._step = step
+        self._call_soon = call_soon
+        self._wake_up = TrioWakeUp()
+        self._is_stopped = False
+
+    def poke(self) -> None:
+        """See `Poller.poke`."""
+        self._wake_up.set()
+
+    def poke_at_once(self) -> None:
+        """See `Poller.poke_at_once`."""
+        self._wake_up.set()
+
+    def call_after(self, function: Callable[[], object]) -> None:
+        """See `Poller.call_after`."""
+        self._call_soon(function)
+
+    def stop(self) -> None:
+        """See `Poller.stop`."""
+        self._is_stopped = True
+        self._wake_up.set()
+
+    async def serve(self) -> None:
+        """See `Poller.serve`."""
+        while True:
+            deadline = self._step()
+            if self._is_stopped:
+                return
+            await self._wake_up.wait_until(deadline)
+
+
 class TrioBackend:
     """See `Backend`. Made inside of the run that it is bound to."""
 
@@ -80,14 +121,20 @@ class TrioBackend:
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self.clock: Callable[[], float] = trio.current_time
-        self._process_id = os.getpid()
-        self.is_current: Callable[[], bool] = self._is_current
+        self.home: object = self._token
+        process_id = os.getpid()
 
-    def _is_current(self) -> bool:
-        try:
-            return trio.lowlevel.current_trio_token() is self._token and os.getpid() == self._process_id
-        except RuntimeError:
-            return False
+        def whereabouts() -> object:
+            try:
+                return trio.lowlevel.current_trio_token() if os.getpid() == process_id else None
+            except RuntimeError:
+                return None
+
+        self.whereabouts: Callable[[], object] = whereabouts
+
+    def is_current(self) -> bool:
+        """See `Backend.is_current`."""
+        return self.whereabouts() is self.home
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Backend.spawn_host`."""
@@ -112,6 +159,24 @@ class TrioBackend:
     def new_wake_up(self) -> TrioWakeUp:
         """See `Backend.new_wake_up`."""
         return TrioWakeUp()
+
+    def new_poller(self, step: Callable[[], float | None]) -> TrioPoller:
+        """See `Backend.new_poller`."""
+        return TrioPoller(step, self.call_soon)
+
+    def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
+        """See `Backend.tcp_connector`."""
+
+        async def connect(host: str, port: int) -> ByteStream:
+            stream = await anyio.connect_tcp(host, port)
+            raw = stream.extra(SocketAttribute.raw_socket)
+            if send_buffer_bytes >= 0:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+            if receive_buffer_bytes >= 0:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+            return stream
+
+        return connect
 
     async def yield_now(self) -> None:
         """See `Backend.yield_now`."""

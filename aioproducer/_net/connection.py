@@ -4,65 +4,59 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
 
+from aioproducer._backend import Channel
+from aioproducer._net.task_channel import TaskChannel
 from aioproducer._wire.frames import FrameBuffer
 from aioproducer._wire.negotiation import BrokerVersions, Handshake
 from aioproducer.errors import KafkaConnectionError
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from aioproducer._backend import Connector, Stream
+
 _READ_BYTES: Final = 65_536
-
-Connector = Callable[[str, int], Awaitable[ByteStream]]
-"""How a byte stream to (host, port) is opened; replaced in simulations by one that needs no network."""
+_BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
-def tcp_connector(send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
-    """Return a connector for TCP. Resolves the name at each call and tries all of its addresses (Happy Eyeballs, RFC
-    8305).
+class FrameReceiver(Protocol):
+    """Who is told what happens on a connection. Called outside of the caller's task."""
 
-    Args:
-        send_buffer_bytes: SO_SNDBUF in bytes; -1 leaves it to the system.
-        receive_buffer_bytes: SO_RCVBUF in bytes; -1 leaves it to the system.
-    """
+    def on_frames(self, frames: list[bytes]) -> None:
+        """Frames are complete, without their length prefix. May raise what then ends the connection."""
+        ...
 
-    async def connect(host: str, port: int) -> ByteStream:
-        stream = await anyio.connect_tcp(host, port)
-        raw = stream.extra(SocketAttribute.raw_socket)
-        if send_buffer_bytes >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        if receive_buffer_bytes >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        return stream
-
-    return connect
+    def on_writable(self) -> None:
+        """All bytes of the last write that returned False are with the socket."""
+        ...
 
 
 class Connection:
-    """An open connection whose versions are known.
+    """An open connection whose versions are known. After any error it is of no more use; `aclose` it.
 
-    One task may write while another reads. After any error the connection is of no more use; `aclose` it.
+    A task that asks and waits uses `send` and `read_frames`; a producer, which does neither, `serve` and `write`.
     """
 
-    def __init__(self, stream: ByteStream, buffer: FrameBuffer, versions: BrokerVersions) -> None:
+    def __init__(self, channel: Channel, stream: Stream, buffer: FrameBuffer, versions: BrokerVersions) -> None:
+        self._channel = channel
         self._stream = stream
         self._buffer = buffer
         self.versions = versions
 
-    async def write(self, frame: bytes) -> None:
-        """Hand all bytes of a frame to the socket.
-
-        Cancellation leaves an unknown part of it written: close the connection then.
+    async def send(self, frame: bytes) -> None:
+        """Return when the bytes of a frame are with the socket. Cancelled, an unknown part of it is: close it then.
 
         Raises:
             KafkaConnectionError: the connection is lost.
         """
         try:
             await self._stream.send(frame)
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        except _BROKEN as error:
             raise KafkaConnectionError(f"the connection broke while a request was written: {_reason(error)}") from error
 
     async def read_frames(self) -> list[bytes]:
@@ -74,9 +68,35 @@ class Connection:
         """
         return self._buffer.feed(await _receive(self._stream))
 
+    def write(self, frame: bytes) -> bool:
+        """Write a frame. False: it is not all with the socket yet; write nothing more before `on_writable`."""
+        return self._channel.write(frame)
+
+    async def serve(self, receiver: FrameReceiver) -> None:
+        """Hand over what comes until the connection ends; that is, until this raises.
+
+        Raises:
+            KafkaConnectionError: the broker closed the connection, or it broke.
+            ProtocolError: a length that no broker sends.
+            Exception: what the receiver raised.
+        """
+        self._receiver = receiver
+        with _told():
+            await self._channel.serve(self)
+
+    def on_bytes(self, data: bytes) -> None:
+        """See `Receiver.on_bytes`."""
+        frames = self._buffer.feed(data)
+        if frames:
+            self._receiver.on_frames(frames)
+
+    def on_writable(self) -> None:
+        """See `Receiver.on_writable`."""
+        self._receiver.on_writable()
+
     async def aclose(self) -> None:
         """Close the socket at once, without waiting for the peer."""
-        await anyio.aclose_forcefully(self._stream)
+        await _close(self._stream)
 
 
 async def open_connection(
@@ -109,17 +129,24 @@ async def open_connection(
         with anyio.fail_after(answer_timeout):
             versions = await _handshake(stream, buffer, Handshake(client_id))
     except BaseException:
-        await anyio.aclose_forcefully(stream)
+        await _close(stream)
         raise
-    return Connection(stream, buffer, versions)
+    channel = stream if isinstance(stream, Channel) else TaskChannel(stream)
+    return Connection(channel, stream, buffer, versions)
 
 
-async def _handshake(stream: ByteStream, buffer: FrameBuffer, handshake: Handshake) -> BrokerVersions:
+async def _close(stream: Stream) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await stream.aclose()
+
+
+async def _handshake(stream: Stream, buffer: FrameBuffer, handshake: Handshake) -> BrokerVersions:
     request = handshake.first_request()
     while True:
         try:
             await stream.send(request)
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        except _BROKEN as error:
             raise KafkaConnectionError(f"closed during the ApiVersions exchange: {_reason(error)}") from error
         frames: list[bytes] = []
         while not frames:
@@ -130,12 +157,19 @@ async def _handshake(stream: ByteStream, buffer: FrameBuffer, handshake: Handsha
         request = answer
 
 
-async def _receive(stream: ByteStream) -> bytes:
-    try:
+async def _receive(stream: Stream) -> bytes:
+    with _told():
         return await stream.receive(_READ_BYTES)
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """Tell of the end of a stream in words of Kafka."""
+    try:
+        yield
     except anyio.EndOfStream as error:
         raise KafkaConnectionError("the broker closed the connection") from error
-    except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+    except _BROKEN as error:
         raise KafkaConnectionError(f"the connection broke: {_reason(error)}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from array import array
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
@@ -142,7 +143,7 @@ class Bulk:
             KafkaError: nothing can be sent now.
         """
         self._entrance = entrance
-        self._prepare, self._try_append = _way_in(entrance, prepare)
+        self._append = _way_in(entrance, prepare)
         self._runtime = entrance.running()
         closed_gate = self._runtime.accumulator.gate_error
         if closed_gate is not None:
@@ -203,7 +204,7 @@ class Bulk:
             # Not the record itself: from its parts the short way of the entrance is open.
             parts = (record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers)
             home: ProducerBatch | Prepared
-            home = self._prepare(*parts) if entrance.has_to_yield() else self._try_append(*parts)
+            home = self._append(*parts)
             if isinstance(home, ProducerBatch):
                 batch, index = home, home.count - 1
             else:
@@ -256,13 +257,16 @@ class Bulk:
             runtime.accumulator.end_flush(ticket)
 
 
-def _way_in(
-    entrance: Entrance, prepare: Callable[..., Prepared] | None
-) -> tuple[Callable[..., Prepared], Callable[..., ProducerBatch | Prepared]]:
-    """Return how to prepare a record, and how to append it if that is possible at once."""
+def _way_in(entrance: Entrance, prepare: Callable[..., Prepared] | None) -> Callable[..., ProducerBatch | Prepared]:
+    """Return what takes the parts of a record and appends it at once, or returns it prepared, as it has to wait."""
     if prepare is None:
-        return entrance.prepare, entrance.try_append
-    return prepare, lambda *parts: entrance.append_prepared(prepare(*parts))
+        return partial(entrance.try_append, may_yield=True)
+
+    def append(*parts: Any) -> ProducerBatch | Prepared:
+        record = prepare(*parts)
+        return record if entrance.has_to_yield() else entrance.append_prepared(record)
+
+    return append
 
 
 def _would_meet_the_next_too(error: Exception) -> bool:

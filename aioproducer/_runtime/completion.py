@@ -1,13 +1,15 @@
 """What happens when a batch's outcome is final: interceptors, then callbacks, then whoever waits.
 
-In the order of the records.
+In the order of the records. No pass of the loop is held up for long: what is left is done in the next.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from aioproducer._core.batch import ProducerBatch
 from aioproducer._core.waiting import PendingAppend
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 Home: TypeAlias = ProducerBatch | PendingAppend
 """What holds a record: its batch, or the entry that waits for one."""
 
+TELLING_SECONDS: Final = 0.004
+"""For so long in one go callbacks are called and tasks are woken."""
+
+WOKEN_AT_ONCE: Final = 32
+"""Tasks, until the clock is looked at again."""
+
 _log = logging.getLogger("aioproducer.delivery")
 
 
@@ -39,6 +47,7 @@ class Completion:
     """Tells the outcome of batches to everybody who wants to know. The core's state is final before any of it runs.
 
     Args:
+        call_after: see `Poller.call_after`.
         undelivered: counts the failures that nobody watches; None for a transactional producer, whose commit tells.
     """
 
@@ -49,20 +58,50 @@ class Completion:
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         clock: Callable[[], float],
         figures: Figures,
+        call_after: Callable[[Callable[[], object]], None],
     ) -> None:
         self._backend = backend
+        self._call_after = call_after
+        self._to_tell: deque[Iterator[None]] = deque()
+        self._is_telling = False
+        self._until_pause = TELLING_SECONDS
         self._undelivered = undelivered
         self._interceptors = interceptors
         self._clock = clock
         self._figures = figures
 
     def schedule(self, homes: Sequence[Home]) -> None:
-        """Finish these in the next pass of the loop, outside of any task."""
+        """Finish these outside of any task: at once, or in one of the next passes of the loop."""
         if homes:
-            self._backend.call_soon(self._finish_all, homes)
+            self._tell(self._finish(homes))
 
-    def _finish_all(self, homes: Iterable[Home]) -> None:
-        waiters: list[Any] = []
+    def then(self, function: Callable[[], object]) -> None:
+        """Run `function` when everybody has been told of what was scheduled before."""
+        self._tell(_once(function))
+
+    def hurry(self) -> None:
+        """Make no pauses any more: the loop may be about to end."""
+        self._until_pause = math.inf
+
+    def _tell(self, steps: Iterator[None]) -> None:
+        self._to_tell.append(steps)
+        if not self._is_telling:
+            self._is_telling = True
+            self._call_after(self._tell_some)
+
+    def _tell_some(self) -> None:
+        """Go on for a few milliseconds; then others have their turn. The tasks that are woken take that time."""
+        until = self._clock() + self._until_pause
+        while self._to_tell:
+            for _ in self._to_tell[0]:
+                if self._clock() >= until:
+                    self._backend.call_soon(self._tell_some)
+                    return
+            self._to_tell.popleft()
+        self._is_telling = False
+
+    def _finish(self, homes: Iterable[Home]) -> Iterator[None]:
+        """Tell of these, in steps, each of which may be followed by a pause."""
         for home in homes:
             if home.error is not None or (isinstance(home, ProducerBatch) and home.record_errors):
                 self._figures.records_failed += _failed_count(home)
@@ -71,14 +110,21 @@ class Completion:
             if callbacks is not None:
                 # They were registered in any order; sorting is stable, so those of one record keep theirs.
                 for index, entry in sorted(callbacks, key=_index):
-                    try:
-                        self._call(home, index, entry)
-                    except BaseException as error:  # SystemExit or KeyboardInterrupt: raised once all others are told
-                        self._backend.call_soon(_raise, error)
-            if home.waiters is not None:
-                waiters.extend(waiter for _, waiter in home.waiters)
-                home.waiters = None
-        self._backend.wake(waiters)
+                    self._or_later(self._call, home, index, entry)
+                    yield
+            waiters, home.waiters = home.waiters, None
+            if waiters is not None:
+                for start in range(0, len(waiters), WOKEN_AT_ONCE):
+                    part = [waiter for _, waiter in waiters[start : start + WOKEN_AT_ONCE]]
+                    self._or_later(self._backend.wake, part)
+                    yield
+
+    def _or_later(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call it; SystemExit or KeyboardInterrupt of a callback or a task is raised once others had their turn."""
+        try:
+            function(*arguments)
+        except BaseException as error:
+            self._backend.call_soon(_raise, error)
 
     def _call(self, home: Home, index: int, entry: Any) -> None:
         if isinstance(entry, Intercepted):
@@ -129,6 +175,11 @@ def _failed_count(home: Home) -> int:
     if not isinstance(home, ProducerBatch):
         return 1
     return home.count if home.error is not None else len(home.record_errors or ())
+
+
+def _once(function: Callable[[], object]) -> Iterator[None]:
+    function()
+    yield
 
 
 def _raise(error: BaseException) -> None:

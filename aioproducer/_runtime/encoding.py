@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from aioproducer._records.compression import Codec, compressor, load
 from aioproducer._records.encode import encode_records, restamp, seal_batch
+from aioproducer._records.sizes import BATCH_OVERHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,32 +44,43 @@ class Encoder:
         self._is_transactional = config.transactional_id is not None
         self._limiter = anyio.CapacityLimiter(2)
 
-    async def encode(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> bytes | None:
-        """Return the batch's bytes with its present producer state, or None when its outcome came meanwhile.
-
-        Suspends only for a large compression. Cancelled there, the batch stays without bytes and can be encoded again.
-        """
+    def encode(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> bytes | None:
+        """Return the batch's bytes with its present producer state, or None when its outcome came meanwhile."""
         if batch.is_done:  # expired or aborted between its Send effect and its turn on the connection
             return None
         if batch.encoded is None:
             records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
-            encoded = await self._seal(batch, records)
-            if batch.is_done:  # or while the worker thread was busy with it
-                return None
-            batch.encoded = encoded
-            on_encoded(batch, len(records), len(encoded) - 61)
+            batch.encoded = self._job(batch, records)(self._compress)
+            on_encoded(batch, len(records), len(batch.encoded) - 61)
         elif _STAMP.unpack_from(batch.encoded, _STAMP_OFFSET) != _stamp(batch):
             batch.encoded = restamp(batch.encoded, *_stamp(batch), self._is_transactional)
         return batch.encoded
 
-    async def _seal(self, batch: ProducerBatch, records: bytes) -> bytes:
+    def wants_thread(self, batch: ProducerBatch) -> bool:
+        """Whether `encode` would hold up the loop: call `encode_aside` before."""
+        return (
+            self._codec is not Codec.NONE
+            and batch.size - BATCH_OVERHEAD > self._thread_bytes
+            and batch.encoded is None
+            and not batch.is_done
+        )
+
+    async def encode_aside(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> None:
+        """Give a batch that wants a thread its bytes, compressed in one. Its outcome may come meanwhile.
+
+        Cancelled, the batch stays without bytes and can be encoded again.
+        """
+        if not self.wants_thread(batch):
+            return
+        records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
         job = self._job(batch, records)
-        if self._codec is Codec.NONE or len(records) <= self._thread_bytes:
-            return job(self._compress)
         # A zstd compressor used by two threads at once crashes the interpreter: each job has its own (14 µs).
-        return await anyio.to_thread.run_sync(
+        encoded = await anyio.to_thread.run_sync(
             lambda: job(compressor(self._codec, self._level)), limiter=self._limiter, abandon_on_cancel=True
         )
+        if not batch.is_done:
+            batch.encoded = encoded
+            on_encoded(batch, len(records), len(encoded) - 61)
 
     def _job(self, batch: ProducerBatch, records: bytes) -> Callable[[Callable[[bytes], bytes]], bytes]:
         """Take what is needed from the batch now: it may change while a worker thread is busy with it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import time
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer.delivery import fresh
@@ -11,6 +11,8 @@ from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTop
 from aioproducer.records import ProducerRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aioproducer._backend import Backend
     from aioproducer._core.accumulator import Accumulator, PendingAppend, Waiting
     from aioproducer._core.batch import ProducerBatch
@@ -27,6 +29,9 @@ class Missing(enum.Enum):
 
 
 MISSING: Final = Missing.MISSING
+
+YIELD_MS = 4
+"""For so long a loop of submits keeps other tasks from running; with many topics, batches fill seldom."""
 
 
 class State(enum.Enum):
@@ -50,24 +55,30 @@ class Entrance:
         self.state = State.NEW
         self._client_id = client_id
         self._intake = intake
-        self._is_plain = intake.is_plain
         self._max_block = config.max_block_ms / 1000
         self._runtime: Runtime | None = None
-        self._accumulator: Accumulator | None = None  # set while records are let in: the one check of the hot path
+        self._accumulator: Accumulator | None = None  # set while records are let in
+        self._plain: Accumulator | None = None  # the same, if records of bytes need nothing done to them
+        self._whereabouts: Callable[[], object] = object
+        self._home: object = None
         self._yielded_at = 0
+        self._yielded_ms = 0
 
     def open(self, runtime: Runtime) -> None:
         """Let records in, from the loop of this runtime."""
         self._runtime = runtime
         self._clock = runtime.clock
-        self._is_current = runtime.backend.is_current
+        self._whereabouts = runtime.backend.whereabouts
+        self._home = runtime.backend.home
         self._yielded_at = 0
         self._accumulator = runtime.accumulator
+        self._plain = runtime.accumulator if self._intake.is_plain else None
         self.state = State.RUNNING
 
     def close(self, state: State) -> None:
         """Let no more in."""
         self._accumulator = None
+        self._plain = None
         self.state = state
 
     def running(self) -> Runtime:
@@ -76,7 +87,7 @@ class Entrance:
         Raises:
             ProducerClosedError, IllegalStateError: the producer does not run, or not in this loop, thread and process.
         """
-        if self._accumulator is None or self._runtime is None or not self._is_current():
+        if self._accumulator is None or self._runtime is None or self._whereabouts() is not self._home:
             raise self.refusal()
         return self._runtime
 
@@ -99,39 +110,62 @@ class Entrance:
     # ── appending ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def try_append(
-        self, topic: Any, value: Any, key: Any, partition: int | None, timestamp_ms: int | None, headers: Any
+        self,
+        topic: Any,
+        value: Any,
+        key: Any,
+        partition: int | None,
+        timestamp_ms: int | None,
+        headers: Any,
+        may_yield: bool = False,
     ) -> ProducerBatch | Prepared:
         """Append the record, which is then the last of the batch returned; or return it prepared, as it has to wait.
+
+        Args:
+            topic, value, key, partition, timestamp_ms, headers: the record.
+            may_yield: return it prepared, too, once for each batch that was filled, and every few milliseconds: a loop
+                of such calls lets other tasks run then.
 
         Raises:
             TypeError, ValueError, KafkaError: the record is wrong, or the producer does not run.
         """
-        accumulator = self._accumulator
+        accumulator = self._plain
         if (
-            accumulator is None
-            or not self._is_plain
-            or topic.__class__ is not str
-            or value.__class__ is not bytes
-            or headers is not None
-            or partition is not None
-            or timestamp_ms is not None
-            or (key is not None and key.__class__ is not bytes)
-            or not self._is_current()
+            accumulator is not None
+            and partition is None
+            and timestamp_ms is None
+            and headers is None
+            and value.__class__ is bytes
+            and topic.__class__ is str
+            and self._whereabouts() is self._home
         ):
-            return self.append_prepared(self.prepare(topic, value, key, partition, timestamp_ms, headers))
-        batch = accumulator.try_append(topic, None, key, value, None, time.time_ns() // 1_000_000, self._clock())
-        if batch is None:
-            return self.prepare(topic, value, key, None, None, None)
-        if accumulator.needs_wake:
-            self._runtime.wake()  # type: ignore[union-attr]  # it is set whenever the accumulator is
-        return batch
+            now_ms = time_ns() // 1_000_000
+            if may_yield and (
+                accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+            ):
+                self._yielded_at = accumulator.closed_batches
+                self._yielded_ms = now_ms
+                return self.prepare(topic, value, key, None, None, None)
+            batch = None
+            if key is None:
+                batch = accumulator.append_plain(topic, value, now_ms)
+            elif key.__class__ is bytes:
+                batch = accumulator.append_keyed(topic, key, value, now_ms)
+            if batch is not None:
+                return batch
+        record = self.prepare(topic, value, key, partition, timestamp_ms, headers)
+        return record if may_yield and self.has_to_yield() else self.append_prepared(record)
 
     def has_to_yield(self) -> bool:
-        """True once for each batch that was filled: a loop of submits lets other tasks run then."""
+        """True once for each batch that was filled, and every few milliseconds."""
         accumulator = self._accumulator
-        if accumulator is None or accumulator.closed_batches == self._yielded_at:
+        now_ms = time_ns() // 1_000_000
+        if accumulator is None or (
+            accumulator.closed_batches == self._yielded_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
+        ):
             return False
         self._yielded_at = accumulator.closed_batches
+        self._yielded_ms = now_ms
         return True
 
     def prepare(
@@ -244,7 +278,7 @@ async def give_way(runtime: Runtime, pending: PendingAppend) -> None:
 
 
 def _timestamp_ms(record: Prepared) -> int:
-    return time.time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
+    return time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
 
 
 def check_timeout(timeout: object) -> None:

@@ -1,14 +1,19 @@
-"""One connection to one broker: the task that opens it, and the two that write and read."""
+"""One connection to one broker: opened, requests written in their order, answers told to the core as they come.
+
+There is a task for its life and none for its traffic: a request is made and written in the poll that decides on it, as
+long as the socket takes it, and an answer is told of in the pass of the loop that reads it.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from aioproducer._net.connection import Connection, Connector, open_connection
+from aioproducer._net.connection import Connection, open_connection
 from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
@@ -17,10 +22,9 @@ from aioproducer._wire.schema import Request
 from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from aioproducer._backend import Connector
     from aioproducer._core.batch import ProducerBatch
-    from aioproducer._core.effects import Connect, Send
+    from aioproducer._core.effects import Connect, ProducePlan, Send
     from aioproducer._runtime.loop import Runtime
 
 _log = logging.getLogger("aioproducer.connection")
@@ -35,28 +39,36 @@ class Link:
         self._runtime = runtime
         self._effect = effect
         self._connect = connect
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None  # made in the task: anyio knows the loop only there
+        self._is_closed = False
         self._outbox: deque[Send] = deque()
-        self._wake_up = runtime.backend.new_wake_up()
+        self._connection: Connection | None = None
+        self._can_write = False  # the socket has taken all so far, and no batch is with a worker thread
+        self._unanswered: int | None = None  # a request that is complete once the socket has taken it
         # (correlation id, api key, version, when written), in the order of the requests
         self._expected: deque[tuple[int, int, int, float]] = deque()
         self._error: KafkaError | None = None
 
     def send(self, effect: Send) -> None:
-        """Queue a request; requests are written in the order of these calls."""
+        """Write a request, or queue it; requests are written in the order of these calls."""
         self._outbox.append(effect)
-        self._wake_up.set()
+        self._pump()
 
     def close(self, error: KafkaError | None = None) -> None:
         """Close the socket; what was not answered by then is not going to be. `error`: why, if something is wrong."""
         self._error = self._error or error
-        self._scope.cancel()
+        self._is_closed = True
+        self._outbox.clear()
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def run(self) -> None:
         """Open, serve until it breaks or `close` is called, report the end."""
         node_id = self._effect.node_id
         connection = None
-        with self._scope:
+        with anyio.CancelScope() as self._scope:
+            if self._is_closed:
+                self._scope.cancel()
             connection = await self._open()
             if connection is not None:
                 self._runtime.figures.connections_made += 1
@@ -96,53 +108,85 @@ class Link:
         return connection
 
     async def _serve(self, connection: Connection) -> None:
-        self._runtime.on_link_open(self, self._effect.node_id, connection.versions)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._until_broken, tasks.cancel_scope, self._write, connection)
-            tasks.start_soon(self._until_broken, tasks.cancel_scope, self._read, connection)
-
-    async def _until_broken(
-        self, scope: anyio.CancelScope, step: Callable[[Connection], Awaitable[None]], connection: Connection
-    ) -> None:
-        """Run the writing or the reading half; when one breaks, the other ends too."""
+        self._connection = connection
         try:
-            await step(connection)
-        except KafkaError as error:
-            self._error = self._error or error
-            scope.cancel()
+            async with anyio.create_task_group() as self._tasks:
+                self._can_write = True
+                self._runtime.on_link_open(self, self._effect.node_id, connection.versions)
+                self._pump()
+                await connection.serve(self)
+        except* KafkaError as group:
+            self._error = self._error or _first(group)
+        finally:
+            self._is_closed = True
+            self._can_write = False
 
-    async def _write(self, connection: Connection) -> None:
-        figures = self._runtime.figures
-        while True:
-            while self._outbox:
-                effect = self._outbox.popleft()
-                message = effect.message if effect.produce is None else await self._produce_request(effect)
-                assert isinstance(message, Request), "a Send effect carries a request or a plan for one"
-                if effect.expects_response:
-                    now = self._runtime.clock()
-                    self._expected.append((effect.correlation_id, message.api_key, effect.version, now))
-                frame = encode_request(message, effect.version, effect.correlation_id, self._runtime.client_id)
-                figures.requests += 1  # before, as the answer may be read while this task is on its way back
-                figures.bytes_out += len(frame)
-                await connection.write(frame)
-                self._runtime.on_link_written(self, self._effect.node_id, effect.correlation_id)
-            await self._wake_up.wait_until(None)
+    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _produce_request(self, effect: Send) -> ProduceRequest:
+    def on_writable(self) -> None:
+        """The socket has taken all."""
+        self._can_write = True
+        if self._unanswered is not None:
+            correlation_id, self._unanswered = self._unanswered, None
+            self._runtime.on_link_written(self, self._effect.node_id, correlation_id)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._can_write and self._outbox:
+            effect = self._outbox.popleft()
+            if effect.produce is None:
+                assert isinstance(effect.message, Request), "a Send effect carries a request or a plan for one"
+                self._write(effect, effect.message)
+            elif any(map(self._runtime.encoder.wants_thread, effect.produce.batches)):
+                self._can_write = False
+                self._runtime.call_in_task(partial(self._begin_aside, effect))
+            else:
+                self._write(effect, self._produce_request(effect.produce))
+
+    def _begin_aside(self, effect: Send) -> None:
+        if not self._is_closed:
+            self._tasks.start_soon(self._encode_aside, effect)
+
+    async def _encode_aside(self, effect: Send) -> None:
+        """Have worker threads compress; what comes later waits, as the order on a connection counts."""
+        assert effect.produce is not None, "only batches are compressed"
+        for batch in effect.produce.batches:
+            await self._runtime.encoder.encode_aside(batch, self._on_encoded)
+        self._can_write = True
+        self._write(effect, self._produce_request(effect.produce))
+        self._pump()
+
+    def _write(self, effect: Send, message: Request) -> None:
+        runtime, connection = self._runtime, self._connection
+        assert connection is not None, "nothing is written before the connection is open"
+        if effect.expects_response:
+            self._expected.append((effect.correlation_id, message.api_key, effect.version, runtime.clock()))
+        frame = encode_request(message, effect.version, effect.correlation_id, runtime.client_id)
+        figures = runtime.figures
+        figures.requests += 1
+        figures.bytes_out += len(frame)
+        self._can_write = connection.write(frame)
+        if effect.expects_response:
+            return
+        if self._can_write:
+            runtime.on_link_written(self, self._effect.node_id, effect.correlation_id)
+        else:
+            self._unanswered = effect.correlation_id
+
+    def _produce_request(self, plan: ProducePlan) -> ProduceRequest:
         """Make the bytes of its batches. One whose outcome came meanwhile is left out; the broker's answer will lack
         it too.
         """
-        plan = effect.produce
-        assert plan is not None
         topics: dict[str, list[PartitionProduceData]] = {}
         records = 0
+        now = self._runtime.clock()
         for batch in plan.batches:
-            encoded = await self._runtime.encoder.encode(batch, self._on_encoded)
+            encoded = self._runtime.encoder.encode(batch, self._on_encoded)
             if encoded is not None:
                 records += batch.count
-                self._count(batch, len(encoded))
+                self._count(batch, len(encoded), now)
                 topics.setdefault(batch.topic, []).append(PartitionProduceData(index=batch.partition, records=encoded))
-        self._runtime.figures.windowed.records_per_request.record(records, self._runtime.clock())
+        self._runtime.figures.windowed.records_per_request.record(records, now)
         return ProduceRequest(
             transactional_id=plan.transactional_id,
             acks=plan.acks,
@@ -157,8 +201,8 @@ class Link:
         self._runtime.sender.on_encoded(batch, records_size, encoded_size)
         self._runtime.figures.windowed.compression_rate.record(encoded_size / records_size, self._runtime.clock())
 
-    def _count(self, batch: ProducerBatch, size: int) -> None:
-        figures, now = self._runtime.figures, self._runtime.clock()
+    def _count(self, batch: ProducerBatch, size: int, now: float) -> None:
+        figures = self._runtime.figures
         figures.records_sent += batch.count
         figures.windowed.batch_size.record(size, now)
         if batch.attempts:
@@ -166,21 +210,39 @@ class Link:
         else:
             figures.windowed.queue_time_ms.record((now - batch.created_at) * 1000, now)
 
-    async def _read(self, connection: Connection) -> None:
-        figures = self._runtime.figures
-        while True:
-            for frame in await connection.read_frames():
-                figures.responses += 1
-                figures.bytes_in += len(frame) + 4
-                if not self._expected:
-                    raise ProtocolError("the broker sent an answer that was not asked for")
-                correlation_id, api_key, version, written_at = self._expected.popleft()
-                answered, body = decode_response_header(frame, api_key, version)
-                if answered != correlation_id:
-                    raise ProtocolError(f"the broker answered request {answered}; the next is {correlation_id}")
-                message = RESPONSES[api_key].decode(body, version)
-                if isinstance(message, ProduceResponse):
-                    now = self._runtime.clock()
-                    figures.windowed.request_latency_ms.record((now - written_at) * 1000, now)
-                    figures.windowed.throttle_ms.record(message.throttle_time_ms, now)
-                self._runtime.on_link_response(self, self._effect.node_id, correlation_id, message)
+    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_frames(self, frames: list[bytes]) -> None:
+        """Answers came.
+
+        Raises:
+            ProtocolError: one that cannot be right; the connection is of no more use.
+        """
+        try:
+            for frame in frames:
+                self._on_frame(frame)
+        finally:
+            self._runtime.on_link_read()
+
+    def _on_frame(self, frame: bytes) -> None:
+        runtime = self._runtime
+        figures = runtime.figures
+        figures.responses += 1
+        figures.bytes_in += len(frame) + 4
+        if not self._expected:
+            raise ProtocolError("the broker sent an answer that was not asked for")
+        correlation_id, api_key, version, written_at = self._expected.popleft()
+        answered, body = decode_response_header(frame, api_key, version)
+        if answered != correlation_id:
+            raise ProtocolError(f"the broker answered request {answered}; the next is {correlation_id}")
+        message = RESPONSES[api_key].decode(body, version)
+        if isinstance(message, ProduceResponse):
+            now = runtime.clock()
+            figures.windowed.request_latency_ms.record((now - written_at) * 1000, now)
+            figures.windowed.throttle_ms.record(message.throttle_time_ms, now)
+        runtime.on_link_response(self, self._effect.node_id, correlation_id, message)
+
+
+def _first(group: BaseExceptionGroup[KafkaError]) -> KafkaError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

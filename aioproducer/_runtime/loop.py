@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
 import anyio
@@ -21,13 +23,12 @@ from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedErr
 from aioproducer.errors.wordless import wordless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from random import Random
 
-    from aioproducer._backend import Backend, Waiter
+    from aioproducer._backend import Backend, Connector, Waiter
     from aioproducer._core.accumulator import Waiting
     from aioproducer._core.batch import ProducerBatch
-    from aioproducer._net.connection import Connector
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
     from aioproducer.config import ProducerConfig
@@ -72,11 +73,13 @@ class Runtime:
         self.finished = anyio.Event()
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
         watched = self.undelivered if config.transactional_id is None else None
-        self._completion = Completion(backend, watched, interceptors, self.clock, self.figures)
+        self._poller = backend.new_poller(self._poll)
+        self._completion = Completion(backend, watched, interceptors, self.clock, self.figures, self._poller.call_after)
         self._connect = connect
-        self._wake_up = backend.new_wake_up()
         self._links: dict[int, Link] = {}
         self._asking: list[Waiter] = []
+        self._asked: deque[Callable[[], object]] = deque()
+        self._has_asked = backend.new_wake_up()
         self._is_closing = False
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
@@ -84,19 +87,19 @@ class Runtime:
     def wake(self) -> None:
         """Have the core polled in the next pass of the loop: something was appended, asked for or given up."""
         self.accumulator.needs_wake = False
-        self._wake_up.set()
+        self._poller.poke()
 
     def begin_close(self) -> None:
         """Deliver what was accepted, then end. Bounded by delivery_timeout_ms."""
         self._is_closing = True
         self.sender.begin_close(self.clock())
-        self._wake_up.set()
+        self._poller.poke()
 
     def abort(self, error: KafkaError) -> None:
         """Fail everything that is not delivered with `error`, then end."""
         self._is_closing = True
         self.sender.abort(error, self.clock())
-        self._wake_up.set()
+        self._poller.poke()
 
     async def wait_told(self) -> None:
         """Return when everybody has been told of all outcomes that are final by now: callbacks have run, failures are
@@ -107,7 +110,7 @@ class Runtime:
         if self.finished.is_set():
             self._wake_asking()
         else:
-            self._wake_up.set()
+            self._poller.poke()
         await waiter
 
     async def run(self) -> None:
@@ -116,7 +119,9 @@ class Runtime:
         """
         try:
             async with anyio.create_task_group() as tasks:
-                await self._poll_until_closed(tasks)
+                self._tasks = tasks
+                tasks.start_soon(self._call_asked)
+                await self._poller.serve()
                 tasks.cancel_scope.cancel()
         except Exception as error:
             bug = _innermost(error)
@@ -133,28 +138,40 @@ class Runtime:
         finally:
             self.room.check()
             # After the outcomes that are still to be told: what they add to it would not be written any more.
-            self.backend.call_soon(self.undelivered.write_rest, self.clock())
+            self._completion.then(lambda: self.undelivered.write_rest(self.clock()))
             self._wake_asking()
             self.finished.set()
 
+    def call_in_task(self, function: Callable[[], object]) -> None:
+        """Call `function` soon, in a task of the producer: a poll often runs in none, and anyio starts none there."""
+        self._asked.append(function)
+        self._has_asked.set()
+
+    async def _call_asked(self) -> None:
+        while True:
+            while self._asked:
+                self._asked.popleft()()
+            await self._has_asked.wait_until(None)
+
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _poll_until_closed(self, tasks: anyio.abc.TaskGroup) -> None:
-        while True:
-            now = self.clock()
-            self._act(self.sender.poll(now), tasks)
-            self._wake(self.accumulator.take_woken())
-            self._wake_transaction()
-            self._wake_asking()
-            self.room.check()
-            if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
-                self.connected.set()
-                self.failures.clear()
-            if self._is_closing and self.sender.is_drained:
-                return
-            await self._wake_up.wait_until(self.sender.deadline(now))
+    def _poll(self) -> float | None:
+        """Do what is due; return when to come back by itself."""
+        now = self.clock()
+        self._act(self.sender.poll(now))
+        self._wake(self.accumulator.take_woken())
+        self._wake_transaction()
+        self._wake_asking()
+        self.room.check()
+        if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
+            self.connected.set()
+            self.failures.clear()
+        if self._is_closing and self.sender.is_drained:
+            self._poller.stop()
+            return None
+        return self.sender.deadline(now)
 
-    def _act(self, effects: Iterable[Effect], tasks: anyio.abc.TaskGroup) -> None:
+    def _act(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Send():
@@ -165,7 +182,7 @@ class Runtime:
                     self._completion.schedule(effect.batches)
                 case Connect():
                     link = self._links[effect.node_id] = Link(self, effect, self._connect)
-                    tasks.start_soon(link.run)
+                    self.call_in_task(partial(self._tasks.start_soon, link.run))
                 case Disconnect():
                     link = self._links.get(effect.node_id)
                     if link is not None:
@@ -195,10 +212,10 @@ class Runtime:
         self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
 
     def _wake_asking(self) -> None:
-        """Wake those who wait until all is told; what there is to tell was handed to the loop before."""
+        """Wake those who wait until all is told."""
         if self._asking:
             asking, self._asking = self._asking, []
-            self.backend.call_soon(self.backend.wake, asking)
+            self._completion.then(lambda: self.backend.wake(asking))
 
     def _wake_transaction(self) -> None:
         """Wake the calls whose step of the transaction is done, after everybody who waits for a record of it."""
@@ -206,10 +223,11 @@ class Runtime:
             woken = self.sender.transactions.take_woken()
             waiters = [ticket.waiter for ticket in woken if ticket.waiter is not None]
             if waiters:
-                self.backend.call_soon(self.backend.wake, waiters)
+                self._completion.then(lambda: self.backend.wake(waiters))
 
     def _die(self, outcome: KafkaError, cause: BaseException) -> None:
         """Fail whatever is open; nothing runs in the background any more."""
+        self._completion.hurry()
         outcome.__cause__ = cause if isinstance(cause, Exception) else None
         now = self.clock()
         batches: list[ProducerBatch] = []
@@ -245,7 +263,7 @@ class Runtime:
         """The connection can be used."""
         if self._links.get(node_id) is link:
             self.sender.on_connected(node_id, versions, self.clock())
-            self._wake_up.set()
+            self._poller.poke()
 
     def on_link_failed(self, link: Link, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
         """It could not be opened, or was closed before it was."""
@@ -253,26 +271,29 @@ class Runtime:
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_connect_failed(node_id, error, self.clock())
-            self._wake_up.set()
+            self._poller.poke()
 
     def on_link_closed(self, link: Link, node_id: int, error: KafkaError | None) -> None:
         """It was open and is closed; nothing more comes from it."""
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_disconnected(node_id, error, self.clock())
-            self._wake_up.set()
+            self._poller.poke()
 
     def on_link_written(self, link: Link, node_id: int, correlation_id: int) -> None:
-        """All bytes of a request are with the socket."""
+        """All bytes of a request that expects no answer are with the socket."""
         if self._links.get(node_id) is link:
             self.sender.on_written(node_id, correlation_id, self.clock())
-            self._wake_up.set()
+            self._poller.poke()
 
     def on_link_response(self, link: Link, node_id: int, correlation_id: int, message: Message) -> None:
-        """The answer to a request."""
+        """The answer to a request; `on_link_read` follows."""
         if self._links.get(node_id) is link:
             self.sender.on_response(node_id, correlation_id, message, self.clock())
-            self._wake_up.set()
+
+    def on_link_read(self) -> None:
+        """All answers that came at once have been told of: act on them."""
+        self._poller.poke_at_once()
 
 
 def _innermost(error: Exception) -> Exception:

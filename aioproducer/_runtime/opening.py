@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aioproducer import _backend
-from aioproducer._net.connection import tcp_connector
 from aioproducer._runtime.canonical import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
 from aioproducer.delivery import fresh
@@ -17,7 +16,7 @@ from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, Pr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aioproducer._net.connection import Connector
+    from aioproducer._backend import Connector
     from aioproducer.config import ProducerConfig
     from aioproducer.interceptors import ProducerInterceptor
 
@@ -39,17 +38,29 @@ async def open_runtime(
     deadline = anyio.current_time() + config.max_block_ms / 1000
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
         config = await with_canonical_servers(config)
-    connector = connect or tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
+    connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
     runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:
         await _wait_connected(runtime, config, deadline)
     except BaseException:
-        with anyio.CancelScope(shield=True):
-            runtime.abort(ProducerClosedError("the producer could not be started"))
-            await runtime.finished.wait()
+        runtime.abort(ProducerClosedError("the producer could not be started"))
+        await _end(runtime)
         raise
     return runtime
+
+
+async def _end(runtime: Runtime) -> None:
+    """Return when the aborted runtime has ended, a few passes of the loop later."""
+    cancelled: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while not runtime.finished.is_set():
+            try:
+                await runtime.finished.wait()
+            except anyio.get_cancelled_exc_class() as error:  # asyncio's own Task.cancel() goes through shields
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _wait_connected(runtime: Runtime, config: ProducerConfig, deadline: float) -> None:

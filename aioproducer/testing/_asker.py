@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import anyio
 
-from aioproducer._net.connection import Connection, open_connection, tcp_connector
+from aioproducer import _backend
+from aioproducer._net.connection import Connection, open_connection
 from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
@@ -21,7 +22,6 @@ ResponseT = TypeVar("ResponseT", bound="Response")
 
 CLIENT_ID: Final = "aioproducer-testing"
 _FIRST_CORRELATION_ID: Final = 1
-_connect: Final = tcp_connector(-1, -1)
 
 
 class Asker:
@@ -60,14 +60,15 @@ class Asker:
         """
         version = self._connection.versions.version_for(type(request), at_most)
         self._correlation_id += 1
-        await self._connection.write(encode_request(request, version, self._correlation_id, CLIENT_ID))
+        await self._connection.send(encode_request(request, version, self._correlation_id, CLIENT_ID))
         return version
 
 
 @asynccontextmanager
 async def asker(host: str, port: int) -> AsyncGenerator[Asker, None]:
     """Connect to one broker for the length of the block."""
-    connection = await open_connection(_connect, host, port, CLIENT_ID)
+    connect = _backend.current().tcp_connector(-1, -1)
+    connection = await open_connection(connect, host, port, CLIENT_ID)
     try:
         yield Asker(connection)
     finally:

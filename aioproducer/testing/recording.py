@@ -240,7 +240,7 @@ class RecordingProducer:
         for event in (BatchEvent.SEAL, BatchEvent.DRAIN, BatchEvent.COMPLETE):
             batch.apply(event)
         batch.drop_payload()
-        Completion(backend, None, (), backend.clock, Figures()).schedule([batch])
+        Completion(backend, None, (), backend.clock, Figures(), backend.call_soon).schedule([batch])
 
 
 def _batch_of(record: ProducerRecord[bytes, bytes]) -> ProducerBatch:

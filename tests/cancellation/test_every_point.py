@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 import pytest
 
-from aioproducer import BootstrapError, ProducerClosedError, ProducerRecord
+from aioproducer import BootstrapError, MetadataTimeoutError, ProducerClosedError, ProducerRecord
 from tests.cancellation.driver import FLAVOURS, Flavour, Play, Stage, play_at_every_point, settled
 from tests.cancellation.transaction_plays import TRANSACTION_PLAYS
 
@@ -57,6 +57,10 @@ class StartInVain(Start):
         while not stage.producer.status().is_ready:
             with suppress(BootstrapError):  # max_block_ms is short here, and the machine may be busy
                 await stage.producer.start()
+        is_known = False
+        while not is_known:
+            with suppress(MetadataTimeoutError):
+                is_known = bool((await stage.producer.partitions_for("orders")).partition_count)
         await stage.ledger.send(stage.producer, "orders")
 
 

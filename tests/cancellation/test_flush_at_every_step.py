@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
 
 from aioproducer import Delivery, Producer, UndeliveredError
+from aioproducer._runtime.completion import TELLING_SECONDS
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
 from tests.cancellation.driver import SteppingLoop, Steps
@@ -58,6 +60,28 @@ def test_callbacks_have_run_when_flush_returns() -> None:
         await asyncio.gather(*flushes)
 
     at_every_step(begin)
+
+
+def test_callbacks_that_take_long_have_all_run_when_flush_returns() -> None:
+    async def main() -> None:
+        cluster = MemoryCluster()
+        cluster.core.state.create_topic("orders")
+        told: list[Delivery] = []
+
+        def slowly(delivery: Delivery) -> None:
+            time.sleep(TELLING_SECONDS / 2)
+            told.append(delivery)
+
+        async with (
+            cluster.running(),
+            Producer[bytes, bytes](bootstrap_servers=cluster.bootstrap_servers, connect=cluster.connect) as producer,
+        ):
+            for _ in range(10):  # told in several passes of the loop
+                producer.submit_nowait("orders", b"v", on_delivery=slowly)
+            await producer.flush()
+            assert len(told) == 10, "flush returned before the callbacks ran"
+
+    asyncio.run(asyncio.wait_for(main(), 5))
 
 
 def test_flush_tells_of_a_failure_that_nobody_watched() -> None:

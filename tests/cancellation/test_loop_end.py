@@ -154,7 +154,7 @@ def test_calls_of_other_tasks_that_wait_do_not_keep_the_loop_from_ending(
     run(main)
     gc.collect()
     assert sorted(ended) == ["flush", "partitions", "send", "topic"]
-    assert any("2 records" in line for line in errors_of(caplog))
+    assert any("not delivered: {'orders': 2}" in line for line in errors_of(caplog))
 
 
 def test_a_task_that_outlives_the_main_one_on_asyncio_is_told(caplog: pytest.LogCaptureFixture) -> None:

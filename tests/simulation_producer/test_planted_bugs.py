@@ -106,14 +106,14 @@ def _cancelled_call_stays_in_line(patch: pytest.MonkeyPatch) -> None:
 
 
 def _waiters_of_a_batch_forgotten(patch: pytest.MonkeyPatch) -> None:
-    finish: Any = getattr(Completion, "_finish_all")  # noqa: B009 - private to it
+    finish: Any = getattr(Completion, "_finish")  # noqa: B009 - private to it
 
-    def without_waiters(self: Any, homes: Sequence[Any]) -> None:
+    def without_waiters(self: Any, homes: Sequence[Any]) -> Iterator[None]:
         for home in homes:
             home.waiters = None
-        finish(self, homes)
+        return cast("Iterator[None]", finish(self, homes))
 
-    patch.setattr(Completion, "_finish_all", without_waiters)
+    patch.setattr(Completion, "_finish", without_waiters)
 
 
 def _only_the_first_is_woken(patch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def _told_twice(patch: pytest.MonkeyPatch) -> None:
         callbacks = {home: list(home.callbacks or ()) for home in homes}
         schedule(self, homes)
         for home, entries in callbacks.items():
-            self._backend.call_soon(setattr, home, "callbacks", entries)
+            self.then(partial(setattr, home, "callbacks", entries))
         schedule(self, homes)
 
     patch.setattr(Completion, "schedule", twice)
@@ -165,7 +165,7 @@ def _flush_does_not_wait_until_told(patch: pytest.MonkeyPatch) -> None:
 def _written_in_another_order(patch: pytest.MonkeyPatch) -> None:
     def send(self: Any, effect: Any) -> None:
         (self._outbox.append if effect.produce is None else self._outbox.appendleft)(effect)
-        self._wake_up.set()
+        self._pump()
 
     patch.setattr(Link, "send", send)
 
@@ -248,7 +248,7 @@ def _noticed_by_cancelling(name: str, flavour: Flavour = "asyncio scope") -> Not
 def _noticed_by_flushing(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
     plant(patch)
     with pytest.raises(BaseExceptionGroup, match="unhandled errors"):
-        flushing.test_callbacks_have_run_when_flush_returns()
+        flushing.test_callbacks_that_take_long_have_all_run_when_flush_returns()
     return True
 
 

@@ -38,8 +38,12 @@ class FakeBackend:
     def __init__(self) -> None:
         self.clock: Callable[[], float] = lambda: 0.0
         self.is_here = True
-        self.is_current: Callable[[], bool] = lambda: self.is_here
+        self.home: object = "here"
+        self.whereabouts: Callable[[], object] = lambda: "here" if self.is_here else "elsewhere"
         self.soon: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+
+    def is_current(self) -> bool:
+        return self.is_here
 
     def spawn_host(self, main: Callable[[], Any]) -> None:
         raise AssertionError("a delivery starts no task")
@@ -55,6 +59,12 @@ class FakeBackend:
 
     def new_wake_up(self) -> Any:
         raise AssertionError("a delivery has no flag")
+
+    def new_poller(self, step: Callable[[], float | None]) -> Any:
+        raise AssertionError("a delivery does not poll")
+
+    def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Any:
+        raise AssertionError("a delivery does not connect")
 
     async def yield_now(self) -> None:
         raise AssertionError("a delivery does not yield")

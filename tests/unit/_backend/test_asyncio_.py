@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from aioproducer._backend.asyncio_ import AsyncioBackend, AsyncioWaiter
+from aioproducer._backend.asyncio_ import AsyncioBackend, AsyncioPoller, AsyncioWaiter
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
@@ -214,3 +215,155 @@ async def test_a_host_is_not_cancelled_with_the_task_that_spawned_it() -> None:
         scope.cancel()
         await anyio.lowlevel.checkpoint()
     await asyncio.wait_for(ended.wait(), 1)
+
+
+# ── the poller ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stepped:
+    """A step that counts, does what the test says, and wants to be called again when the test says."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.count = 0
+        self.deadline = deadline
+        self.then: Callable[[], object] = lambda: None
+
+    def __call__(self) -> float | None:
+        self.count += 1
+        self.then()
+        return self.deadline
+
+
+@asynccontextmanager
+async def polling(step: Stepped) -> AsyncGenerator[AsyncioPoller]:
+    """A poller that has stepped once."""
+    poller = AsyncioBackend().new_poller(step)
+    task = asyncio.create_task(poller.serve())
+    while not step.count:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    yield poller
+    poller.stop()
+    await asyncio.wait_for(task, 1)
+
+
+async def test_any_number_of_pokes_is_one_step_in_the_next_pass() -> None:
+    step = Stepped()
+    async with polling(step) as poller:
+        poller.poke()
+        poller.poke()
+        assert step.count == 1
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert step.count == 2
+
+
+async def test_a_poke_within_a_step_is_another_step() -> None:
+    step = Stepped()
+    async with polling(step) as poller:
+
+        def poke_once() -> None:
+            if step.count == 2:
+                poller.poke()
+
+        step.then = poke_once
+        poller.poke()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert step.count == 3
+
+
+async def test_a_callback_of_the_loop_has_it_step_at_once_and_a_task_soon() -> None:
+    step = Stepped()
+    seen: list[int] = []
+    async with polling(step) as poller:
+
+        def callback() -> None:
+            poller.poke()
+            poller.poke_at_once()
+            seen.append(step.count)
+
+        asyncio.get_running_loop().call_soon(callback)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert seen == [2]
+        assert step.count == 2  # the poke before was answered by it
+        poller.poke_at_once()  # from this task
+        assert step.count == 2
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert step.count == 3
+
+
+async def test_it_steps_by_itself_when_it_is_due_and_not_before() -> None:
+    backend = AsyncioBackend()
+    step = Stepped(backend.clock() + 0.05)
+    async with polling(step):
+        step.deadline = None
+        assert step.count == 1
+        await asyncio.sleep(0.02)
+        assert step.count == 1
+        await asyncio.sleep(0.1)
+        assert step.count == 2
+
+
+async def test_a_sooner_deadline_takes_the_place_of_a_later_one() -> None:
+    backend = AsyncioBackend()
+    step = Stepped(backend.clock() + 60)
+    async with polling(step) as poller:
+        step.deadline = backend.clock() + 0.02
+        poller.poke()
+        await asyncio.sleep(0.01)
+        assert step.count == 2
+        step.deadline = None
+        await asyncio.sleep(0.1)
+        assert step.count == 3
+
+
+async def test_what_is_put_off_runs_after_the_step_outside_of_any_task() -> None:
+    step = Stepped()
+    order: list[object] = []
+    async with polling(step) as poller:
+
+        def put_off() -> None:
+            poller.call_after(lambda: order.append(asyncio.current_task()))
+            order.append("step")
+
+        step.then = put_off
+        asyncio.get_running_loop().call_soon(poller.poke_at_once)
+        asyncio.get_running_loop().call_soon(order.append, "back")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert order == ["step", None, "back"]
+        step.then = lambda: None
+        poller.call_after(lambda: order.append(asyncio.current_task()))  # no step: in the next pass
+        await asyncio.sleep(0)
+        assert order[3:] == [None]
+
+
+async def test_what_a_step_raises_ends_the_serving_after_what_was_put_off() -> None:
+    step = Stepped()
+    told: list[int] = []
+    poller = AsyncioBackend().new_poller(step)
+
+    def fail() -> None:
+        poller.call_after(lambda: told.append(1))
+        raise ZeroDivisionError
+
+    step.then = fail
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(poller.serve(), 1)
+    assert told == [1]
+    poller.poke()
+    await asyncio.sleep(0.01)
+    assert step.count == 1
+
+
+async def test_a_stopped_or_cancelled_poller_steps_no_more() -> None:
+    step = Stepped(AsyncioBackend().clock() + 0.02)
+    poller = AsyncioBackend().new_poller(step)
+    with anyio.move_on_after(0.01) as scope:
+        await poller.serve()
+    assert scope.cancelled_caught
+    poller.poke()
+    await asyncio.sleep(0.05)
+    assert step.count == 1

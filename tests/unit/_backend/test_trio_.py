@@ -134,3 +134,38 @@ async def test_a_host_is_not_cancelled_with_the_task_that_spawned_it() -> None:
         await trio.lowlevel.checkpoint()
     with trio.fail_after(1):
         await ended.wait()
+
+
+async def test_the_poller_steps_when_poked_when_due_and_until_it_is_stopped() -> None:
+    backend = TrioBackend()
+    steps: list[float] = []
+    deadline: float | None = None
+
+    def step() -> float | None:
+        steps.append(backend.clock())
+        return deadline
+
+    poller = backend.new_poller(step)
+    with trio.fail_after(2):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.serve)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(steps) == 1
+            deadline = backend.clock() + 0.02
+            poller.poke()
+            poller.poke_at_once()
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(steps) == 2
+            deadline = None
+            await trio.sleep(0.05)
+            assert len(steps) == 3
+            poller.stop()
+    assert len(steps) == 4
+
+
+async def test_what_a_step_raises_ends_the_serving() -> None:
+    def step() -> float | None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await TrioBackend().new_poller(step).serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,15 @@ class Told:
         self.sizes.append((batch, records_size, encoded_size))
 
 
+async def encode(
+    make: Encoder, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]
+) -> bytes | None:
+    """As a connection does it."""
+    if make.wants_thread(batch):
+        await make.encode_aside(batch, on_encoded)
+    return make.encode(batch, on_encoded)
+
+
 def ignore(batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
     """Nobody wants to know the sizes."""
 
@@ -50,7 +60,7 @@ def ignore(batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
 async def test_a_batch_is_encoded_with_its_codec_and_stamp(codec: str, count: int) -> None:
     batch = batch_of(count)
     told = Told()
-    encoded = await encoder(codec).encode(batch, told)
+    encoded = await encode(encoder(codec), batch, told)
     assert encoded is not None
     assert batch.encoded is encoded
     decoded = decode_batch(encoded)
@@ -72,8 +82,8 @@ async def test_a_batch_is_encoded_once() -> None:
     batch = batch_of(SMALL)
     told = Told()
     make = encoder("lz4")
-    first = await make.encode(batch, told)
-    second = await make.encode(batch, told)
+    first = await encode(make, batch, told)
+    second = await encode(make, batch, told)
     assert first is second
     assert len(told.sizes) == 1
 
@@ -81,9 +91,9 @@ async def test_a_batch_is_encoded_once() -> None:
 async def test_a_new_sequence_or_epoch_is_stamped_into_the_bytes() -> None:
     batch = batch_of(SMALL)
     make = encoder("zstd")
-    before = await make.encode(batch, ignore)
+    before = await encode(make, batch, ignore)
     batch.producer_epoch, batch.base_sequence = 2, 0
-    after = await make.encode(batch, ignore)
+    after = await encode(make, batch, ignore)
     assert before is not None
     assert after is not None
     old, new = decode_batch(before), decode_batch(after)  # decoding checks the CRC
@@ -95,7 +105,7 @@ async def test_a_batch_that_is_done_is_not_encoded() -> None:
     batch = batch_of(SMALL)
     batch.state = BatchState.DONE
     batch.drop_payload()
-    assert await encoder("none").encode(batch, ignore) is None
+    assert await encode(encoder("none"), batch, ignore) is None
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
@@ -103,11 +113,11 @@ async def test_a_batch_that_is_done_while_a_thread_compresses_it_is_left_out(cod
     batch = batch_of(LARGE)
     results: list[bytes | None] = []
 
-    async def encode() -> None:
-        results.append(await encoder(codec).encode(batch, ignore))
+    async def run() -> None:
+        results.append(await encode(encoder(codec), batch, ignore))
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(encode)
+        tasks.start_soon(run)
         await anyio.lowlevel.checkpoint()
         await anyio.lowlevel.checkpoint()
         batch.state = BatchState.DONE
@@ -121,10 +131,10 @@ async def test_a_cancelled_encoding_leaves_the_batch_as_it_was() -> None:
     make = encoder("zstd")
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await make.encode(batch, ignore)
+        await encode(make, batch, ignore)
     assert scope.cancelled_caught
     assert batch.encoded is None
-    again = await make.encode(batch, ignore)
+    again = await encode(make, batch, ignore)
     assert again is not None
     assert len(decode_batch(again).records) == LARGE
 
@@ -135,7 +145,7 @@ async def test_many_at_once_do_not_disturb_each_other(codec: str) -> None:
     batches = [batch_of(LARGE if number % 2 else SMALL) for number in range(12)]
     async with anyio.create_task_group() as tasks:
         for batch in batches:
-            tasks.start_soon(partial(make.encode, batch, ignore))
+            tasks.start_soon(partial(encode, make, batch, ignore))
     for batch in batches:
         assert batch.encoded is not None
         assert len(decode_batch(batch.encoded).records) == batch.count
@@ -144,5 +154,6 @@ async def test_many_at_once_do_not_disturb_each_other(codec: str) -> None:
 async def test_small_batches_are_compressed_without_a_thread() -> None:
     make = encoder("gzip")
     before = threading.active_count()
-    await make.encode(batch_of(SMALL), ignore)
+    assert not make.wants_thread(batch_of(SMALL))
+    assert make.encode(batch_of(SMALL), ignore) is not None
     assert threading.active_count() == before

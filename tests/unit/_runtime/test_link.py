@@ -46,6 +46,12 @@ class Peer(ByteStream):
         """Send bytes, or (None) the end of the stream."""
         self._put.send_nowait(data)
 
+    async def asked(self, *correlation_ids: int) -> None:
+        """Return when these requests have come."""
+        with anyio.fail_after(2):
+            while not set(correlation_ids) <= {number for _, number in self.requests}:  # noqa: ASYNC110
+                await anyio.sleep(0.001)
+
     async def send(self, item: bytes) -> None:
         await anyio.lowlevel.checkpoint()
         for frame in self._frames.feed(item):
@@ -84,6 +90,7 @@ class FakeRuntime:
         self.clock = self.backend.clock
         self.figures = Figures()
         self.told: list[tuple[object, ...]] = []
+        self.reads = 0  # how often the answers that came at once were all told of
         self.news = anyio.Event()
 
     def _note(self, *what: object) -> None:
@@ -96,6 +103,9 @@ class FakeRuntime:
             while len(self.told) < count:
                 await self.news.wait()
 
+    def call_in_task(self, function: Callable[[], object]) -> None:
+        function()
+
     def on_link_open(self, link: Link, node_id: int, versions: Any) -> None:
         self._note("open", node_id, versions.usable(METADATA))
 
@@ -107,6 +117,9 @@ class FakeRuntime:
 
     def on_link_written(self, link: Link, node_id: int, correlation_id: int) -> None:
         self._note("written", correlation_id)
+
+    def on_link_read(self) -> None:
+        self.reads += 1
 
     def on_link_response(self, link: Link, node_id: int, correlation_id: int, message: object) -> None:
         self._note("response", correlation_id, type(message))
@@ -148,14 +161,15 @@ async def test_requests_are_written_in_order_and_answers_are_reported_in_order()
         tasks.start_soon(link.run)
         for number in (1, 2, 3):  # queued while it is still being opened
             link.send(request(number))
-        await runtime.wait_for(4)
-        assert runtime.told == [OPEN, ("written", 1), ("written", 2), ("written", 3)]
+        await peer.asked(1, 2, 3)
+        assert runtime.told == [OPEN]
         peer.answer(response(1) + response(2)[:6])
         peer.answer(response(2)[6:] + response(3))
-        await runtime.wait_for(7)
+        await runtime.wait_for(4)
         link.close()
     answers = [("response", number, MetadataResponse) for number in (1, 2, 3)]
-    assert runtime.told[4:] == [*answers, ("closed", 7, type(None))]
+    assert runtime.told == [OPEN, *answers, ("closed", 7, type(None))]
+    assert runtime.reads == 2
     assert peer.requests == [(API_VERSIONS, 0), (METADATA, 1), (METADATA, 2), (METADATA, 3)]
     assert peer.is_closed
 
@@ -178,7 +192,7 @@ async def test_an_answer_that_is_wrong_or_none_closes_the_connection(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.run)
         link.send(request(1))
-        await runtime.wait_for(2)
+        await peer.asked(1)
         peer.answer(answer)
     assert runtime.told[-1] == ("closed", 7, error)
     assert [what[0] for what in runtime.told].count("closed") == 1
@@ -195,13 +209,13 @@ async def test_the_latency_and_the_throttling_of_answers_to_produce_are_measured
         tasks.start_soon(link.run)
         link.send(produce)
         link.send(request(2))
-        await runtime.wait_for(3)
+        await peer.asked(1, 2)
         now = 100.25
         peer.answer(encode_response(ProduceResponse(throttle_time_ms=7), 9, 1))
-        await runtime.wait_for(4)
+        await runtime.wait_for(2)
         now = 105.0
         peer.answer(response(2))  # metadata: not a part of the figures
-        await runtime.wait_for(5)
+        await runtime.wait_for(3)
         link.close()
     assert runtime.figures.windowed.request_latency_ms.read(now) == (250.0, 250.0)
     assert runtime.figures.windowed.throttle_ms.read(now) == (7.0, 7.0)
@@ -214,11 +228,11 @@ async def test_a_request_without_an_answer_is_not_waited_for() -> None:
         tasks.start_soon(link.run)
         link.send(request(1, expects_response=False))
         link.send(request(2))
-        await runtime.wait_for(3)
+        await peer.asked(1, 2)
         peer.answer(response(2))
-        await runtime.wait_for(4)
+        await runtime.wait_for(3)
         link.close()
-    assert runtime.told[3] == ("response", 2, MetadataResponse)
+    assert runtime.told == [OPEN, ("written", 1), ("response", 2, MetadataResponse), ("closed", 7, type(None))]
 
 
 async def test_a_connection_that_cannot_be_made_is_reported_once() -> None:

@@ -1,0 +1,144 @@
+"""_runtime/completion.py: who is told of an outcome, in which order, and for how long in one go."""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._runtime.completion import TELLING_SECONDS, WOKEN_AT_ONCE, Completion
+from aioproducer._runtime.figures import Figures
+from aioproducer._runtime.undelivered import Undelivered
+
+
+class Waiter:
+    """A task that waits; being woken takes it as long as the test says."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def is_waiting(self) -> bool:
+        return True
+
+
+class FakeBackend:
+    """A loop that the test turns by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.seconds_per_task = 0.0
+        self.woken: list[Any] = []
+        self.passes: deque[Callable[[], object]] = deque()
+
+    def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
+        self.passes.append(lambda: function(*arguments))
+
+    def wake(self, waiters: Sequence[Waiter]) -> None:
+        for waiter in waiters:
+            self.woken.append(waiter.index)
+            self.now += self.seconds_per_task
+
+    def turn(self) -> None:
+        """One pass."""
+        for _ in range(len(self.passes)):
+            self.passes.popleft()()
+
+
+class Setting:
+    """A completion on a loop by hand."""
+
+    def __init__(self) -> None:
+        self.backend = FakeBackend()
+        self.completion = Completion(
+            cast("Any", self.backend),
+            Undelivered(),
+            (),
+            lambda: self.backend.now,
+            Figures(),
+            self.backend.call_soon,
+        )
+
+
+def batch_of(count: int, first: int = 0) -> ProducerBatch:
+    batch = ProducerBatch("orders", 0, 0.0)
+    for _ in range(count):
+        batch.append(1_000, None, b"v", None, 10)
+    batch.waiters = [(number, Waiter(first + number)) for number in range(count)]
+    batch.state = BatchState.DONE
+    batch.base_offset = 0
+    return batch
+
+
+def test_tasks_are_woken_in_the_order_of_batches_and_records() -> None:
+    it = Setting()
+    it.completion.schedule([batch_of(100), batch_of(50, 100)])
+    it.completion.schedule([batch_of(3, 150)])
+    it.backend.turn()
+    assert it.backend.woken == list(range(153))
+    assert not it.backend.passes
+
+
+def test_what_takes_long_is_cut_into_passes_of_the_loop() -> None:
+    it = Setting()
+    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 2
+    it.completion.schedule([batch_of(1000)])
+    passes = 0
+    while it.backend.passes:
+        before = it.backend.now
+        it.backend.turn()
+        passes += 1
+        assert it.backend.now - before <= TELLING_SECONDS * 1.5
+    assert it.backend.woken == list(range(1000))
+    assert passes >= 1000 / WOKEN_AT_ONCE / 2 - 1
+
+
+def test_what_is_to_follow_follows_all_that_was_scheduled_before() -> None:
+    it = Setting()
+    it.backend.seconds_per_task = TELLING_SECONDS
+    it.completion.schedule([batch_of(200)])
+    seen: list[int] = []
+    it.completion.then(lambda: seen.append(len(it.backend.woken)))
+    it.completion.schedule([batch_of(1, 200)])
+    while it.backend.passes:
+        it.backend.turn()
+    assert seen == [200]
+    assert len(it.backend.woken) == 201
+
+
+def test_in_a_hurry_there_are_no_pauses() -> None:
+    it = Setting()
+    it.backend.seconds_per_task = TELLING_SECONDS
+    it.completion.hurry()
+    it.completion.schedule([batch_of(200)])
+    it.backend.turn()
+    assert len(it.backend.woken) == 200
+
+
+def test_callbacks_come_before_the_tasks_of_their_batch_in_the_order_of_the_records() -> None:
+    it = Setting()
+    batch = batch_of(3)
+    context = contextvars.copy_context()
+    told: Callable[[Any], None] = it.backend.woken.append
+    batch.callbacks = [(index, (told, f"callback {index}", context)) for index in (2, 0, 1)]
+    it.completion.schedule([batch])
+    it.backend.turn()
+    assert it.backend.woken == ["callback 0", "callback 1", "callback 2", 0, 1, 2]
+
+
+def test_the_end_of_the_program_in_a_callback_is_raised_when_the_others_were_told() -> None:
+    it = Setting()
+    batch = batch_of(2)
+
+    def leave(delivery: object) -> None:
+        raise SystemExit
+
+    batch.callbacks = [(0, cast("Any", (leave, None, contextvars.copy_context())))]
+    it.completion.schedule([batch])
+    with pytest.raises(SystemExit):
+        while it.backend.passes:
+            it.backend.turn()
+    assert it.backend.woken == [0, 1]
