@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.flushing import FlushEpochs
@@ -21,6 +21,7 @@ from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from aioproducer.config import ProducerConfig
     from aioproducer.errors import KafkaError
@@ -68,7 +69,10 @@ class Appender:
         self._buffer_memory = config.buffer_memory
         self._max_request_size = config.max_request_size
         self._is_compressing = config.compression_type != "none"
-        self._partitioner = None if config.partitioner is None else make_partitioner(config.partitioner, rng)
+        # Any: the user's function may return anything, and the compiled form would refuse it before the check does.
+        self._partitioner: Callable[[TopicView, bytes | None, bytes | None], Any] | None = (
+            None if config.partitioner is None else make_partitioner(config.partitioner, rng)
+        )
         self._hash_keys = not config.partitioner_ignore_keys
         self._is_hashing = self._partitioner is None and self._hash_keys
         self._is_adaptive = config.partitioner_adaptive_partitioning_enable
@@ -276,7 +280,7 @@ class Appender:
         assert view is not None, "nothing is appended to a topic that was never known"
         if self._partitioner is not None:
             partition = self._partitioner(view, key, value)
-            if partition is not None and type(partition) is not int:  # pyright: ignore[reportUnnecessaryComparison]
+            if partition is not None and type(partition) is not int:
                 raise TypeError(
                     f"the partitioner returned {type(partition).__name__} for topic {state.name!r};"
                     " it must return an int, or None"
