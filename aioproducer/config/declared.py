@@ -9,7 +9,7 @@ From these declarations come the validation, the names in files (dots instead of
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from aioproducer.config.kinds import (
     INT64_MAX,
@@ -40,9 +40,8 @@ _MS: Final = Integer(maximum=INT64_MAX)
 _INT_MS: Final = Integer()
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One declaration.
+class Setting(NamedTuple):
+    """One declaration. A tuple, as making the class takes 0.1 ms of importing the producer, a frozen dataclass 0.6.
 
     Attributes:
         name: as an argument.
@@ -69,9 +68,9 @@ def setting(kind: Kind, text: str, *, default: Any = MISSING, java: str | None =
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True, init=False, repr=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
 class DeclaredSettings:
-    """The settings with the types that they have once validated; ProducerConfig adds the validation."""
+    """The settings with the types that they have once validated; ProducerConfig adds the validation and the rest."""
 
     bootstrap_servers: tuple[tuple[str, int], ...] = setting(
         Servers(), "Brokers to begin with; the rest of the cluster is learnt from them. Duplicates are dropped."

@@ -42,30 +42,30 @@ class Kind(Protocol):
 class Integer:
     """A whole number in a range, or `also`, one value outside of it."""
 
-    __slots__ = ("_also", "_maximum", "_minimum")
+    __slots__ = ("also", "maximum", "minimum")
 
     def __init__(self, minimum: int = 0, maximum: int = INT32_MAX, also: int | None = None) -> None:
-        self._minimum = minimum
-        self._maximum = maximum
-        self._also = also
+        self.minimum = minimum
+        self.maximum = maximum
+        self.also = also
 
     @property
     def label(self) -> str:
         """The type and range in words."""
-        also = "" if self._also is None else f", or {self._also}"
-        if self._minimum < -INT64_MAX:
+        also = "" if self.also is None else f", or {self.also}"
+        if self.minimum < -INT64_MAX:
             return f"int{also}"
-        if self._maximum in {INT32_MAX, INT64_MAX}:
-            return f"int, at least {self._minimum}{also}"
-        return f"int, {self._minimum} to {self._maximum}{also}"
+        if self.maximum in {INT32_MAX, INT64_MAX}:
+            return f"int, at least {self.minimum}{also}"
+        return f"int, {self.minimum} to {self.maximum}{also}"
 
     def native(self, value: object) -> int:
         """Check an int."""
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"is {_shown(value)}; it must be an int")
-        if not self._minimum <= value <= self._maximum and value != self._also:
-            also = "" if self._also is None else f", or {self._also}"
-            raise ValueError(f"is {value}; it must be from {self._minimum} to {self._maximum}{also}")
+        if not self.minimum <= value <= self.maximum and value != self.also:
+            also = "" if self.also is None else f", or {self.also}"
+            raise ValueError(f"is {value}; it must be from {self.minimum} to {self.maximum}{also}")
         return value
 
     def text(self, value: str) -> int:
@@ -101,30 +101,30 @@ class Boolean:
 class Choice:
     """One of a few words, in any case if it `folds_case`; None from Python stands for `none_is`."""
 
-    __slots__ = ("_choices", "_folds_case", "_none_is")
+    __slots__ = ("choices", "folds_case", "none_is")
 
     def __init__(self, choices: tuple[str, ...], *, folds_case: bool = False, none_is: str | None = None) -> None:
-        self._choices = choices
-        self._folds_case = folds_case
-        self._none_is = none_is
+        self.choices = choices
+        self.folds_case = folds_case
+        self.none_is = none_is
 
     @property
     def label(self) -> str:
         """The words."""
-        return "one of " + ", ".join(self._choices)
+        return "one of " + ", ".join(self.choices)
 
     def native(self, value: object) -> str:
         """Check a word."""
-        if value is None and self._none_is is not None:
-            return self._none_is
+        if value is None and self.none_is is not None:
+            return self.none_is
         if not isinstance(value, str):
             raise ValueError(f"is {_shown(value)}; it must be {self.label}")
         return self.text(value)
 
     def text(self, value: str) -> str:
         """Read a word."""
-        for choice in self._choices:
-            if value == choice or (self._folds_case and value.lower() == choice.lower()):
+        for choice in self.choices:
+            if value == choice or (self.folds_case and value.lower() == choice.lower()):
                 return choice
         raise ValueError(f"is {value!r}; it must be {self.label}")
 
@@ -132,21 +132,21 @@ class Choice:
 class Text:
     """Any text, or None."""
 
-    __slots__ = ("_may_be_empty",)
+    __slots__ = ("may_be_empty",)
 
     def __init__(self, *, may_be_empty: bool = True) -> None:
-        self._may_be_empty = may_be_empty
+        self.may_be_empty = may_be_empty
 
     @property
     def label(self) -> str:
         """The type in words."""
-        return "str or None" if self._may_be_empty else "str, not empty, or None"
+        return "str or None" if self.may_be_empty else "str, not empty, or None"
 
     def native(self, value: object) -> str | None:
         """Check a str."""
         if value is not None and not isinstance(value, str):
             raise ValueError(f"is {_shown(value)}; it must be a str")
-        if value == "" and not self._may_be_empty:
+        if value == "" and not self.may_be_empty:
             raise ValueError("is empty; name something, or leave it out")
         return value
 

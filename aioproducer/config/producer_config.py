@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer.config.declared import SETTINGS, DeclaredSettings, Setting
-from aioproducer.config.names import explain_unknown
 from aioproducer.config.rules import Findings, apply_rules
-from aioproducer.config.sources import read_environment, read_file, translate
 from aioproducer.errors import ConfigurationError
+
+# What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
+# most producers are made from arguments, without a mistake, and importing them would take 2 ms more.
 
 if TYPE_CHECKING:
     from aioproducer.config.typed import ProducerSettings
@@ -39,8 +40,7 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
         """
-        unknown = [explain_unknown(name) for name in settings if name not in SETTINGS]
-        self._fill(dict(settings), unknown, text_is_parsed=False)
+        self._fill(dict(settings), _explain_unknown(settings), text_is_parsed=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -59,8 +59,10 @@ class ProducerConfig(DeclaredSettings):
             >>> ProducerConfig.from_config({"bootstrap.servers": "localhost:9092", "linger.ms": "20"}).linger_ms
             20
         """
+        from aioproducer.config.sources import translate
+
         translated, problems = translate(config)
-        problems += [explain_unknown(name) for name in settings if name not in SETTINGS]
+        problems += _explain_unknown(settings)
         self = cls.__new__(cls)
         self._fill({**translated, **settings}, problems, text_is_parsed=True)
         return self
@@ -73,6 +75,8 @@ class ProducerConfig(DeclaredSettings):
             ConfigurationError: as from_config, or the file is malformed.
             OSError: the file cannot be read.
         """
+        from aioproducer.config.sources import read_file
+
         return cls.from_config(read_file(path), **settings)
 
     @classmethod
@@ -90,6 +94,8 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: as from_config.
         """
+        from aioproducer.config.sources import read_environment
+
         return cls.from_config(read_environment(prefix, environment), **settings)
 
     def describe(self) -> dict[str, str]:
@@ -122,6 +128,15 @@ class ProducerConfig(DeclaredSettings):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "warnings", tuple(found.warnings))
         object.__setattr__(self, "notes", tuple(found.notes))
+
+
+def _explain_unknown(settings: Iterable[str]) -> list[str]:
+    unknown = [name for name in settings if name not in SETTINGS]
+    if not unknown:
+        return []
+    from aioproducer.config.names import explain_unknown
+
+    return [explain_unknown(name) for name in unknown]
 
 
 def _value(declaration: Setting, settings: Mapping[str, Any], text_is_parsed: bool) -> Any:

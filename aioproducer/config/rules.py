@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aioproducer.config.kinds import INT32_MAX
 
 
-@dataclass(slots=True)
 class Findings:
     """What a check found.
 
@@ -21,11 +19,15 @@ class Findings:
         notes: sentences that say what followed from what was given.
     """
 
-    values: dict[str, Any]
-    given: Set[str]
-    problems: list[str] = field(default_factory=list[str])
-    warnings: list[str] = field(default_factory=list[str])
-    notes: list[str] = field(default_factory=list[str])
+    __slots__ = ("given", "notes", "problems", "values", "warnings")
+
+    def __init__(self, values: dict[str, Any], given: Set[str], problems: list[str]) -> None:
+        """Begin with the problems found so far."""
+        self.values = values
+        self.given = given
+        self.problems = problems
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
 
 
 NOT_BUILT: Final[dict[str, tuple[object, str]]] = {

@@ -34,6 +34,15 @@ def test_values_and_settings_load_no_loop_and_no_codec(statement: str) -> None:
     assert not loaded_by(statement).intersection(HEAVY)
 
 
+# What most producers have no use for; some of it takes as long to import as the rest of the module that needs it.
+SELDOM_USED = ("asyncio", "json", "tomllib", "aioproducer.config.names", "aioproducer.config.sources")
+
+
+def test_a_producer_made_from_arguments_loads_nothing_that_few_need() -> None:
+    statement = "from aioproducer import Producer; Producer(bootstrap_servers='localhost:9092', linger_ms=20)"
+    assert not loaded_by(statement).intersection(SELDOM_USED)
+
+
 @pytest.mark.parametrize("name", sorted({*aioproducer.__all__} - {"Producer", "ProducerProtocol", "Delivery"}))
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(aioproducer, name) is not None
