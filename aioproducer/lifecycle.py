@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anyio
 
 from aioproducer._runtime.entrance import Entrance, State, check_timeout
-from aioproducer._runtime.figures import statistics_of
 from aioproducer._runtime.intake import Intake
 from aioproducer.config import ProducerConfig
 from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
@@ -168,6 +167,8 @@ class Lifecycle:
             await runtime.finished.wait()
         await runtime.wait_told()
         if self._runtime is runtime:
+            from aioproducer._runtime.figures import statistics_of  # the runtime has loaded it
+
             self._last_statistics = statistics_of(runtime)
             self._runtime = None
             entrance.close(State.CLOSED)

@@ -10,7 +10,6 @@ import anyio
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.bulk import Bulk
 from aioproducer._runtime.entrance import MISSING, check_timeout, park
-from aioproducer._runtime.figures import statistics_of, status_of
 from aioproducer._runtime.intake import Intake
 from aioproducer.delivery import (
     Delivery,
@@ -27,13 +26,13 @@ from aioproducer.errors import (
 )
 from aioproducer.lifecycle import Lifecycle
 from aioproducer.records import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_source, check_topic
-from aioproducer.status import ProducerStatus
 from aioproducer.topic_handle import TopicHandle
 
 if TYPE_CHECKING:
     from aioproducer._runtime.loop import Runtime
     from aioproducer.metrics import MetricsSnapshot
     from aioproducer.serializers import Serializer
+    from aioproducer.status import ProducerStatus
     from aioproducer.threads import ThreadEntry
     from aioproducer.transaction import Transaction, TransactionBlock
 
@@ -480,6 +479,8 @@ class Producer(Lifecycle, Generic[K, V]):
         if self._runtime is None:
             return self._last_statistics
         self._check_loop(self._runtime)
+        from aioproducer._runtime.figures import statistics_of  # start() has loaded it; import has no use for it
+
         return statistics_of(self._runtime)
 
     def status(self) -> ProducerStatus:
@@ -492,8 +493,12 @@ class Producer(Lifecycle, Generic[K, V]):
             print("ready" if producer.status().is_ready else producer.status().last_error)
         """
         if self._runtime is None:
+            from aioproducer.status import ProducerStatus
+
             return ProducerStatus()
         self._check_loop(self._runtime)
+        from aioproducer._runtime.figures import status_of
+
         return status_of(self._runtime)
 
     def thread_entry(self) -> ThreadEntry[K, V]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aioproducer._runtime.windows import WindowedFigures
@@ -14,23 +13,23 @@ if TYPE_CHECKING:
     from aioproducer._runtime.loop import Runtime
 
 
-@dataclass(slots=True)
 class Figures:
     """Counts since start(), kept by whoever does the thing; see `metrics.TOTALS` and `metrics.WINDOWED` for what
     each is.
     """
 
-    records_sent: int = 0
-    records_sent_again: int = 0
-    records_failed: int = 0
-    calls_without_room: int = 0
-    requests: int = 0
-    responses: int = 0
-    bytes_out: int = 0
-    bytes_in: int = 0
-    connections_made: int = 0
-    connections_closed: int = 0
-    windowed: WindowedFigures = field(default_factory=WindowedFigures)
+    def __init__(self, windowed: WindowedFigures | None = None) -> None:
+        self.records_sent = 0
+        self.records_sent_again = 0
+        self.records_failed = 0
+        self.calls_without_room = 0
+        self.requests = 0
+        self.responses = 0
+        self.bytes_out = 0
+        self.bytes_in = 0
+        self.connections_made = 0
+        self.connections_closed = 0
+        self.windowed = windowed or WindowedFigures()
 
 
 def statistics_of(runtime: Runtime) -> MetricsSnapshot:

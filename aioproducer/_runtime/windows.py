@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -19,13 +18,15 @@ class WindowReading(NamedTuple):
     maximum: float
 
 
-@dataclass(slots=True)
 class _Sample:
-    started: float
-    last: float
-    count: int
-    total: float
-    maximum: float
+    __slots__ = ("count", "last", "maximum", "started", "total")
+
+    def __init__(self, value: float, now: float) -> None:
+        self.started = now
+        self.last = now
+        self.count = 1
+        self.total = value
+        self.maximum = value
 
 
 _NOTHING = WindowReading(math.nan, math.nan)
@@ -54,7 +55,7 @@ class Windows:
         """Add a value to the newest sample, or to one that starts now when that is full."""
         samples = self._samples
         if not samples or now - samples[-1].started >= self._window:
-            samples.append(_Sample(now, now, 1, value, value))
+            samples.append(_Sample(value, now))
             return
         sample = samples[-1]
         sample.last = now

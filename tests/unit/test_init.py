@@ -35,7 +35,15 @@ def test_values_and_settings_load_no_loop_and_no_codec(statement: str) -> None:
 
 
 # What most producers have no use for; some of it takes as long to import as the rest of the module that needs it.
-SELDOM_USED = ("asyncio", "json", "tomllib", "aioproducer.config.names", "aioproducer.config.sources")
+SELDOM_USED = (
+    "asyncio",
+    "json",
+    "tomllib",
+    "aioproducer.config.names",
+    "aioproducer.config.sources",
+    "aioproducer._runtime.figures",
+    "aioproducer.status",
+)
 
 
 def test_a_producer_made_from_arguments_loads_nothing_that_few_need() -> None:
