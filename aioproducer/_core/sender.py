@@ -24,8 +24,6 @@ from aioproducer._core.refresh import Refresh, SentMetadata
 from aioproducer._core.retries import Verdict
 from aioproducer._core.sequences import Sequences
 from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
-from aioproducer._core.transaction_requests import TRANSACTION_THROTTLE_SINCE
-from aioproducer._core.transactions import Transactions
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
@@ -49,6 +47,7 @@ if TYPE_CHECKING:
     from aioproducer._core.metadata import ClusterMetadata
     from aioproducer._core.nodes import InFlight
     from aioproducer._core.transaction_requests import Exchange
+    from aioproducer._core.transactions import Transactions
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
     from aioproducer.config import ProducerConfig
@@ -92,7 +91,12 @@ class Sender:
         self._metadata = MetadataState(config, rng)
         self._nodes = Nodes(config, config.bootstrap_servers, rng)
         self._identity = Identity(config, self._sequences, rng)
-        self.transactions = Transactions(config, accumulator, self._sequences, rng) if is_transactional else None
+        self.transactions: Transactions | None = None
+        if is_transactional:
+            # Here and not at the top: with their messages they are 8 ms that most producers have no use for.
+            from aioproducer._core.transactions import Transactions
+
+            self.transactions = Transactions(config, accumulator, self._sequences, rng)
         self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng, self.transactions)
         self._max_request_size = config.max_request_size
         self._outbox = Outbox(self._nodes)
@@ -430,6 +434,8 @@ class Sender:
             self._note_failed(self._accumulator.fail_queued(error), error)
 
     def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:
+        from aioproducer._core.transaction_requests import TRANSACTION_THROTTLE_SINCE
+
         assert self.transactions is not None, "only a transaction has exchanges"
         if sent.version >= TRANSACTION_THROTTLE_SINCE.get(message.api_key, 0):
             self._nodes.throttle(node, getattr(message, "throttle_time_ms", 0), now)
