@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.admission import Admission
 from aioproducer._core.batch import BatchEvent, BatchState, ProducerBatch
@@ -39,8 +38,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class AccumulatorStatistics:
+class AccumulatorStatistics(NamedTuple):
     """What the accumulator holds, and has seen.
 
     Attributes:

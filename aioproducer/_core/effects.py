@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(NamedTuple):
     """Open a connection to host:port; report on_connected or on_connect_failed.
 
     Attributes:
@@ -31,8 +29,7 @@ class Connect:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class ProducePlan:
+class ProducePlan(NamedTuple):
     """A Produce request whose bytes the shell makes.
 
     Attributes:
@@ -51,8 +48,7 @@ class ProducePlan:
     topic_ids: Mapping[str, UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Write one request; exactly one of `message` and `produce` is given.
 
     Requests of one connection are written in the order of their effects. Report on_written when all bytes are with the
@@ -67,16 +63,14 @@ class Send:
     expects_response: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
+class Disconnect(NamedTuple):
     """Close the connection at once, then report its end as usual. The error says why; None: it is idle."""
 
     node_id: int
     error: KafkaError | None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The outcome of these batches is final, in the order in which it became so."""
 
     batches: list[ProducerBatch]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.retries import METADATA_VERDICTS, Verdict, exponential_backoff
 from aioproducer.errors import ProtocolError, error_for, name_of
@@ -38,8 +38,7 @@ _RELIABLE_EPOCHS_SINCE: Final = 9  # Metadata v7 and v8 have leader epochs that 
 _TOPIC_IDS_SINCE: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(NamedTuple):
     """Where one broker listens."""
 
     node_id: int
@@ -48,16 +47,14 @@ class Broker:
     rack: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionMetadata:
+class PartitionMetadata(NamedTuple):
     """Who leads one partition. `leader` is NO_LEADER (-1) and `leader_epoch` NO_EPOCH (-1) when not known."""
 
     leader: int = NO_LEADER
     leader_epoch: int = NO_EPOCH
 
 
-@dataclass(frozen=True, slots=True)
-class TopicMetadata:
+class TopicMetadata(NamedTuple):
     """One topic: its id (None below Metadata v10) and its partitions, by partition number."""
 
     topic: str
@@ -112,8 +109,7 @@ class ClusterMetadata:
         return tuple([index for index, partition in enumerate(known.partitions) if partition.leader in brokers])
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataNeed:
+class MetadataNeed(NamedTuple):
     """What one Metadata request asks for: the topics, and whether they are all that are kept (a full refresh)."""
 
     topics: tuple[str, ...]
@@ -271,7 +267,7 @@ class MetadataState:
         partitions = list(known.partitions)
         partitions[partition] = PartitionMetadata(leader, leader_epoch)
         topics = dict(self.cluster.topics)
-        topics[topic] = replace(known, partitions=tuple(partitions))
+        topics[topic] = known._replace(partitions=tuple(partitions))
         self.cluster = replace(self.cluster, brokers=brokers, topics=topics, version=self.cluster.version + 1)
         return True
 

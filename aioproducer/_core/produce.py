@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.attempts import SOON
 from aioproducer._core.batch import BatchState
@@ -48,16 +47,14 @@ _TOPIC_IDS_SINCE: Final = 13
 _ZSTD_SINCE: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """One batch of a request: what was so when it was sent."""
 
     batch: ProducerBatch
     was_in_doubt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SentProduce:
+class SentProduce(NamedTuple):
     """A Produce request under way. `names` are those of its topic ids (KIP-516), as they were then."""
 
     version: int

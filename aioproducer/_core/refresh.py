@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic
 from aioproducer.errors import ErrorCode, ProtocolError
@@ -23,8 +22,7 @@ logger = logging.getLogger("aioproducer.sender")
 _THROTTLE_SINCE: Final = 6  # since then a broker answers first and expects the client to wait (KIP-219)
 
 
-@dataclass(frozen=True, slots=True)
-class SentMetadata:
+class SentMetadata(NamedTuple):
     """A Metadata request under way, and what it was asked for."""
 
     version: int

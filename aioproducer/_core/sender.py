@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import Completed, Send
@@ -61,13 +60,11 @@ _INIT_PRODUCER_ID_THROTTLE_SINCE: Final = 1
 _ROUNDING: Final = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class _SentInitProducerId:
+class _SentInitProducerId(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class _SentExchange:
+class _SentExchange(NamedTuple):
     version: int
     exchange: Exchange
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerStatus:
+class BrokerStatus(NamedTuple):
     """One broker, or bootstrap server (negative id).
 
     Attributes:
@@ -30,8 +28,7 @@ class BrokerStatus:
     last_error: KafkaError | None
 
 
-@dataclass(frozen=True, slots=True)
-class SenderStatus:
+class SenderStatus(NamedTuple):
     """The sender and the cluster as it knows it.
 
     Attributes:
@@ -50,8 +47,7 @@ class SenderStatus:
     fatal_error: KafkaError | None
 
 
-@dataclass(frozen=True, slots=True)
-class SenderStatistics:
+class SenderStatistics(NamedTuple):
     """Counters since the start, but for the last two, which are of now.
 
     Attributes:

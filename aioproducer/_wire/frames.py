@@ -7,8 +7,7 @@ Functions that encode return all of it; those that decode take a frame without i
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._wire.messages import REQUESTS, RESPONSES, ApiKey
 from aioproducer._wire.primitives import Reader
@@ -28,8 +27,7 @@ _RESPONSE_FRAME: Final = struct.Struct(">ii")
 _NO_TAGGED_FIELDS: Final = b"\0"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHeader:
+class RequestHeader(NamedTuple):
     """Who asks what: the header of a request, in versions 1 and 2.
 
     Attributes:

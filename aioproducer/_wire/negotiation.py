@@ -8,9 +8,8 @@ answers is good for this connection only: the broker may be another one, or a ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._version import __version__
 from aioproducer._wire.frames import decode_response_header, encode_request
@@ -28,8 +27,7 @@ SOFTWARE_NAME: Final = "aioproducer"
 UNKNOWN_EPOCH: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class ApiVersionRange:
+class ApiVersionRange(NamedTuple):
     """The versions of a request or feature that a broker has, both included."""
 
     min_version: int
@@ -39,8 +37,7 @@ class ApiVersionRange:
         return f"{self.min_version} to {self.max_version}"
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerVersions:
+class BrokerVersions(NamedTuple):
     """What one broker can do, as it said on this connection.
 
     Attributes:
@@ -50,9 +47,9 @@ class BrokerVersions:
         finalized_features_epoch: grows with each such agreement; -1 if not told. The newest of all brokers is true.
     """
 
-    apis: Mapping[int, ApiVersionRange] = field(default_factory=lambda: MappingProxyType({}))
-    supported_features: Mapping[str, ApiVersionRange] = field(default_factory=lambda: MappingProxyType({}))
-    finalized_features: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    apis: Mapping[int, ApiVersionRange] = MappingProxyType({})
+    supported_features: Mapping[str, ApiVersionRange] = MappingProxyType({})
+    finalized_features: Mapping[str, int] = MappingProxyType({})
     finalized_features_epoch: int = UNKNOWN_EPOCH
 
     def usable(self, api_key: int) -> int | None:
