@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextvars
 import copy
 import inspect
-import logging
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +22,6 @@ from aioproducer.records import RecordMetadata
 
 if TYPE_CHECKING:
     from aioproducer._backend import Backend
-
-_log = logging.getLogger("aioproducer.delivery")
 
 DeliveryCallback = Callable[["Delivery"], object]
 
@@ -215,7 +212,10 @@ def run_callback(callback: DeliveryCallback, delivery: Delivery, context: contex
     try:
         context.run(callback, delivery)
     except Exception as error:
-        _log.error(
+        import logging  # here, as in all that `import` loads: 5 ms with what it imports; event loops have it anyway
+
+        log = logging.getLogger("aioproducer.delivery")
+        log.error(
             "a delivery callback raised (%r); its record is not affected",
             delivery,
             exc_info=wordless(error),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from aioproducer._backend import Backend, Connector
     from aioproducer._runtime.loop import Runtime
     from aioproducer.config import ProducerSettings
-
-_log = logging.getLogger("aioproducer.producer")
 
 
 class Lifecycle:
@@ -63,10 +60,8 @@ class Lifecycle:
         self._runtime: Runtime | None = None
         self._backend: Backend | None = None  # set by the first start
         self._last_statistics = MetricsSnapshot({})
-        for text in self._config.warnings:
-            _log.warning("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
-        for text in self._config.notes:
-            _log.info("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
+        if self._config.warnings or self._config.notes:
+            self._tell_of_settings()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> Self:
@@ -116,6 +111,8 @@ class Lifecycle:
         if entrance.state not in {State.NEW, State.CLOSED}:
             raise IllegalStateError(f"cannot start {self._client_id}: {entrance.state.value}")
         # Here and not at the top: it loads the event loop, crc32c and the codec, 100 ms that only start() should cost.
+        import logging
+
         from aioproducer._runtime.opening import open_runtime
 
         entrance.close(State.STARTING)
@@ -127,7 +124,8 @@ class Lifecycle:
         self._backend = self._runtime.backend
         self._runtime.undelivered.on_error = self._on_error
         entrance.open(self._runtime)
-        _log.info("%s is started", self._client_id, extra={"event": "started", "client_id": self._client_id})
+        log = logging.getLogger("aioproducer.producer")
+        log.info("%s is started", self._client_id, extra={"event": "started", "client_id": self._client_id})
 
     async def close(self, timeout: float | None = None) -> None:
         """Deliver what was accepted, then close every connection. Sockets and tasks are gone on return.
@@ -167,20 +165,35 @@ class Lifecycle:
             await runtime.finished.wait()
         await runtime.wait_told()
         if self._runtime is runtime:
+            import logging
+
             from aioproducer._runtime.figures import statistics_of  # the runtime has loaded it
 
             self._last_statistics = statistics_of(runtime)
             self._runtime = None
             entrance.close(State.CLOSED)
             self._close_interceptors()
-            _log.info("%s is closed", self._client_id, extra={"event": "closed", "client_id": self._client_id})
+            log = logging.getLogger("aioproducer.producer")
+            log.info("%s is closed", self._client_id, extra={"event": "closed", "client_id": self._client_id})
+
+    def _tell_of_settings(self) -> None:
+        import logging
+
+        log = logging.getLogger("aioproducer.producer")
+        for text in self._config.warnings:
+            log.warning("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
+        for text in self._config.notes:
+            log.info("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
 
     def _close_interceptors(self) -> None:
         for interceptor in self._interceptors:
             try:
                 interceptor.close()
             except Exception as error:
-                _log.warning(
+                import logging
+
+                log = logging.getLogger("aioproducer.producer")
+                log.warning(
                     "an interceptor's close raised (%s)",
                     type(interceptor).__name__,
                     exc_info=wordless(error),

@@ -5,7 +5,6 @@ In the order of the records. No pass of the loop is held up for long: what is le
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,8 +32,6 @@ TELLING_SECONDS: Final = 0.004
 
 WOKEN_AT_ONCE: Final = 32
 """Tasks, until the clock is looked at again."""
-
-_log = logging.getLogger("aioproducer.delivery")
 
 
 class Intercepted(NamedTuple):
@@ -163,7 +160,10 @@ def acknowledge(
         try:
             interceptor.on_acknowledgement(metadata, error, headers)
         except Exception as raised:
-            _log.warning(
+            import logging  # see delivery.run_callback
+
+            log = logging.getLogger("aioproducer.delivery")
+            log.warning(
                 "an interceptor's on_acknowledgement raised (%s)",
                 type(interceptor).__name__,
                 exc_info=wordless(raised),

@@ -4,7 +4,6 @@ queues.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -27,8 +26,6 @@ from aioproducer.records import (
 if TYPE_CHECKING:
     from aioproducer._runtime.completion import Home
     from aioproducer.interceptors import ProducerInterceptor
-
-_log = logging.getLogger("aioproducer.producer")
 
 Serialize = Callable[[Any, str, Headers], Any]
 
@@ -117,7 +114,10 @@ class Intake:
             try:
                 changed: Any = interceptor.on_send(record)
             except Exception as error:
-                _log.warning(
+                import logging  # see delivery.run_callback
+
+                log = logging.getLogger("aioproducer.producer")
+                log.warning(
                     "an interceptor's on_send raised; the record goes on without it (%s)",
                     type(interceptor).__name__,
                     exc_info=wordless(error),

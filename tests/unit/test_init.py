@@ -38,6 +38,7 @@ def test_values_and_settings_load_no_loop_and_no_codec(statement: str) -> None:
 SELDOM_USED = (
     "asyncio",
     "json",
+    "logging",
     "tomllib",
     "aioproducer.config.names",
     "aioproducer.config.sources",
