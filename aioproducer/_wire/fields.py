@@ -21,9 +21,8 @@ is the value where a version has no such field, and, for a tagged one, the value
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast, overload
 from uuid import UUID
 
 from aioproducer._wire.primitives import ZERO_UUID
@@ -66,8 +65,7 @@ STRUCT_FORMATS: Final[dict[Kind, str]] = {
 """The kinds of fixed width, by their letters in the struct module."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """The declaration of one field.
 
     Attributes:
