@@ -13,6 +13,7 @@ from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.completion import TELLING_SECONDS, WOKEN_AT_ONCE, Completion
 from aioproducer._runtime.figures import Figures
 from aioproducer._runtime.undelivered import Undelivered
+from aioproducer.delivery import Delivery
 
 
 class Waiter:
@@ -73,6 +74,10 @@ def batch_of(count: int, first: int = 0) -> ProducerBatch:
     return batch
 
 
+def delivery_of(batch: ProducerBatch, index: int) -> Delivery:
+    return Delivery(batch, index, cast("Any", None))
+
+
 def test_tasks_are_woken_in_the_order_of_batches_and_records() -> None:
     it = Setting()
     it.completion.schedule([batch_of(100), batch_of(50, 100)])
@@ -122,8 +127,11 @@ def test_callbacks_come_before_the_tasks_of_their_batch_in_the_order_of_the_reco
     it = Setting()
     batch = batch_of(3)
     context = contextvars.copy_context()
-    told: Callable[[Any], None] = it.backend.woken.append
-    batch.callbacks = [(index, (told, f"callback {index}", context)) for index in (2, 0, 1)]
+
+    def told(delivery: Delivery) -> None:
+        it.backend.woken.append(f"callback {delivery.result().offset}")
+
+    batch.callbacks = [(index, (told, delivery_of(batch, index), context)) for index in (2, 0, 1)]
     it.completion.schedule([batch])
     it.backend.turn()
     assert it.backend.woken == ["callback 0", "callback 1", "callback 2", 0, 1, 2]
@@ -136,7 +144,7 @@ def test_the_end_of_the_program_in_a_callback_is_raised_when_the_others_were_tol
     def leave(delivery: object) -> None:
         raise SystemExit
 
-    batch.callbacks = [(0, cast("Any", (leave, None, contextvars.copy_context())))]
+    batch.callbacks = [(0, (leave, delivery_of(batch, 0), contextvars.copy_context()))]
     it.completion.schedule([batch])
     with pytest.raises(SystemExit):
         while it.backend.passes:
