@@ -79,6 +79,7 @@ async def test_a_rolling_restart_costs_no_transaction_its_whole(anyio_backend: A
     aborted: list[int] = []
     async with EmbeddedCluster(brokers=3, partitions=2, transaction_version=level) as cluster:
         await cluster.create_topic("t")
+        await cluster.create_topic("in")
         rolled = anyio.Event()
         async with (
             Producer(

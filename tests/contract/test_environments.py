@@ -105,13 +105,16 @@ def test_a_cell_that_fails_leaves_the_producer_to_the_next(
 def test_a_cell_that_is_interrupted_leaves_the_producer_to_the_next(
     kafka: BlockingCluster, notebook: asyncio.AbstractEventLoop
 ) -> None:
+    accepted = asyncio.Event()
+
     async def never_ends() -> None:
         await producer.submit("orders", b"1")
+        accepted.set()
         await asyncio.Event().wait()
 
     async def interrupted() -> None:
         task = asyncio.create_task(never_ends())
-        await asyncio.sleep(0)
+        await accepted.wait()
         task.cancel()
         await task
 
