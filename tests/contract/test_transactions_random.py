@@ -103,6 +103,7 @@ async def test_transactions_among_random_faults(anyio_backend: Any, version: int
         brokers=3, partitions=PARTITIONS, transaction_version=version, marker_delay=rng.choice([0, 0.01])
     ) as cluster:
         await cluster.create_topic("t")
+        await cluster.create_topic(IN.topic)
         async with Producer(bootstrap_servers=cluster.bootstrap_servers, **settings) as producer:
             for number in range(TRANSACTIONS):
                 if rng.random() < 0.6:
