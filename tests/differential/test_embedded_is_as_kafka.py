@@ -82,7 +82,8 @@ async def test_answers_to_everything_are_the_same_and_each_known_difference_is_o
     real_kafka: HasBootstrapServers,
 ) -> None:
     found = await play(real_kafka, everything(), transaction_version=2)
-    assert found == set(KNOWN)
+    # Groups have names of their own in each run, and two may fall into one partition of __consumer_offsets.
+    assert found | {"groups"} == set(KNOWN)
 
 
 async def compare(real: HasBootstrapServers, seed: int, *, transaction_version: int) -> None:
