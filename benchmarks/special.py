@@ -9,6 +9,7 @@ Each run is in a process of its own, against the sink.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -139,12 +140,10 @@ def _here(what: str, *arguments: object) -> float:
 
 async def fill(bootstrap: str, value_bytes: int, codec: str) -> float:
     """Submit faster than the broker answers; return what the process grew by, MB. Nothing is kept of the outcomes."""
-    import logging
     import random
 
     from aioproducer import Producer
 
-    logging.getLogger("aioproducer").setLevel(logging.CRITICAL)  # it drops what is left at the end, and would say so
     stem = make_value(random.Random(7), max(value_bytes - 8, 1))
     async with Producer[bytes, bytes](
         bootstrap_servers=bootstrap, compression_type="zstd" if codec == "zstd" else "none"
@@ -180,6 +179,8 @@ def main() -> None:
     """Print the figures, or be one of the processes."""
     match sys.argv[1:]:
         case ["--fill", arguments]:
+            # In this process alone: it drops what is left at the end, and would say so.
+            logging.getLogger("aioproducer").setLevel(logging.CRITICAL)
             print(anyio.run(fill, *json.loads(arguments)))
         case ["--idle", arguments]:
             print(anyio.run(idle, *json.loads(arguments)))
