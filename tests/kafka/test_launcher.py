@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 START_AND_HANG = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
 from aioproducer.testing import RealCluster
 cluster = RealCluster()
 cluster.start()
