@@ -142,16 +142,17 @@ class Appender:
     def append_keyed(self, topic: str, key: bytes, value: bytes, timestamp_ms: int) -> ProducerBatch | None:
         """As `append_plain`, for a record with a key, to the open batch of the partition that its hash tells."""
         state = self._open_topics.get(topic)
-        if state is None or not self._is_hashing:
+        key_size, value_size = len(key), len(value)
+        # Before the key is hashed: what takes the long way is hashed there, and a long key is not remembered.
+        if state is None or not self._is_hashing or key_size > 63 or key_size + value_size > self._plain_limit:
             return None
         queue = state.queues.get(self._hasher.partition(key, state.partition_count))
         batch = None if queue is None else queue.open_batch
         if batch is None:
             return None
         keys = batch.keys
-        key_size, value_size = len(key), len(value)
         delta = timestamp_ms - batch.timestamps[0]
-        if keys is None or key_size > 63 or key_size + value_size > self._plain_limit or delta > 8191 or delta < -64:
+        if keys is None or delta > 8191 or delta < -64:
             return None
         count = batch.count
         size = key_size + value_size + (6 if value_size < 64 else 7)

@@ -99,6 +99,21 @@ def test_records_with_keys_count_the_same_bytes_whichever_way_they_take(codec: A
     assert free(accumulate) == 33554432
 
 
+def test_a_long_key_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def counted(key: bytes) -> int:
+        hashed.append(key)
+        return murmur2(key)
+
+    monkeypatch.setattr("aioproducer.partitioners.murmur2", counted)
+    accumulate = accumulator({"t": [0, 0, 0]})
+    keys = [bytes([number]) * 200 for number in range(5)]  # longer than what is remembered
+    for key in keys:
+        accumulate.try_append("t", None, key, b"v", None, TIMESTAMP, 0.0)
+    assert hashed == keys
+
+
 def test_keyless_and_keyed_records_keep_their_places_in_one_batch() -> None:
     accumulate = accumulator({"t": [0]})
     append(accumulate, partition=None, value=b"a")
