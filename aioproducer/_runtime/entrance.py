@@ -140,14 +140,12 @@ class Entrance:
             and self._whereabouts() is self._home
         ):
             now_ms = time_ns() // 1_000_000
+            batch = None
             if may_yield and (
                 accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
             ):
-                self._yielded_at = accumulator.closed_batches
-                self._yielded_ms = now_ms
-                return self.prepare(topic, value, key, None, None, None)
-            batch = None
-            if key is None:
+                pass  # as has_to_yield will say, below; in line it costs no call
+            elif key is None:
                 batch = accumulator.append_plain(topic, value, now_ms)
             elif key.__class__ is bytes:
                 batch = accumulator.append_keyed(topic, key, value, now_ms)
