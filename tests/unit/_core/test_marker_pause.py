@@ -40,7 +40,7 @@ def test_first_of_all_transactions_waits_for_none() -> None:
     assert pause.seconds == 0.0
 
 
-def test_held_answers_double_it_and_quick_ones_let_it_shrink_slowly() -> None:
+def test_held_answers_double_it_and_quick_ones_let_it_shrink() -> None:
     clock = Clock()
     clock.transaction(QUICK)
     assert clock.transaction(SLOW) == FIRST
@@ -49,6 +49,35 @@ def test_held_answers_double_it_and_quick_ones_let_it_shrink_slowly() -> None:
     for _ in range(200):
         clock.transaction(QUICK)
     assert clock.pause.seconds < FIRST / 10
+
+
+def paced(markers: float, clock: Clock, times: int) -> int:
+    """Transactions on a cluster whose markers take so long; return how many of them were held."""
+    held = 0
+    for _ in range(times):
+        is_held = clock.pause.seconds < markers
+        held += is_held
+        clock.transaction(SLOW if is_held else QUICK)
+    return held
+
+
+@pytest.mark.parametrize("markers", [0.0004, 0.001, 0.003, 0.006])
+def test_what_was_found_is_left_slowly(markers: float) -> None:
+    clock = Clock()
+    clock.transaction(QUICK)
+    paced(markers, clock, 200)
+    assert paced(markers, clock, 1000) <= 6
+    assert markers * 0.99 < clock.pause.seconds <= 1.25 * markers
+
+
+def test_it_follows_markers_that_take_longer_or_less() -> None:
+    clock = Clock()
+    clock.transaction(QUICK)
+    paced(0.001, clock, 300)
+    assert paced(0.005, clock, 300) <= 12
+    assert 0.0049 < clock.pause.seconds < 0.00626
+    paced(0.001, clock, 2500)
+    assert clock.pause.seconds < 0.00126
 
 
 def test_longest_that_does_not_help_is_given_up() -> None:
