@@ -1,0 +1,45 @@
+"""What a code becomes: its class, its flags and its text."""
+
+from __future__ import annotations
+
+import pytest
+
+from aioproducer.errors import CLASSES, FATAL, POSSIBLY_WRITTEN, RETRIABLE, BrokerError, ErrorCode, error_for
+
+
+@pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)
+def test_every_code_becomes_its_class_with_its_flags(code: ErrorCode) -> None:
+    error = error_for(code)
+    assert type(error) is CLASSES.get(code, BrokerError)
+    assert (error.code, error.name) == (int(code), code.name)
+    assert error.retriable == (code in RETRIABLE)
+    assert error.possibly_written == (code in POSSIBLY_WRITTEN)
+    assert not (error.fatal and (error.abortable or error.retriable))
+    assert f"{code.name} ({int(code)})" in str(error)
+
+
+@pytest.mark.parametrize("code", sorted(FATAL))
+def test_fatal_codes_are_fatal(code: int) -> None:
+    assert error_for(code).fatal
+
+
+def test_cluster_authorization_is_fatal_and_topic_authorization_abortable() -> None:
+    cluster, topic = error_for(31), error_for(29)
+    assert type(cluster) is type(topic)
+    assert (cluster.fatal, cluster.abortable) == (True, False)
+    assert (topic.fatal, topic.abortable) == (False, True)
+
+
+def test_an_unknown_code_keeps_its_number_and_may_be_written() -> None:
+    error = error_for(4711)
+    assert (type(error), error.code, error.name) == (BrokerError, 4711, "UNKNOWN_CODE_4711")
+    assert error.possibly_written
+    assert not error.retriable
+
+
+def test_the_text_names_broker_request_topic_and_the_brokers_own_words() -> None:
+    error = error_for(10, "the max is 5", api="Produce", node=3, topic="orders", partition=7)
+    assert (error.api, error.node, error.topic, error.partition) == ("Produce", 3, "orders", 7)
+    text = str(error)
+    assert text.startswith("broker 3 answered Produce for topic 'orders' partition 7 with MESSAGE_TOO_LARGE (10): ")
+    assert text.endswith("(it says: the max is 5)")
