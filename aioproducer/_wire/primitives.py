@@ -1,6 +1,6 @@
 """How are Kafka's primitive types laid out in bytes?
 
-Message bodies are read and written by generated code (codegen.py) that uses the functions here for what is longer
+Message bodies are read and written by generated code (`codegen`) that uses the functions here for what is longer
 than a line; headers, which are short and fixed, use `Reader`.
 """
 

@@ -1,7 +1,7 @@
 """What is a message, and how does it become bytes and come back?
 
 A message class declares its fields once, with the versions that have them (fields.py); the functions that encode and
-decode a version are made on its first use (codegen.py) and kept on the class.
+decode a version are made on its first use (`codegen`) and kept on the class.
 """
 
 from __future__ import annotations
