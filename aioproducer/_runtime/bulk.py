@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextvars
 from array import array
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer.delivery import Delivery, fresh, outcome_error, record_metadata
+from aioproducer._runtime.entrance import MISSING
+from aioproducer.delivery import follow_split, fresh, outcome_error, record_metadata
 from aioproducer.errors import (
     IllegalStateError,
     KafkaError,
@@ -63,11 +65,11 @@ class SentRecords(Sequence[RecordMetadata]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} records>"
 
-    def reserve(self) -> int:
-        """Make a place at the end and return its index."""
+    def reserve(self, count: int = 1) -> int:
+        """Make places at the end and return the index of the first."""
         index = self._count
-        self._count = index + 1
-        if index == len(self._offsets):  # in steps: 0.09 µs a record; appending to four arrays takes 0.3
+        self._count = index + count
+        while self._count > len(self._offsets):  # in steps: appending to four arrays takes 0.3 µs a record
             nothing = bytes(8 * GROWTH)
             self._topic_numbers.frombytes(nothing[: 4 * GROWTH])
             self._partitions.frombytes(nothing[: 4 * GROWTH])
@@ -77,14 +79,34 @@ class SentRecords(Sequence[RecordMetadata]):
 
     def put(self, index: int, topic: str, partition: int, offset: int, timestamp_ms: int) -> None:
         """Fill a place."""
+        self._topic_numbers[index] = self._number(topic)
+        self._partitions[index] = partition
+        self._offsets[index] = offset
+        self._timestamps_ms[index] = timestamp_ms
+
+    def put_all(self, places: Sequence[int], batch: ProducerBatch, indices: Sequence[int]) -> None:
+        """Fill the places of records of a delivered batch; both places and indices ascend."""
+        first, count = places[0], len(places)
+        if places[-1] - first != count - 1 or indices[-1] - indices[0] != count - 1:
+            for place, index in zip(places, indices, strict=True):
+                self.put(place, *record_metadata(batch, index))
+            return
+        # Neighbours are written as slices: 0.1 µs a record, against 0.9.
+        end = first + count
+        _, partition, offset, _ = record_metadata(batch, indices[0])
+        self._topic_numbers[first:end] = array("i", [self._number(batch.topic)]) * count
+        self._partitions[first:end] = array("i", [partition]) * count
+        self._offsets[first:end] = array("q", range(offset, offset + count) if offset >= 0 else [-1] * count)
+        timestamps_ms = batch.timestamps[indices[0] : indices[0] + count]
+        appended_ms = batch.log_append_time_ms
+        self._timestamps_ms[first:end] = array("q", timestamps_ms if appended_ms < 0 else [appended_ms] * count)
+
+    def _number(self, topic: str) -> int:
         number = self._numbers.get(topic)
         if number is None:
             number = self._numbers[topic] = len(self._topics)
             self._topics.append(topic)
-        self._topic_numbers[index] = number
-        self._partitions[index] = partition
-        self._offsets[index] = offset
-        self._timestamps_ms[index] = timestamp_ms
+        return number
 
 
 class PartlySentRecords(Sequence[RecordMetadata | None]):
@@ -115,25 +137,57 @@ class PartlySentRecords(Sequence[RecordMetadata | None]):
         return f"<{type(self).__name__}: {len(self)} records, {len(self._failures)} failed>"
 
 
-class _Entry(Delivery):
-    """A Delivery that knows which record of the send_all it is of."""
+class _Part:
+    """The records of one send_all that went into one batch: their indices there, and their places among the results.
 
-    __slots__ = ("place",)
+    All of them have one callback in common, which the batch calls for each; the first call files them all.
+    """
 
-    place: int
+    __slots__ = ("_bulk", "batch", "children", "entry", "indices", "places")
 
-    def outcome(self) -> tuple[ProducerBatch, int]:
-        """Where the record has ended up."""
-        home = self._resolve()
-        assert isinstance(home, ProducerBatch), "it was appended"
-        return home, self._index
+    def __init__(self, bulk: Bulk, batch: ProducerBatch, context: contextvars.Context) -> None:
+        self._bulk = bulk
+        self.batch = batch
+        self.indices: list[int] = []
+        self.places: list[int] = []
+        self.children: list[_Part] = []  # once the batch was split
+        self.entry: Final = (_file, self, context)  # what run_callback takes
+
+    def file(self) -> None:
+        """File the outcomes that are there and were not filed before."""
+        places = self.places
+        if places:
+            if self.batch.split_into is not None:
+                self._follow_split()
+            elif self.batch.state is BatchState.DONE:
+                self.places = []
+                self._bulk.file(self.batch, places, self.indices)
+        for child in self.children:
+            child.file()
+
+    def _follow_split(self) -> None:
+        self._bulk.forget(self.batch)
+        parts: dict[ProducerBatch, _Part] = {}
+        for place, index in zip(self.places, self.indices, strict=True):
+            home, index_there = follow_split(self.batch, index)
+            part = parts.get(home)
+            if part is None:
+                part = parts[home] = _Part(self._bulk, home, self.entry[2])
+            part.places.append(place)
+            part.indices.append(index_there)
+        self.places = []
+        self.children = list(parts.values())
+
+
+def _file(part: Any) -> None:
+    part.file()
 
 
 class Bulk:
     """One call of send_all.
 
-    Each accepted record has a callback that files its outcome, so that nothing of it is kept but its place in the
-    columns: what is not acknowledged is bounded by buffer_memory, what is takes 24 bytes.
+    Each accepted record has a callback that files its outcome with those of its batch, so that nothing of it is kept
+    but its place in the columns: what is not acknowledged is bounded by buffer_memory, what is takes 24 bytes.
     """
 
     def __init__(self, entrance: Entrance, prepare: Callable[..., Prepared] | None = None) -> None:
@@ -143,6 +197,7 @@ class Bulk:
             KafkaError: nothing can be sent now.
         """
         self._entrance = entrance
+        self._is_plain = prepare is None
         self._append = _way_in(entrance, prepare)
         self._runtime = entrance.running()
         closed_gate = self._runtime.accumulator.gate_error
@@ -150,6 +205,7 @@ class Bulk:
             raise fresh(closed_gate)
         self._sent = SentRecords()
         self._failures: dict[int, Exception] = {}
+        self._parts: dict[ProducerBatch, _Part] = {}  # by their batches, which have no outcome yet
         self._open_count = 0
         self._waiter: Waiter | None = None
         self._is_abandoned = False
@@ -186,13 +242,26 @@ class Bulk:
         self, records: Iterable[ProducerRecord[Any, Any]] | AsyncIterable[ProducerRecord[Any, Any]]
     ) -> None:
         if isinstance(records, AsyncIterable):
-            async for record in records:
-                if not await self._accept(record):
+            async for each in records:
+                if not await self._accept(each):
                     return
-        else:
-            for record in records:
-                if not await self._accept(record):
-                    return
+            return
+        source: Iterator[Any] = iter(records)
+        while True:
+            record: Any = self._accept_some(source) if self._is_plain else next(source, MISSING)
+            if record is MISSING or not await self._accept(record):
+                return
+
+    def _accept_some(self, source: Iterator[Any]) -> Any:
+        """Append as many as go in at once; return the first that does not, or MISSING when there is none."""
+        taken: dict[ProducerBatch, tuple[list[int], list[int]]] = {}
+        try:
+            return self._entrance.append_some(source, len(self._sent), taken)
+        finally:  # of an exception of the source, too
+            # No other task has run since they were appended, so that none of the batches is done.
+            for batch, (places, indices) in taken.items():
+                self._sent.reserve(len(places))
+                self._watch(batch, places, indices)
 
     async def _accept(self, record: ProducerRecord[Any, Any]) -> bool:
         """Append a record, waiting for room; False when there is no use in going on."""
@@ -212,33 +281,53 @@ class Bulk:
         except Exception as error:
             self._failures[place] = error
             return not _would_meet_the_next_too(error)
-        entry = _Entry(batch, index, self._runtime.backend)
-        entry.place = place
-        self._open_count += 1
-        if batch.state is BatchState.DONE:
-            entry.add_done_callback(self._file)  # a grant was redeemed for it long before its task could run
-        elif batch.callbacks is None:
-            batch.callbacks = [(index, (self._file, entry, self._context))]  # what run_callback takes
-        else:
-            batch.callbacks.append((index, (self._file, entry, self._context)))
+        batch, index = follow_split(batch, index)
+        self._watch(batch, [place], [index])
         return True
 
     # ── outcomes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _file(self, entry: Delivery) -> None:
-        assert isinstance(entry, _Entry)
-        batch, index = entry.outcome()
-        error = outcome_error(batch, index)
-        if error is None:
-            self._sent.put(entry.place, *record_metadata(batch, index))
+    def _watch(self, batch: ProducerBatch, places: list[int], indices: list[int]) -> None:
+        """Have the outcomes of records filed when they are there."""
+        part = self._parts.get(batch)
+        if part is None:
+            part = self._parts[batch] = _Part(self, batch, self._context)
+        part.places += places
+        part.indices += indices
+        self._open_count += len(places)
+        entries = zip(indices, repeat(part.entry))
+        if batch.state is BatchState.DONE:
+            self._runtime.backend.call_soon(part.file)  # a grant was redeemed long before its task could run
+        elif batch.callbacks is None:
+            batch.callbacks = list(entries)
         else:
-            self._failures[entry.place] = error
-            if self._is_abandoned:
-                self._runtime.undelivered.add(batch.topic, 1, error, self._runtime.clock())
-        self._open_count -= 1
+            batch.callbacks.extend(entries)
+
+    def file(self, batch: ProducerBatch, places: Sequence[int], indices: Sequence[int]) -> None:
+        """Keep the outcomes of records of a batch that is done."""
+        self.forget(batch)
+        if batch.error is None and batch.record_errors is None:
+            self._sent.put_all(places, batch, indices)
+        else:
+            for place, index in zip(places, indices, strict=True):
+                self._file_one(batch, place, index)
+        self._open_count -= len(places)
         if not self._open_count and self._waiter is not None:
             # Not from here: those who wait come after all callbacks.
             self._runtime.backend.call_soon(self._runtime.backend.wake, [self._waiter])
+
+    def forget(self, batch: ProducerBatch) -> None:
+        """No more records can come into this batch without being told of one by one."""
+        self._parts.pop(batch, None)
+
+    def _file_one(self, batch: ProducerBatch, place: int, index: int) -> None:
+        error = outcome_error(batch, index)
+        if error is None:
+            self._sent.put(place, *record_metadata(batch, index))
+            return
+        self._failures[place] = error
+        if self._is_abandoned:
+            self._runtime.undelivered.add(batch.topic, 1, error, self._runtime.clock())
 
     async def _wait_for_outcomes(self) -> None:
         runtime = self._runtime

@@ -11,7 +11,7 @@ from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTop
 from aioproducer.records import ProducerRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from aioproducer._backend import Backend
     from aioproducer._core.accumulator import Accumulator, PendingAppend, Waiting
@@ -153,6 +153,63 @@ class Entrance:
                 return batch
         record = self.prepare(topic, value, key, partition, timestamp_ms, headers)
         return record if may_yield and self.has_to_yield() else self.append_prepared(record)
+
+    def append_some(
+        self, records: Iterator[Any], place: int, taken: dict[ProducerBatch, tuple[list[int], list[int]]]
+    ) -> Any:
+        """Append ProducerRecords as long as each is appended at once and no other task is to have its turn.
+
+        Args:
+            records: where they come from; what it raises is raised.
+            place: the number of the next one.
+            taken: by batch, gets the places of the records appended, and their indices in the batch.
+
+        Returns:
+            The first record that takes more than that and was not appended, or MISSING when there are no more.
+        """
+        accumulator = self._plain
+        if (
+            accumulator is None
+            or accumulator.closed_batches != self._yielded_at
+            or self._whereabouts() is not self._home
+        ):
+            return next(records, MISSING)
+        append_plain, append_keyed = accumulator.append_plain, accumulator.append_keyed
+        since_ms = self._yielded_ms
+        until_ms = since_ms + YIELD_MS
+        last: ProducerBatch | None = None
+        places: list[int] = []
+        indices: list[int] = []
+        for record in records:
+            if (
+                record.__class__ is not ProducerRecord
+                or record.partition is not None
+                or record.timestamp_ms is not None
+                or record.headers is not None
+            ):
+                return record
+            topic, value, key = record.topic, record.value, record.key
+            now_ms = time_ns() // 1_000_000
+            if value.__class__ is not bytes or topic.__class__ is not str or not since_ms <= now_ms < until_ms:
+                return record
+            if key is None:
+                batch = append_plain(topic, value, now_ms)
+            elif key.__class__ is bytes:
+                batch = append_keyed(topic, key, value, now_ms)
+            else:
+                return record
+            if batch is None:
+                return record
+            if batch is not last:
+                last = batch
+                of_batch = taken.get(batch)
+                if of_batch is None:
+                    of_batch = taken[batch] = ([], [])
+                places, indices = of_batch
+            places.append(place)
+            indices.append(batch.count - 1)
+            place += 1
+        return MISSING
 
     def has_to_yield(self) -> bool:
         """True once for each batch that was filled, and every few milliseconds."""

@@ -193,6 +193,64 @@ async def test_an_exception_of_the_source_comes_through_and_the_records_go_on(cl
     assert await cluster.values(topic) == [b"accepted"]
 
 
+async def test_each_result_is_that_of_its_record_when_keys_spread_them(cluster: Cluster) -> None:
+    topic = await cluster.create_topic(partitions=3)
+    records: list[ProducerRecord[bytes, bytes]] = [
+        ProducerRecord(topic, b"%d" % number, key=b"%d" % (number % 17)) for number in range(2_000)
+    ]
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, batch_size=2_000) as producer:
+        results = await producer.send_all(records)
+    log = {(record.partition, record.offset): record for record in await cluster.read(topic)}
+    found = [log[metadata.partition, metadata.offset] for metadata in results]
+    assert [(record.key, record.value) for record in found] == [(record.key, record.value) for record in records]
+    assert [record.timestamp_ms for record in found] == [metadata.timestamp_ms for metadata in results]
+
+
+async def test_a_result_is_that_of_its_record_when_the_batch_was_split(cluster: Cluster) -> None:
+    topic = await cluster.create_topic(config={"max.message.bytes": "10000"})
+    records = [ProducerRecord[bytes, bytes](topic, b"%0900d" % number) for number in range(200)]
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, batch_size=60_000) as producer:
+        results = await producer.send_all(records)
+        assert producer.statistics()["batch-split-total"] > 0
+    values = {record.offset: record.value for record in await cluster.read(topic)}
+    assert [values[metadata.offset] for metadata in results] == [record.value for record in records]
+
+
+async def test_a_source_may_send_records_of_its_own_meanwhile(cluster: Cluster) -> None:
+    topic = await cluster.create_topic()
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
+        await producer.partitions_for(topic)
+
+        def source() -> Iterator[ProducerRecord[bytes, bytes]]:
+            for number in range(300):
+                if number % 3 == 0:
+                    producer.submit_nowait(topic, b"other")
+                yield ProducerRecord(topic, b"%d" % number)
+
+        results = await producer.send_all(source())
+        await producer.flush()
+    values = {record.offset: record.value for record in await cluster.read(topic)}
+    assert [values[metadata.offset] for metadata in results] == [b"%d" % number for number in range(300)]
+    assert len(values) == 400
+
+
+async def test_failures_of_what_was_accepted_before_the_source_raised_are_unwatched(embedded: EmbeddedCluster) -> None:
+    await embedded.create_topic("t")
+
+    def source() -> Iterator[ProducerRecord[bytes, bytes]]:
+        yield from numbered("t", 50)
+        raise KeyError("mine")
+
+    async with Producer(bootstrap_servers=embedded.bootstrap_servers) as producer:
+        await producer.send("t", b"first")
+        embedded.fail_next(ErrorCode.TOPIC_AUTHORIZATION_FAILED, topic="t")
+        with pytest.raises(KeyError, match="mine"):
+            await producer.send_all(source())
+        with pytest.raises(UndeliveredError) as caught:
+            await producer.flush()
+    assert caught.value.counts == {"t": 50}
+
+
 async def test_failures_after_a_cancelled_send_all_are_unwatched(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
