@@ -1,8 +1,9 @@
 """What is accepted and not delivered yet, what of it can be sent, and what bounds its memory?
 
 The `Accumulator` keeps records from the call that appends them to their outcome (Java classes RecordAccumulator and
-BufferPool). Its lower parts: `appending` puts records into batches, `admission` has the calls that wait. Here is what
-the sender asks for: ready, drain, requeue, split, expire, complete. All of it costs what is due, not what exists.
+BufferPool). Its lower parts: `appending` puts records into batches, `admission` has the calls that wait, `topic_news`
+says which of them may go on. Here is what the sender asks for: ready, drain, requeue, split, expire, complete. All of
+it costs what is due, not what exists.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import heapq
 import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aioproducer._core.admission import Admission
 from aioproducer._core.batch import BatchEvent, BatchState, ProducerBatch
 from aioproducer._core.metadata import NO_LEADER
 from aioproducer._core.splitting import split_batch, split_factor
+from aioproducer._core.topic_news import TopicNews
 from aioproducer._core.waiting import FlushTicket, PendingAppend, PendingState, PendingTopic, Waiting
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class AccumulatorStatistics(NamedTuple):
     late_outcomes: int
 
 
-class Accumulator(Admission):
+class Accumulator(TopicNews):
     """Records from acceptance to outcome.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Who may append, and when? The calls that wait for a topic or for memory, first come, first served.
 
 1. A call that cannot append at once is entered in the line of its topic. New calls for the topic stand behind it.
-2. Once the topic is known, the call waits for memory, in one queue for all topics. While that is not empty, nobody
-   else gets memory, even if it would fit: a large record is not starved by small ones.
+2. Once the topic is known (`topic_news`), the call waits for memory, in one queue for all topics. While that is not
+   empty, nobody else gets memory, even if it would fit: a large record is not starved by small ones.
 3. When there is room, it is reserved and the call is granted. Its task is woken and redeems the grant, which appends
    the record and whatever was granted before it in its topic. So the order is that of the calls, whichever task is
    first to run.
@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.appending import Appender
-from aioproducer._core.metadata import NO_EPOCH, NO_LEADER
 from aioproducer._core.refusals import buffer_full, memory_timeout, topic_timeout
 from aioproducer._core.waiting import Deadlines, PendingAppend, PendingState, PendingTopic
 from aioproducer.errors import KafkaError
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     import random
 
     from aioproducer._core.batch import ProducerBatch
-    from aioproducer._core.metadata import ClusterMetadata, TopicMetadata
     from aioproducer._core.topics import TopicState
     from aioproducer._core.waiting import Waiting
     from aioproducer.config import ProducerConfig
@@ -50,7 +47,6 @@ class Admission(Appender):
         self._owed = 0  # the bytes that calls which wait for their topic will need
         self._deadlines = Deadlines()
         self._woken: list[Waiting] = []
-        self._metadata: ClusterMetadata | None = None
 
     # ── called by the shell ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,27 +197,6 @@ class Admission(Appender):
 
     # ── called by the sender ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def update_topics(self, metadata: ClusterMetadata, now: float) -> None:
-        """Take over a new snapshot: leaders have moved, partitions appeared, topics became known, or were refused.
-
-        Cost: the topics, and the partitions of those that have changed.
-        """
-        before, self._metadata = self._metadata, metadata
-        brokers_changed = before is None or before.brokers is not metadata.brokers
-        for state in list(self._topics.values()):
-            known = metadata.topics.get(state.name)
-            state.error = metadata.errors.get(state.name)
-            if known is not None:
-                if brokers_changed or known is not state.metadata or not state.is_known:
-                    self._learn(state, known, metadata, now)
-                if state.absent:  # partitions that are being added take a while to be known everywhere
-                    self._wanted_topics.add(state.name)
-                continue
-            if state.is_known:
-                self._lose(state, now)
-            if state.error is not None and not state.error.retriable and state.is_awaited:
-                self._refuse(state, state.error)
-
     def tick(self, now: float) -> None:
         """Take over what the time has brought and fail the waits whose deadline has come; called first in each poll."""
         self._latest = now
@@ -244,37 +219,6 @@ class Admission(Appender):
                         elapsed=now - waiting.enqueued_at,
                     ),
                 )
-
-    def take_wanted_topics(self) -> set[str]:
-        """Return the topics that somebody has begun to wait for, or for more partitions of, since the last call.
-
-        Those of which `update_topics` brings nothing new are not returned again, unless partitions are missing.
-        """
-        wanted = self._wanted_topics
-        if wanted:
-            self._wanted_topics = set()
-        return wanted
-
-    def fail_lookups(self, error: KafkaError) -> None:
-        """Fail everybody who waits to hear of a topic, as nothing will be heard (authentication, versions)."""
-        for state in list(self._topics.values()):
-            if state.is_awaited:
-                self._refuse(state, error)
-
-    def forget_topic(self, topic: str, now: float) -> None:
-        """Drop what is kept for an idle topic; one that has records or waiting calls is only looked up again."""
-        state = self._topics.get(topic)
-        if state is None:
-            return
-        if state.is_busy:
-            self._lose(state, now)
-            return
-        self._appendable.pop(topic, None)
-        del self._topics[topic]
-
-    def busy_topics(self) -> list[str]:
-        """Return the topics that have records or waiting calls."""
-        return [name for name, state in self._topics.items() if state.is_busy]
 
     # ── for transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -308,61 +252,6 @@ class Admission(Appender):
             self._touched = set()
         return touched
 
-    # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _state(self, topic: str) -> TopicState:
-        state = self._topics.get(topic)
-        if state is None:
-            state = super()._state(topic)
-            metadata = self._metadata
-            known = None if metadata is None else metadata.topics.get(topic)
-            if metadata is not None and known is not None:  # forgotten here, but not there
-                state.learn(known, metadata.brokers)
-                self._restore(state)
-        return state
-
-    def _learn(self, state: TopicState, known: TopicMetadata, metadata: ClusterMetadata, now: float) -> None:
-        state.learn(known, metadata.brokers)
-        for queue in state.queues.values():
-            self._schedule.set_leader(queue, *state.leader_of(queue.partition), now)
-        if not state.is_known:
-            self._appendable.pop(state.name, None)
-            return
-        self._restore(state)
-        for lookup in state.lookups:
-            lookup.view = state.view
-            self._woken.append(lookup)
-        state.lookups.clear()
-        self._admit_all(state, now)
-
-    def _lose(self, state: TopicState, now: float) -> None:
-        state.lose()
-        self._appendable.pop(state.name, None)
-        for queue in state.queues.values():
-            self._schedule.set_leader(queue, NO_LEADER, NO_EPOCH, now)
-        # Those that named a partition which did not exist wait for the topic now, like everybody else.
-        for pending in state.absent:
-            self._give_number(pending)
-            state.line[pending] = None
-        state.absent.clear()
-
-    def _refuse(self, state: TopicState, error: KafkaError) -> None:
-        """Fail those who wait for the topic, or for a partition of it."""
-        for lookup in list(state.lookups):
-            self._fail_lookup(state, lookup, error)
-        for pending in [*state.line, *state.absent]:
-            if pending.state is PendingState.FOR_TOPIC:
-                self._fail(pending, error)
-
-    def _restore(self, state: TopicState) -> None:
-        """Let anybody append to the topic again, if it is known and nobody stands in line."""
-        if state.is_known and not state.line and self.closed_error is None:
-            self._appendable[state.name] = state
-
-    def _update_wanted(self, state: TopicState) -> None:
-        if not state.is_awaited:
-            self._wanted_topics.discard(state.name)
-
     # ── the lines ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _accept(self, pending: PendingAppend) -> None:
@@ -373,28 +262,6 @@ class Admission(Appender):
         pending.flush_epoch = self._flushes.epoch
         self._flushes.enter(pending.flush_epoch)
 
-    def _admit_all(self, state: TopicState, now: float) -> None:
-        """The topic is known: whoever waited for it waits for memory now, in the order of the calls."""
-        waited = [pending for pending in state.line if pending.state is PendingState.FOR_TOPIC]
-        for pending in waited:
-            if not state.has_partition(pending.partition):
-                del state.line[pending]
-                state.absent[pending] = None
-            else:
-                self._forgive(pending)
-                self._admit(state, pending)
-        for pending in [pending for pending in state.absent if state.has_partition(pending.partition)]:
-            del state.absent[pending]
-            self._give_number(pending)  # it joins the line now
-            self._forgive(pending)
-            self._admit(state, pending)
-            if pending.accepted:  # others have passed it anyway, and may wait for the memory that it holds
-                self._append_granted(state, pending, now, 0)
-        self._sort_memory_line()
-        self._update_wanted(state)
-        self._grant()
-        self._append_accepted(state, now)
-
     def _give_number(self, pending: PendingAppend) -> None:
         self._entered += 1
         pending.number = self._entered
@@ -403,12 +270,6 @@ class Admission(Appender):
         """It does not wait for its topic any more, so that its memory is not kept free for it."""
         if pending.state is PendingState.FOR_TOPIC and not pending.accepted:
             self._owed -= pending.charge
-
-    def _sort_memory_line(self) -> None:
-        """Restore the order of the calls: this topic became known later than another, and its calls may be older."""
-        line = self._memory_line
-        if any(first.number > second.number for first, second in pairwise(line)):
-            self._memory_line = OrderedDict.fromkeys(sorted(line, key=_number))
 
     def _admit(self, state: TopicState, pending: PendingAppend) -> None:
         state.line[pending] = None
@@ -469,6 +330,11 @@ class Admission(Appender):
             self._append_granted(state, first, now, 0)
         self._restore(state)
 
+    def _restore(self, state: TopicState) -> None:
+        """Let anybody append to the topic again, if it is known and nobody stands in line."""
+        if state.is_known and not state.line and self.closed_error is None:
+            self._appendable[state.name] = state
+
     def _move_epoch(self, batch: ProducerBatch, epoch: int) -> None:
         """A flush that waits for an accepted record waits for the batch that it went into."""
         if epoch < batch.flush_epoch:
@@ -513,6 +379,10 @@ class Admission(Appender):
         self._woken.append(lookup)
         self._update_wanted(state)
 
+    def _update_wanted(self, state: TopicState) -> None:
+        if not state.is_awaited:
+            self._wanted_topics.discard(state.name)
+
     def _leave_line(self, pending: PendingAppend) -> None:
         state = self._topics[pending.topic]
         self._forgive(pending)
@@ -537,10 +407,6 @@ class Admission(Appender):
 
 
 _IN_LINE: Final = frozenset({PendingState.FOR_TOPIC, PendingState.FOR_MEMORY, PendingState.GRANTED})
-
-
-def _number(pending: PendingAppend) -> int:
-    return pending.number
 
 
 def _again(error: KafkaError) -> KafkaError:

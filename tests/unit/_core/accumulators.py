@@ -111,3 +111,29 @@ def charge_of(value_bytes: int) -> int:
     """Return what a record with a value of less than 64 bytes, and no key, is charged."""
     assert value_bytes < 64
     return 61 + 21 + 1 + 1 + 1 + value_bytes + OVERHEAD
+
+
+ONE = charge_of(1)
+"""What a record with a value of one byte is charged."""
+
+
+def full(**settings: Unpack[ProducerSettings]) -> Accumulator:
+    """Return an accumulator whose memory three records have filled, each in a batch of its own, of partition 0."""
+    settings["buffer_memory"] = 3 * ONE
+    settings["batch_size"] = 0
+    accumulate = accumulator({"t": [0], "u": [0]}, **settings)
+    for _ in range(3):
+        append(accumulate)
+    return accumulate
+
+
+def deliver(of: Accumulator, count: int = 1) -> None:
+    """Have batches delivered, which frees their memory."""
+    for _ in range(count):
+        (batch,) = drain(of, max_size=1)
+        of.complete(batch, base_offset=0)
+
+
+def redeem(of: Accumulator, pending: PendingAppend) -> bytes | None:
+    """Redeem a grant; return the value found where it says that the record is."""
+    return of.redeem(pending, 0.0, TIMESTAMP).values[pending.index]

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.accumulator import PendingAppend, PendingState
+from aioproducer._core.accumulator import PendingState
 from aioproducer.errors import (
-    AuthenticationError,
     BufferFullError,
     BufferTimeoutError,
     ErrorCode,
-    InvalidTopicError,
     KafkaConnectionError,
     KafkaError,
     MetadataTimeoutError,
@@ -20,38 +18,22 @@ from aioproducer.errors import (
     RecordTooLargeError,
     error_for,
 )
-from tests.unit._core.accumulators import TIMESTAMP, accumulator, append, charge_of, cluster, drain, enqueue, free
+from tests.unit._core.accumulators import (
+    ONE,
+    TIMESTAMP,
+    accumulator,
+    append,
+    cluster,
+    deliver,
+    drain,
+    enqueue,
+    free,
+    full,
+    redeem,
+)
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from aioproducer._core.accumulator import Accumulator
-    from aioproducer.config import ProducerSettings
     from aioproducer.records import TopicView
-
-ONE = charge_of(1)
-
-
-def full(**settings: Unpack[ProducerSettings]) -> Accumulator:
-    """Return an accumulator whose memory three records have filled, each in a batch of its own, of partition 0."""
-    settings["buffer_memory"] = 3 * ONE
-    settings["batch_size"] = 0
-    accumulate = accumulator({"t": [0], "u": [0]}, **settings)
-    for _ in range(3):
-        append(accumulate)
-    return accumulate
-
-
-def deliver(of: Accumulator, count: int = 1) -> None:
-    """Have batches delivered, which frees their memory."""
-    for _ in range(count):
-        (batch,) = drain(of, max_size=1)
-        of.complete(batch, base_offset=0)
-
-
-def redeem(of: Accumulator, pending: PendingAppend) -> bytes | None:
-    """Redeem a grant; return the value found where it says that the record is."""
-    return of.redeem(pending, 0.0, TIMESTAMP).values[pending.index]
 
 
 # ── for memory ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,28 +131,6 @@ def test_the_room_that_a_call_waits_for_is_free_again_when_it_gives_up() -> None
         enqueue(accumulate, "new", 0, accepted=True)
     accumulate.cancel(waiting)
     assert enqueue(accumulate, "new", 0, accepted=True).accepted
-
-
-def test_a_call_whose_partition_comes_to_be_stands_behind_those_that_have_passed_it() -> None:
-    accumulate = full()
-    absent = enqueue(accumulate, "u", 1)
-    before = enqueue(accumulate, "u", 0)
-    accumulate.update_topics(cluster({"t": [0], "u": [0, 0]}), 1.0)
-    deliver(accumulate, 2)
-    assert accumulate.take_woken() == [before, absent]
-    assert redeem(accumulate, absent) == b"v"
-
-
-def test_an_accepted_record_whose_partition_comes_to_be_waits_for_nobody() -> None:
-    accumulate = full()
-    absent = enqueue(accumulate, "u", 1, accepted=False)
-    accumulate.cancel(absent)
-    deliver(accumulate)
-    absent = enqueue(accumulate, "u", 1, accepted=True)
-    waiting = enqueue(accumulate, "u", 0)
-    assert waiting.state is PendingState.FOR_MEMORY
-    accumulate.update_topics(cluster({"t": [0], "u": [0, 0]}), 1.0)
-    assert absent.state is PendingState.APPENDED
 
 
 def test_whoever_redeems_first_appends_what_was_granted_before() -> None:
@@ -299,21 +259,6 @@ def test_a_partitioner_that_raises_hurts_only_its_own_call() -> None:
 # ── for a topic ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_unknown_topic_is_wanted_once_and_its_calls_go_on_in_their_order_when_it_is_known() -> None:
-    accumulate = accumulator()
-    waiting = [enqueue(accumulate, value=b"%d" % i) for i in range(3)]
-    assert accumulate.needs_wake
-    assert accumulate.take_wanted_topics() == {"t"}
-    assert accumulate.take_wanted_topics() == set()
-    accumulate.update_topics(cluster({"other": [0]}), 1.0)
-    assert accumulate.take_woken() == []
-    accumulate.update_topics(cluster({"t": [0]}), 2.0)
-    assert accumulate.take_woken() == waiting
-    for pending in waiting:
-        redeem(accumulate, pending)
-    assert append(accumulate, value=b"3").values == [b"0", b"1", b"2", b"3"]
-
-
 def test_a_new_call_stands_behind_those_that_wait_for_the_topic() -> None:
     accumulate = accumulator()
     first = enqueue(accumulate, value=b"0")
@@ -321,20 +266,6 @@ def test_a_new_call_stands_behind_those_that_wait_for_the_topic() -> None:
     assert accumulate.try_append("t", None, None, b"1", None, TIMESTAMP, 0.0) is None
     redeem(accumulate, first)
     assert append(accumulate, value=b"1").values == [b"0", b"1"]
-
-
-def test_memory_goes_to_the_older_call_though_its_topic_became_known_later() -> None:
-    accumulate = full()
-    for_topic = enqueue(accumulate, topic="new")
-    for_memory = enqueue(accumulate)
-    accumulate.update_topics(cluster({"t": [0], "u": [0], "new": [0]}), 1.0)
-    deliver(accumulate, 2)
-    assert accumulate.take_woken() == [for_topic, for_memory]
-
-
-def test_a_topic_without_a_leader_does_not_hold_up_calls() -> None:
-    accumulate = accumulator({"t": [-1, -1]})
-    assert append(accumulate).count == 1
 
 
 def test_a_topic_that_stays_unknown_is_told_with_the_last_failure() -> None:
@@ -369,50 +300,6 @@ def test_a_topic_that_nobody_could_be_asked_about_is_told_with_the_reason(
     assert str(caught.value) == text
 
 
-def test_a_topic_that_is_refused_fails_its_calls_at_once() -> None:
-    accumulate = accumulator()
-    pending = enqueue(accumulate)
-    refusal = error_for(ErrorCode.INVALID_TOPIC_EXCEPTION, topic="t")
-    accumulate.update_topics(cluster({}, errors={"t": refusal}), 1.0)
-    assert accumulate.take_woken() == [pending]
-    with pytest.raises(InvalidTopicError):
-        accumulate.redeem(pending, 1.0, TIMESTAMP)
-
-
-def test_errors_that_concern_all_lookups_fail_them_all() -> None:
-    accumulate = accumulator({"known": [0]})
-    waiting = [enqueue(accumulate), enqueue(accumulate, accepted=True), enqueue(accumulate, "known", 7)]
-    lookup = accumulate.wait_for_topic("other", 0.0, 60.0)
-    error = AuthenticationError("wrong password")
-    accumulate.fail_lookups(error)
-    assert set(accumulate.take_woken()) == {*waiting, lookup}
-    assert [pending.error for pending in waiting] == [error] * 3
-    assert lookup.error is error
-    assert free(accumulate) == 33554432
-
-
-def test_a_partition_out_of_range_waits_without_holding_up_others() -> None:
-    accumulate = accumulator({"t": [0, 0]})
-    pending = enqueue(accumulate, partition=2)
-    assert accumulate.take_wanted_topics() == {"t"}
-    assert append(accumulate, partition=1).count == 1
-    accumulate.update_topics(cluster({"t": [0, 0]}), 1.0)
-    assert not pending.is_granted
-    accumulate.update_topics(cluster({"t": [0, 0, 0]}), 2.0)
-    assert accumulate.take_woken() == [pending]
-    assert accumulate.redeem(pending, 2.0, TIMESTAMP).partition == 2
-
-
-def test_missing_partitions_are_wanted_again_after_each_answer() -> None:
-    accumulate = accumulator({"t": [0]})
-    enqueue(accumulate, partition=2)
-    accumulate.take_wanted_topics()
-    same = cluster({"t": [0, 0]})
-    for _ in range(3):
-        accumulate.update_topics(same, 1.0)
-        assert accumulate.take_wanted_topics() == {"t"}
-
-
 def test_a_partition_that_does_not_appear_is_named_with_the_count_that_is_known() -> None:
     accumulate = accumulator({"t": [0, 0]})
     pending = enqueue(accumulate, partition=9)
@@ -420,14 +307,6 @@ def test_a_partition_that_does_not_appear_is_named_with_the_count_that_is_known(
     with pytest.raises(MetadataTimeoutError, match=r"partition 9 of topic 't' did not appear.* has 2 partitions") as e:
         accumulate.redeem(pending, 60.0, TIMESTAMP)
     assert e.value.partition == 9
-
-
-def test_a_partition_out_of_range_of_a_topic_that_becomes_known_goes_on_waiting() -> None:
-    accumulate = accumulator()
-    absent, present = enqueue(accumulate, partition=5), enqueue(accumulate, partition=0)
-    accumulate.update_topics(cluster({"t": [0]}), 1.0)
-    assert accumulate.take_woken() == [present]
-    assert not absent.is_granted
 
 
 def test_a_cancelled_wait_for_a_topic_leaves_nothing_behind() -> None:
@@ -440,19 +319,6 @@ def test_a_cancelled_wait_for_a_topic_leaves_nothing_behind() -> None:
     accumulate.update_topics(cluster({"t": [0]}), 1.0)
     assert accumulate.take_woken() == []
     assert append(accumulate).count == 1
-
-
-def test_wait_for_topic_tells_the_partitions() -> None:
-    accumulate = accumulator()
-    waiting = accumulate.wait_for_topic("t", 0.0, 60.0)
-    assert (waiting.done, accumulate.take_wanted_topics()) == (False, {"t"})
-    accumulate.update_topics(cluster({"t": [0, -1]}), 1.0)
-    assert accumulate.take_woken() == [waiting]
-    assert waiting.view is not None
-    assert (waiting.view.partition_count, waiting.view.available) == (2, (0,))
-    known = accumulate.wait_for_topic("t", 2.0, 60.0)
-    assert known.view == waiting.view
-    assert accumulate.take_woken() == []
 
 
 def test_wait_for_topic_ends_at_its_deadline() -> None:
@@ -592,19 +458,6 @@ def test_a_grant_that_was_not_redeemed_before_close_is_lost() -> None:
     with pytest.raises(ProducerClosedError):
         accumulate.redeem(pending, 0.0, TIMESTAMP)
     assert free(accumulate) == ONE
-
-
-def test_an_idle_topic_can_be_forgotten_and_a_busy_one_is_looked_up_again() -> None:
-    accumulate = accumulator({"t": [0], "u": [0]})
-    append(accumulate, "u")
-    for name in ("t", "u", "never heard of"):
-        accumulate.forget_topic(name, 0.0)
-    assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.try_append("u", 0, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.busy_topics() == ["u"]
-    assert set(accumulate.leaderless_topics) == {"u"}
-    accumulate.update_topics(cluster({"u": [0]}), 1.0)
-    assert append(accumulate, "u").count == 2
 
 
 def test_a_hundred_thousand_waits_cost_nothing_until_they_are_due() -> None:
