@@ -6,14 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._records.decode import decode_batch
-from aioproducer.testing.log_reader import LogRecord
+from aioproducer.testing.log_reader import log_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aioproducer.testing._broker import ClusterState
     from aioproducer.testing._broker.partition import Partition
-    from aioproducer.testing.log_reader import Isolation
+    from aioproducer.testing.log_reader import Isolation, LogRecord
 
 _SHOWN_RECORDS: Final = 20
 _SHOWN_BYTES: Final = 60
@@ -63,24 +63,7 @@ def _records(partition: Partition, isolation: Isolation) -> list[LogRecord]:
             continue
         if is_committed and stored.is_transactional and _is_aborted(partition, stored.producer_id, stored.base_offset):
             continue
-        batch = decode_batch(stored.data)
-        header = batch.header
-        found += [
-            LogRecord(
-                partition=partition.index,
-                offset=record.offset,
-                timestamp_ms=record.timestamp_ms,
-                key=record.key,
-                value=record.value,
-                headers=record.headers,
-                producer_id=header.producer_id,
-                producer_epoch=header.producer_epoch,
-                sequence=_sequence(header.base_sequence, record.offset - header.base_offset),
-                base_offset=header.base_offset,
-                is_transactional=header.is_transactional,
-            )
-            for record in batch.records
-        ]
+        found += log_records(partition.index, decode_batch(stored.data))
     return found
 
 
@@ -89,10 +72,6 @@ def _is_aborted(partition: Partition, producer_id: int, offset: int) -> bool:
         each.producer_id == producer_id and each.first_offset <= offset <= each.last_offset
         for each in partition.log.aborted
     )
-
-
-def _sequence(base_sequence: int, index: int) -> int:
-    return (base_sequence + index) % 2**31 if base_sequence >= 0 else -1
 
 
 def _shown(data: bytes | None) -> str:

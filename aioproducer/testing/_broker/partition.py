@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from aioproducer._records.checksum import load_crc32c
 from aioproducer._records.compression import Codec
 from aioproducer._records.decode import control_batch, decode_batch, read_header, rewrite_for_append
-from aioproducer._records.header import ATTRIBUTES_OFFSET, CODEC_MASK, LEADER_EPOCH_OFFSET, LENGTH_OFFSET, MAGIC_OFFSET
+from aioproducer._records.header import (
+    ATTRIBUTES_OFFSET,
+    CODEC_MASK,
+    LEADER_EPOCH_OFFSET,
+    LENGTH_END,
+    LENGTH_OFFSET,
+    MAGIC,
+    MAGIC_OFFSET,
+)
 from aioproducer._records.sizes import BATCH_OVERHEAD
 from aioproducer.errors import ErrorCode, ProtocolError
 from aioproducer.testing._broker.log import AbortedTransaction, PartitionLog, StoredBatch
@@ -20,8 +28,6 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.configs import TopicConfig
 
 NO_LEADER: Final = -1
-MAGIC: Final = 2
-LENGTH_END: Final = LENGTH_OFFSET + 4
 LEAST_LENGTH: Final = 14
 """Of the oldest format; a smaller length is none of any batch."""
 WITHOUT_LOG_START: Final = frozenset({ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.CORRUPT_MESSAGE})

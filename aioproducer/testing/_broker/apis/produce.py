@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from aioproducer._records.compression import Codec
-from aioproducer._records.header import MAGIC, MAGIC_OFFSET, TRANSACTIONAL_BIT
+from aioproducer._records.header import ATTRIBUTES_OFFSET, CODEC_MASK, MAGIC, MAGIC_OFFSET, TRANSACTIONAL_BIT
 from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.requests import Outcome, Request
     from aioproducer.testing._broker.state import ClusterState
 
-CODEC_BYTE: Final = 22
-CODEC_MASK: Final = 0b111
+CODEC_BYTE: Final = ATTRIBUTES_OFFSET + 1
 AFTER_APPEND: Final = frozenset({ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, ErrorCode.REQUEST_TIMED_OUT})
 """Errors that say: it is in the leader's log. A fault with one of them strikes after the append."""
 
