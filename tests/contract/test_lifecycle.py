@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from aioproducer import Producer
+from aioproducer import Delivery, Producer
 from aioproducer.errors import BootstrapError, IllegalStateError, ProducerClosedError
 from tests.contract.support import (
     Cluster,
@@ -101,14 +101,19 @@ async def test_close_with_timeout_zero_drops_everything_at_once(
     assert await cluster.values(topic) == []
 
 
-async def test_close_gives_up_after_its_timeout_when_no_answer_comes(cluster: Cluster) -> None:
+async def on_hold(cluster: Cluster, **settings: Any) -> tuple[str, Network, Producer[bytes, bytes], Delivery]:
+    """A producer whose brokers do not answer any more, and the record that it has to deliver."""
     topic = await cluster.create_topic()
     network = Network()
-    producer = Producer(bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, linger_ms=0)
+    producer = Producer(bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, **settings)
     await producer.start()
     await producer.partitions_for(topic)
     network.hold()
-    delivery = await producer.submit(topic, b"v")
+    return topic, network, producer, await producer.submit(topic, b"v")
+
+
+async def test_close_gives_up_after_its_timeout_when_no_answer_comes(cluster: Cluster) -> None:
+    _, network, producer, delivery = await on_hold(cluster, linger_ms=0)
     await settled()
     started = time.monotonic()
     await producer.close(timeout=0.3)
@@ -136,13 +141,7 @@ async def test_close_may_be_called_again_and_by_several_tasks_at_once(cluster: C
 
 
 async def test_a_second_close_with_a_timeout_cuts_a_first_one_short(cluster: Cluster) -> None:
-    topic = await cluster.create_topic()
-    network = Network()
-    producer = Producer(bootstrap_servers=cluster.bootstrap_servers, connect=network.connect)
-    await producer.start()
-    await producer.partitions_for(topic)
-    network.hold()
-    delivery = await producer.submit(topic, b"v")
+    _, _, producer, delivery = await on_hold(cluster)
     with anyio.fail_after(3):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(producer.close)
@@ -153,13 +152,7 @@ async def test_a_second_close_with_a_timeout_cuts_a_first_one_short(cluster: Clu
 
 @pytest.mark.real_subset
 async def test_a_cancelled_close_goes_on_and_can_be_waited_for_again(cluster: Cluster) -> None:
-    topic = await cluster.create_topic()
-    network = Network()
-    producer = Producer(bootstrap_servers=cluster.bootstrap_servers, connect=network.connect)
-    await producer.start()
-    await producer.partitions_for(topic)
-    network.hold()
-    delivery = await producer.submit(topic, b"v")
+    topic, network, producer, delivery = await on_hold(cluster)
     with anyio.move_on_after(0.1) as scope:
         await producer.close()
     assert scope.cancelled_caught

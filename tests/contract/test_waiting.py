@@ -112,6 +112,17 @@ async def test_those_who_wait_for_one_topic_do_not_hold_up_another(cluster: Clus
         tasks.cancel_scope.cancel()
 
 
+def small(cluster: Cluster, network: Network, **settings: Any) -> Producer[bytes, bytes]:
+    """A producer whose memory is soon full."""
+    return Producer(
+        bootstrap_servers=cluster.bootstrap_servers,
+        connect=network.connect,
+        buffer_memory=20_000,
+        batch_size=2_000,
+        **settings,
+    )
+
+
 async def _fill(producer: Producer[bytes, bytes], topic: str, network: Network) -> int:
     """Hold the network and fill buffer_memory; return how many records went in."""
     await producer.send(topic, b"first")
@@ -128,9 +139,7 @@ async def _fill(producer: Producer[bytes, bytes], topic: str, network: Network) 
 async def test_submit_nowait_raises_when_there_is_no_room_and_works_again_later(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
-    async with Producer(
-        bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, buffer_memory=20_000, batch_size=2_000
-    ) as producer:
+    async with small(cluster, network) as producer:
         count = await _fill(producer, topic, network)
         assert 30 < count < 45  # 400 bytes and what they are charged with
         with pytest.raises(BufferFullError, match="buffer_memory") as caught:
@@ -146,9 +155,7 @@ async def test_submit_nowait_raises_when_there_is_no_room_and_works_again_later(
 async def test_those_who_wait_for_room_are_served_first_come_first_served(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
-    async with Producer(
-        bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, buffer_memory=20_000, batch_size=2_000
-    ) as producer:
+    async with small(cluster, network) as producer:
         count = await _fill(producer, topic, network)
 
         async def overtake() -> None:
@@ -166,13 +173,7 @@ async def test_those_who_wait_for_room_are_served_first_come_first_served(cluste
 async def test_waiting_for_room_ends_after_max_block_naming_the_sizes(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
-    async with Producer(
-        bootstrap_servers=cluster.bootstrap_servers,
-        connect=network.connect,
-        buffer_memory=20_000,
-        batch_size=2_000,
-        max_block_ms=1_000,
-    ) as producer:
+    async with small(cluster, network, max_block_ms=1_000) as producer:
         count = await _fill(producer, topic, network)
         started = time.monotonic()
         with pytest.raises(BufferTimeoutError, match="20,000") as caught:
@@ -187,9 +188,7 @@ async def test_waiting_for_room_ends_after_max_block_naming_the_sizes(cluster: C
 async def test_a_cancelled_waiter_leaves_the_queue_and_the_next_is_served(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
-    async with Producer(
-        bootstrap_servers=cluster.bootstrap_servers, connect=network.connect, buffer_memory=20_000, batch_size=2_000
-    ) as producer:
+    async with small(cluster, network) as producer:
         count = await _fill(producer, topic, network)
         scope = anyio.CancelScope()
 
@@ -333,13 +332,7 @@ async def test_a_close_that_still_delivers_releases_those_who_wait_at_once(clust
 async def test_close_releases_those_who_wait(cluster: Cluster) -> None:
     topic = await cluster.create_topic()
     network = Network()
-    producer = Producer(
-        bootstrap_servers=cluster.bootstrap_servers,
-        connect=network.connect,
-        buffer_memory=20_000,
-        batch_size=2_000,
-        allow_auto_create_topics=False,
-    )
+    producer = small(cluster, network, allow_auto_create_topics=False)
     await producer.start()
     await _fill(producer, topic, network)
     errors: list[BaseException] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from aioproducer._records.compression import Codec
 from tests.differential.catalogue import CASES, WITHIN_V1, WITHIN_V2
@@ -33,28 +33,12 @@ Damage: TypeAlias = Literal[
     "garbage",
     "fewer records",
 ]
-DAMAGES: Final[tuple[Damage, ...]] = (
-    "crc",
-    "magic",
-    "old magic",
-    "truncated",
-    "two batches",
-    "batch and a half",
-    "count",
-    "no records",
-    "base offset",
-    "control",
-    "empty",
-    "late",
-    "keyless",
-    "flag without id",
-    "id without sequence",
-    "no such codec",
-)
-"""Wrong in its shape, its header or a record that has to be looked at. (Null instead of records is never answered.)"""
 
 WITHIN: Final[tuple[Damage, ...]] = ("garbage", "fewer records")
 """The header is right, and so is the checksum, but what it is about is not there."""
+
+DAMAGES: Final[tuple[Damage, ...]] = tuple(each for each in get_args(Damage) if each not in ("none", *WITHIN))
+"""Wrong in its shape, its header or a record that has to be looked at. (Null instead of records is never answered.)"""
 
 TOPICS: Final = ("plain", "small", "stamped", "compacted", "empty", "odd")
 """plain; max.message.bytes=1000; LogAppendTime; cleanup.policy=compact; written to by nobody; by what is WITHIN."""
