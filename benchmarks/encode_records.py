@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from aioproducer._records.compression import Codec, compressor, load
 from aioproducer._records.decode import decode_batch
-from aioproducer._records.encode import encode_records, seal_batch
-from aioproducer._records.sizes import record_size
+from aioproducer._records.encode import encode_headers, encode_records, seal_batch
+from aioproducer._records.sizes import headers_size, record_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def show_encode(count: int, value_bytes: int) -> None:
     shapes = {
         "values": lambda: encode_records(timestamps, None, values, None),
         "keys": lambda: encode_records(timestamps, keys, values, None),
-        "2 headers": lambda: encode_records(timestamps, keys, values, [HEADERS] * count),
+        "2 headers": lambda: encode_records(timestamps, keys, values, [encode_headers(HEADERS)] * count),
         "old timestamp": lambda: encode_records(backwards, keys, values, None),
     }
     figures = "  ".join(f"{name} {microseconds(call) / count:.3f}" for name, call in shapes.items())
@@ -58,8 +58,8 @@ def show_encode(count: int, value_bytes: int) -> None:
 def show_sizes() -> None:
     """Print the cost of record_size."""
     key, value = b"k" * 12, b"v" * 100
-    plain = microseconds(lambda: record_size(3, 70, key, value, ()))
-    with_headers = microseconds(lambda: record_size(3, 70, key, value, HEADERS))
+    plain = microseconds(lambda: record_size(3, 70, key, value))
+    with_headers = microseconds(lambda: record_size(3, 70, key, value, headers_size(HEADERS)))
     print(f"record_size: {plain:.3f} µs, with 2 headers {with_headers:.3f} µs (a lambda's call included)")
 
 

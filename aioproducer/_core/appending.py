@@ -14,7 +14,14 @@ from aioproducer._core.flushing import FlushEpochs
 from aioproducer._core.queues import PartitionQueue, Schedule
 from aioproducer._core.sticky import LoadTable, draw_uniform, load_table
 from aioproducer._core.topics import RATIO_MARGIN, TopicState
-from aioproducer._records.sizes import BATCH_OVERHEAD, RECORD_OVERHEAD_BOUND, record_size, record_upper_bound
+from aioproducer._records.encode import NO_HEADERS, HeaderBlocks, encode_headers
+from aioproducer._records.sizes import (
+    BATCH_OVERHEAD,
+    RECORD_OVERHEAD_BOUND,
+    headers_size,
+    record_size,
+    record_upper_bound,
+)
 from aioproducer.errors import RecordTooLargeError
 from aioproducer.partitioners import KeyHasher, make_partitioner
 from aioproducer.records import TopicPartition
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 
     from aioproducer.config import ProducerConfig
     from aioproducer.errors import KafkaError
-    from aioproducer.records import Headers, TopicView
+    from aioproducer.records import Headers, HeadersLike, TopicView
 
 OBJECT_BYTES: Final = 96
 """What a buffered record costs beyond its encoded bytes: its places in the columns, object headers, its Delivery."""
@@ -34,10 +41,12 @@ _PLAIN_CHARGE: Final = BATCH_OVERHEAD + RECORD_OVERHEAD_BOUND + OBJECT_BYTES + 4
 """What a record without key and headers is charged besides its value; one less when the value is below 64 bytes."""
 
 _KEYED_CHARGE: Final = _PLAIN_CHARGE - 7
-"""What a record with a short key is charged besides what `append_keyed` calls its size at that point."""
+"""What a record with a short key or headers is charged besides what is called its size where this is added."""
 
 _PLAIN_VALUE_LIMIT: Final = 8160
-"""Up to here the length of a value, and that of its record, takes two bytes. Longer ones take the long way."""
+"""Up to here the length of a value takes two bytes, and that of its record, key and headers included. Longer ones take
+the long way.
+"""
 
 _COMPRESSED_VALUE_LIMIT: Final = 1023
 _PLAIN_OVERHEAD: Final = 16
@@ -78,6 +87,7 @@ class Appender:
         self._is_adaptive = config.partitioner_adaptive_partitioning_enable
         self._availability_timeout = config.partitioner_availability_timeout_ms / 1000
         self._hasher = KeyHasher()
+        self._header_blocks = HeaderBlocks()
         self._topics: dict[str, TopicState] = {}
         self._schedule = Schedule(config.linger_ms / 1000)
         self._flushes = FlushEpochs()
@@ -132,7 +142,7 @@ class Appender:
         if batch.keys is not None:
             batch.keys.append(None)
         if batch.headers is not None:
-            batch.headers.append(())
+            batch.headers.append(NO_HEADERS)
         batch.size = size
         batch.count = count + 1
         batch.charged += charge
@@ -171,12 +181,56 @@ class Appender:
         batch.values.append(value)
         keys.append(key)
         if batch.headers is not None:
-            batch.headers.append(())
+            batch.headers.append(NO_HEADERS)
         batch.size += size
         batch.count = count + 1
         batch.charged += charge
         self._free -= charge
         return batch
+
+    def append_with_headers(
+        self, topic: str, key: bytes | None, value: bytes, headers: HeadersLike, timestamp_ms: int
+    ) -> ProducerBatch | None:
+        """As `append_plain`, for a record with headers, perhaps with a key. The headers need not have been checked:
+        with any that cannot be taken as they are, the record takes the long way, which says why.
+        """
+        state = self._open_topics.get(topic)
+        if state is None:
+            return None
+        batch = state.sticky_batch if key is None else self._keyed_batch(state, key)
+        columns = None if batch is None else batch.headers
+        block = None if columns is None else self._header_blocks.block(headers)
+        if batch is None or columns is None or block is None:
+            return None
+        key_size, value_size, headers_bytes = 0 if key is None else len(key), len(value), len(block)
+        charge = key_size + value_size + headers_bytes + (5 if value_size < 64 else 6) + _KEYED_CHARGE
+        size = record_size(timestamp_ms - batch.timestamps[0], batch.count, key, value, headers_bytes)
+        if key is None:
+            is_full = batch.size + size >= state.sticky_limit
+        else:
+            is_full = batch.size + size / batch.size_factor >= batch.limit
+        if is_full or charge > self._free or size > self._plain_limit:
+            return None
+        if key is not None and batch is state.sticky_batch:
+            state.sticky_seen += int(size * batch.size_factor)
+        batch.timestamps.append(timestamp_ms)
+        batch.values.append(value)
+        if batch.keys is not None:
+            batch.keys.append(key)
+        columns.append(block)
+        batch.size += size
+        batch.count += 1
+        batch.charged += charge
+        self._free -= charge
+        return batch
+
+    def _keyed_batch(self, state: TopicState, key: bytes) -> ProducerBatch | None:
+        """Return the open batch of the partition of a short key, if it has keys already."""
+        if not self._is_hashing or len(key) > 63:
+            return None
+        queue = state.queues.get(self._hasher.partition(key, state.partition_count))
+        batch = None if queue is None else queue.open_batch
+        return None if batch is None or batch.keys is None else batch
 
     def try_append(
         self,
@@ -198,12 +252,13 @@ class Appender:
             ValueError: the partitioner returned a partition that the topic does not have.
             Exception: whatever the partitioner raised.
         """
-        if partition is None and value is not None and not headers:
-            batch = (
-                self.append_plain(topic, value, timestamp_ms)
-                if key is None
-                else self.append_keyed(topic, key, value, timestamp_ms)
-            )
+        if partition is None and value is not None:
+            if headers:
+                batch = self.append_with_headers(topic, key, value, headers, timestamp_ms)
+            elif key is None:
+                batch = self.append_plain(topic, value, timestamp_ms)
+            else:
+                batch = self.append_keyed(topic, key, value, timestamp_ms)
             if batch is not None:
                 return batch
         charge = self._charge(topic, partition, key, value, headers)
@@ -224,6 +279,8 @@ class Appender:
         charge: int,
     ) -> ProducerBatch:
         """Append a record whose topic is known and whose memory is there."""
+        block = encode_headers(headers) if headers else None
+        headers_bytes = 1 if block is None else len(block)
         if partition is None:
             partition = self._choose_partition(state, key, value)
         is_sticky = partition is None
@@ -232,9 +289,9 @@ class Appender:
             batch = queue.open_batch
             if batch is None:
                 batch = self._open_batch(state, queue, now)
-                record_bytes = record_size(0, 0, key, value, headers or ())
+                record_bytes = record_size(0, 0, key, value, headers_bytes)
                 break
-            record_bytes = record_size(timestamp_ms - batch.timestamps[0], batch.count, key, value, headers or ())
+            record_bytes = record_size(timestamp_ms - batch.timestamps[0], batch.count, key, value, headers_bytes)
             if batch.has_room(record_bytes):
                 break
             self._seal(state, queue, batch, now)
@@ -242,7 +299,7 @@ class Appender:
         if is_at_sticky:
             state.disarm()
         before = batch.estimated_size if is_sticky and batch.count else 0
-        batch.append(timestamp_ms, key, value, headers, record_bytes)
+        batch.append(timestamp_ms, key, value, block, record_bytes)
         batch.charged += charge
         self._free -= charge
         if batch.size >= batch.limit:
@@ -259,7 +316,7 @@ class Appender:
         self, topic: str, partition: int | None, key: bytes | None, value: bytes | None, headers: Headers | None
     ) -> int:
         """Return the bytes of buffer_memory that a record takes until its outcome."""
-        bound = record_upper_bound(key, value, headers or ())
+        bound = record_upper_bound(key, value, headers_size(headers) if headers else 1)
         if bound > self._max_request_size:
             raise self.note_refusal(_too_large(topic, partition, bound, "max_request_size", self._max_request_size))
         charge = bound + OBJECT_BYTES

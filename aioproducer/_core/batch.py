@@ -9,11 +9,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._records.encode import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_size
 
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
-    from aioproducer.records import Headers
 
 NO_PRODUCER_ID: Final = -1
 NO_SEQUENCE: Final = -1
@@ -62,8 +62,8 @@ class ProducerBatch:
         topic, partition: where it goes.
         created_at: when its first record was appended, monotonic seconds; linger and delivery timeout count from here.
         flush_epoch: the flush() calls that wait for it are those with this epoch or a later one.
-        timestamps, values, keys, headers: one item for each record; `keys` and `headers` are None while no record has
-            any. All but `timestamps` become None when the batch is done.
+        timestamps, values, keys, headers: one item for each record, its headers encoded; `keys` and `headers` are None
+            while no record has any. All but `timestamps` become None when the batch is done.
         count: the records; stays when the columns are gone.
         size: 61 + the encoded bytes of the records, without compression.
         limit: the `size` at which the batch is full; with compression it is larger than batch_size.
@@ -142,7 +142,7 @@ class ProducerBatch:
         self.timestamps: list[int] = []
         self.values: list[bytes | None] = []
         self.keys: list[bytes | None] | None = None
-        self.headers: list[Headers] | None = None
+        self.headers: list[bytes] | None = None
         self.count = 0
         self.size = BATCH_OVERHEAD
         self.limit = limit
@@ -207,9 +207,12 @@ class ProducerBatch:
         return self.size + record_bytes / self.size_factor <= self.limit
 
     def append(
-        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers | None, record_bytes: int
+        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: bytes | None, record_bytes: int
     ) -> None:
-        """Add one record of `record_bytes` encoded bytes; the batch is open and has room."""
+        """Add one record of `record_bytes` encoded bytes; the batch is open and has room.
+
+        `headers` are encoded, or None for none.
+        """
         count = self.count
         self.timestamps.append(timestamp_ms)
         self.values.append(value)
@@ -219,19 +222,17 @@ class ProducerBatch:
             no_keys: list[bytes | None] = [None] * count
             self.keys = [*no_keys, key]
         if self.headers is not None:
-            self.headers.append(headers or ())
-        elif headers:
-            no_headers: list[Headers] = [()] * count
-            self.headers = [*no_headers, headers]
+            self.headers.append(headers or NO_HEADERS)
+        elif headers is not None and headers != NO_HEADERS:
+            self.headers = [NO_HEADERS] * count
+            self.headers.append(headers)
         self.count = count + 1
         self.size += record_bytes
 
-    def next_record_size(
-        self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers | None
-    ) -> int:
+    def next_record_size(self, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: bytes | None) -> int:
         """Return the encoded bytes that a record would have as the next of this batch, its length included."""
         delta = timestamp_ms - self.timestamps[0] if self.timestamps else 0
-        return record_size(delta, self.count, key, value, headers or ())
+        return record_size(delta, self.count, key, value, 1 if headers is None else len(headers))
 
     def drop_payload(self) -> None:
         """Let go of what only the wire needed; the timestamps stay, as RecordMetadata has them."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aioproducer._core.appending import OBJECT_BYTES, full_size
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.topics import RATIO_MARGIN
+from aioproducer._records.encode import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_upper_bound
-
-if TYPE_CHECKING:
-    from aioproducer.records import Headers
 
 _SEQUENCE_MASK = 2**31 - 1
 
@@ -45,9 +41,9 @@ def _limit(batch: ProducerBatch, batch_size: int, size_factor: float) -> int:
     return BATCH_OVERHEAD + (batch.size - BATCH_OVERHEAD + 1) // 2
 
 
-def _payload(batch: ProducerBatch, index: int) -> tuple[bytes | None, bytes | None, Headers]:
+def _payload(batch: ProducerBatch, index: int) -> tuple[bytes | None, bytes | None, bytes]:
     key = None if batch.keys is None else batch.keys[index]
-    headers = () if batch.headers is None else batch.headers[index]
+    headers = NO_HEADERS if batch.headers is None else batch.headers[index]
     return key, batch.values[index], headers
 
 
@@ -89,10 +85,14 @@ def _child(batch: ProducerBatch, first: int, limit: int, size_factor: float) -> 
 
 def _share_memory(batch: ProducerBatch, parts: list[ProducerBatch]) -> None:
     for part in parts[1:]:
-        part.charged = sum(record_upper_bound(*_payload(part, i)) + OBJECT_BYTES for i in range(part.count))
+        part.charged = sum(_charge(*_payload(part, i)) for i in range(part.count))
     parts[0].charged = batch.charged - sum(part.charged for part in parts[1:])
     batch.charged = 0
     assert parts[0].charged > 0, "a batch is charged for each of its records"
+
+
+def _charge(key: bytes | None, value: bytes | None, headers: bytes) -> int:
+    return record_upper_bound(key, value, len(headers)) + OBJECT_BYTES
 
 
 def _move_followers(batch: ProducerBatch, children: list[tuple[int, ProducerBatch]]) -> None:

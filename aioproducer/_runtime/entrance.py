@@ -134,7 +134,6 @@ class Entrance:
             accumulator is not None
             and partition is None
             and timestamp_ms is None
-            and headers is None
             and value.__class__ is bytes
             and topic.__class__ is str
             and self._whereabouts() is self._home
@@ -145,6 +144,9 @@ class Entrance:
                 accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
             ):
                 pass  # as has_to_yield will say, below; in line it costs no call
+            elif headers is not None:
+                if key is None or key.__class__ is bytes:
+                    batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
             elif key is None:
                 batch = accumulator.append_plain(topic, value, now_ms)
             elif key.__class__ is bytes:
@@ -185,19 +187,23 @@ class Entrance:
                 record.__class__ is not ProducerRecord
                 or record.partition is not None
                 or record.timestamp_ms is not None
-                or record.headers is not None
             ):
                 return record
-            topic, value, key = record.topic, record.value, record.key
+            topic, value, key, headers = record.topic, record.value, record.key, record.headers
             now_ms = time_ns() // 1_000_000
-            if value.__class__ is not bytes or topic.__class__ is not str or not since_ms <= now_ms < until_ms:
+            if (
+                value.__class__ is not bytes
+                or topic.__class__ is not str
+                or (key is not None and key.__class__ is not bytes)
+                or not since_ms <= now_ms < until_ms
+            ):
                 return record
-            if key is None:
+            if headers is not None:
+                batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
+            elif key is None:
                 batch = append_plain(topic, value, now_ms)
-            elif key.__class__ is bytes:
-                batch = append_keyed(topic, key, value, now_ms)
             else:
-                return record
+                batch = append_keyed(topic, key, value, now_ms)
             if batch is None:
                 return record
             if batch is not last:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
 from aioproducer._backend import current
 from aioproducer._core.batch import BatchEvent, ProducerBatch
+from aioproducer._records.encode import encode_headers
 from aioproducer._records.sizes import record_size
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.figures import Figures
@@ -248,8 +249,8 @@ def _batch_of(record: ProducerRecord[bytes, bytes]) -> ProducerBatch:
     assert record.partition is not None
     assert record.timestamp_ms is not None
     batch = ProducerBatch(record.topic, record.partition, 0.0)
-    headers = normalize_headers(record.headers)
-    size = record_size(0, 0, record.key, record.value, headers)
+    headers = encode_headers(normalize_headers(record.headers))
+    size = record_size(0, 0, record.key, record.value, len(headers))
     batch.append(record.timestamp_ms, record.key, record.value, headers, size)
     return batch
 

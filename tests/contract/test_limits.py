@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from aioproducer import Producer, ProducerRecord
-from aioproducer._records.sizes import record_upper_bound
+from aioproducer._records.sizes import headers_size, record_upper_bound
 from aioproducer.errors import (
     BrokerError,
     BufferFullError,
@@ -36,7 +36,7 @@ async def test_the_largest_record_is_exactly_max_request_size(
     topic = await cluster.create_topic()
     limit = 10_000
     room = limit
-    while record_upper_bound(key, b"x" * room, tuple(headers or ())) > limit:
+    while record_upper_bound(key, b"x" * room, headers_size(tuple(headers or ()))) > limit:
         room -= 1
     async with Producer(bootstrap_servers=cluster.bootstrap_servers, max_request_size=limit) as producer:
         await producer.send(topic, b"x" * room, key=key, headers=headers)

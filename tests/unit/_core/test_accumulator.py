@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._records.encode import NO_HEADERS
 from aioproducer.errors import DeliveryTimeoutError, KafkaError, ProducerClosedError
 from tests.unit._core.accumulators import (
     TIMESTAMP,
@@ -453,7 +454,7 @@ def test_a_split_keeps_order_age_sequences_and_memory() -> None:
     assert len(parts) > 1
     assert [value for part in parts for value in part.values] == values
     assert [key for part in parts for key in part.keys or [None] * part.count] == keys
-    assert [h for part in parts for h in part.headers or [()] * part.count] == headers
+    assert [h for part in parts for h in part.headers or [NO_HEADERS] * part.count] == headers
     firsts = [sum(part.count for part in parts[:i]) for i in range(len(parts))]
     assert batch.split_into == list(zip(firsts, parts, strict=True))
     assert [part.base_sequence for part in parts] == [(2**31 - 3 + first) % 2**31 for first in firsts]

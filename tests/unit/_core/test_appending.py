@@ -10,8 +10,8 @@ import pytest
 
 from aioproducer._core.appending import full_size
 from aioproducer._core.batch import BatchState
-from aioproducer._records.encode import encode_records
-from aioproducer._records.sizes import record_upper_bound
+from aioproducer._records.encode import NO_HEADERS, encode_headers, encode_records
+from aioproducer._records.sizes import headers_size, record_upper_bound
 from aioproducer.errors import RecordTooLargeError
 from aioproducer.partitioners import murmur2
 from tests.unit._core.accumulators import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.batch import ProducerBatch
     from aioproducer.config import ProducerSettings
-    from aioproducer.records import TopicView
+    from aioproducer.records import Headers, TopicView
 
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -48,7 +48,7 @@ def test_records_of_a_partition_share_a_batch_until_it_is_full() -> None:
 
 def columns(
     batch: ProducerBatch,
-) -> tuple[list[int], list[bytes | None] | None, list[bytes | None], list[tuple[tuple[str, bytes | None], ...]] | None]:
+) -> tuple[list[int], list[bytes | None] | None, list[bytes | None], list[bytes] | None]:
     return batch.timestamps, batch.keys, batch.values, batch.headers
 
 
@@ -93,7 +93,38 @@ def test_records_with_keys_count_the_same_bytes_whichever_way_they_take(codec: A
             assert batch.keys is not None
             assert batch.size == 61 + len(encode_records(*columns(batch)))
             assert batch.charged == sum(
-                record_upper_bound(key, value, ()) + 96 for key, value in zip(batch.keys, batch.values, strict=True)
+                record_upper_bound(key, value) + 96 for key, value in zip(batch.keys, batch.values, strict=True)
+            )
+            accumulate.complete(batch, base_offset=0)
+    assert free(accumulate) == 33554432
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_records_with_headers_count_the_same_bytes_whichever_way_they_take(codec: Any) -> None:
+    rng = random.Random(13)
+    accumulate = accumulator({"t": [0, 0, 0]}, batch_size=50_000, compression_type=codec)
+    given: dict[ProducerBatch, list[Headers]] = {}
+    for _ in range(5000):
+        key = rng.choice([None, None, b"", b"key", bytes(63), bytes(64)])
+        value = b"v" * rng.choice([0, 1, 21, 57, 58, 62, 63, 64, 100, 900, 8000, 8095, 8096, 8160])
+        names = rng.choices(["h", "é", "trace", "long" * 40], k=rng.randrange(5))
+        headers = tuple([(name, rng.choice([None, b"", b"x" * 10, bytes(63), bytes(200)])) for name in names])
+        timestamp = TIMESTAMP + rng.choice([0, 0, 0, 63, 64, -64, -65, 8191, 8192])
+        batch = accumulate.try_append("t", None, key, value, headers, timestamp, 0.0)
+        assert batch is not None
+        given.setdefault(batch, []).append(headers)
+        assert (batch.timestamps[-1], batch.values[-1]) == (timestamp, value)
+        assert (None if batch.keys is None else batch.keys[-1]) == key
+        assert (NO_HEADERS if batch.headers is None else batch.headers[-1]) == encode_headers(headers)
+        assert key is None or batch.partition == (murmur2(key) & 0x7FFFFFFF) % 3
+    while batches := drain(accumulate):
+        for batch in batches:
+            keys = batch.keys or [None] * batch.count
+            assert batch.size == 61 + len(encode_records(*columns(batch)))
+            assert codec != "none" or batch.size <= batch.limit
+            assert batch.charged == sum(
+                record_upper_bound(key, value, headers_size(headers)) + 96
+                for key, value, headers in zip(keys, batch.values, given[batch], strict=True)
             )
             accumulate.complete(batch, base_offset=0)
     assert free(accumulate) == 33554432
@@ -121,7 +152,7 @@ def test_keyless_and_keyed_records_keep_their_places_in_one_batch() -> None:
     batch = append(accumulate, partition=None, value=b"c")
     assert batch.values == [b"a", b"b", b"c"]
     assert batch.keys == [None, b"k", None]
-    assert batch.headers == [(), (("h", b"x"),), ()]
+    assert batch.headers == [NO_HEADERS, encode_headers((("h", b"x"),)), NO_HEADERS]
 
 
 def test_a_record_larger_than_batch_size_has_a_batch_of_its_own_which_does_not_linger() -> None:

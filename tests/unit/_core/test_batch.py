@@ -7,7 +7,7 @@ import random
 import pytest
 
 from aioproducer._core.batch import TRANSITIONS, BatchEvent, BatchState, ProducerBatch, sequence_distance
-from aioproducer._records.encode import encode_records
+from aioproducer._records.encode import NO_HEADERS, encode_headers, encode_records
 
 
 def filled(*values: bytes | None) -> ProducerBatch:
@@ -29,7 +29,7 @@ def test_size_is_exactly_that_of_the_encoded_records() -> None:
         timestamp = 1_700_000_000_000 + rng.randrange(-20_000, 20_000)
         key = rng.choice([None, b"", b"k" * rng.randrange(100)])
         value = rng.choice([None, b"", b"v" * rng.randrange(9000)])
-        headers = rng.choice([None, (("h", b"x"), ("é", None))])
+        headers = rng.choice([None, encode_headers((("h", b"x"), ("é", None)))])
         batch.append(timestamp, key, value, headers, batch.next_record_size(timestamp, key, value, headers))
     encoded = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
     assert batch.size == 61 + len(encoded)
@@ -38,10 +38,10 @@ def test_size_is_exactly_that_of_the_encoded_records() -> None:
 def test_columns_of_keys_and_headers_are_made_when_the_first_comes() -> None:
     batch = filled(b"a", b"b")
     assert (batch.keys, batch.headers) == (None, None)
-    batch.append(1000, b"k", b"c", (("h", b"x"),), 10)
+    batch.append(1000, b"k", b"c", b"headers", 10)
     batch.append(1000, None, b"d", None, 10)
     assert batch.keys == [None, None, b"k", None]
-    assert batch.headers == [(), (), (("h", b"x"),), ()]
+    assert batch.headers == [NO_HEADERS, NO_HEADERS, b"headers", NO_HEADERS]
 
 
 def test_the_first_record_always_has_room_and_the_limit_holds_after_it() -> None:

@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING
 
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.splitting import split_batch
+from aioproducer._records.encode import NO_HEADERS, encode_headers
 
 if TYPE_CHECKING:
     from aioproducer.records import Headers
 
 
 def test_splits_keep_keys_headers_and_timestamps() -> None:
-    records: list[tuple[int, bytes | None, bytes | None, Headers]] = [
-        (1_000 - index, b"k%d" % index if index % 3 else None, None if index == 4 else b"v" * (40 + index), headers)
-        for index, headers in enumerate([(), (("a", b"1"), ("a", None)), (("é", b""),)] * 4)
+    several: list[Headers] = [(), (("a", b"1"), ("a", None)), (("é", b""),)]
+    records: list[tuple[int, bytes | None, bytes | None, bytes]] = [
+        (
+            1_000 - index,
+            b"k%d" % index if index % 3 else None,
+            None if index == 4 else b"v" * (40 + index),
+            encode_headers(headers),
+        )
+        for index, headers in enumerate(several * 4)
     ]
     batch = ProducerBatch("t", 0, 1.0, flush_epoch=0)
     for timestamp_ms, key, value, headers in records:
@@ -29,7 +36,7 @@ def test_splits_keep_keys_headers_and_timestamps() -> None:
             part.timestamps[index],
             None if part.keys is None else part.keys[index],
             part.values[index],
-            () if part.headers is None else part.headers[index],
+            NO_HEADERS if part.headers is None else part.headers[index],
         )
         for part in parts
         for index in range(part.count)
@@ -39,7 +46,7 @@ def test_splits_keep_keys_headers_and_timestamps() -> None:
         again = ProducerBatch("t", 0, 1.0, flush_epoch=0)
         for index in range(part.count):
             key = None if part.keys is None else part.keys[index]
-            own = () if part.headers is None else part.headers[index]
+            own = NO_HEADERS if part.headers is None else part.headers[index]
             size = again.next_record_size(part.timestamps[index], key, part.values[index], own)
             again.append(part.timestamps[index], key, part.values[index], own, size)
         assert part.size == again.size

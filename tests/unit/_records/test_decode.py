@@ -19,7 +19,7 @@ from aioproducer._records.decode import (
     rewrite_for_append,
     split_batches,
 )
-from aioproducer._records.encode import encode_records, seal_batch, varint, with_new_crc
+from aioproducer._records.encode import encode_headers, encode_records, seal_batch, varint, with_new_crc
 from aioproducer.errors import CorruptRecordError, ProtocolError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def seal(records: Sequence[Record], codec: Codec = Codec.NONE, *, log_append_tim
         timestamps,
         [record.key for record in records],
         [record.value for record in records],
-        [record.headers for record in records],
+        [encode_headers(record.headers) for record in records],
     )
     return seal_section(section, len(records), timestamps, codec, log_append_time=log_append_time)
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aioproducer._records.compression import Codec, compressor
 from aioproducer._records.decode import check_crc, read_header
-from aioproducer._records.encode import encode_records, restamp, seal_batch, varint
-from aioproducer._records.sizes import record_size, varint_size
+from aioproducer._records.encode import (
+    MAX_NAMES,
+    NO_HEADERS,
+    HeaderBlocks,
+    encode_headers,
+    encode_records,
+    restamp,
+    seal_batch,
+    varint,
+)
+from aioproducer._records.sizes import headers_size, record_size, varint_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +28,10 @@ if TYPE_CHECKING:
     from aioproducer.records import Headers
 
 NOW = 1_700_000_000_000
+
+
+def blocks(headers: Sequence[Headers] | None) -> list[bytes] | None:
+    return None if headers is None else [encode_headers(each) for each in headers]
 
 
 def by_the_book(
@@ -79,7 +93,7 @@ def test_varints_are_zigzag(n: int, encoded: str) -> None:
 
 
 def test_one_record_is_written_field_by_field() -> None:
-    encoded = encode_records([NOW], [b"k"], [None], [(("h", None),)])
+    encoded = encode_records([NOW], [b"k"], [None], [encode_headers((("h", None),))])
     # length 10; attributes, timestamp delta, offset delta; key; value null; one header "h", null
     assert encoded.hex() == "14" + "00" + "00" + "00" + "026b" + "01" + "02" + "0268" + "01"
 
@@ -101,7 +115,7 @@ def test_every_length_is_written_by_the_book(
     timestamps = [NOW, NOW + 1, NOW + 2]
     pairs = None if headers is None else [headers, (), headers]
     for keys in (None, [key] * 3):
-        assert encode_records(timestamps, keys, values, pairs) == by_the_book(timestamps, keys, values, pairs)
+        assert encode_records(timestamps, keys, values, blocks(pairs)) == by_the_book(timestamps, keys, values, pairs)
 
 
 @pytest.mark.parametrize("delta", [0, 1, 63, 64, 8191, 8192, 2**40, -1, -64, -65, -8192, -8193, -(2**40)])
@@ -112,7 +126,7 @@ def test_every_timestamp_delta_is_written_by_the_book(
 ) -> None:
     timestamps = [NOW, NOW + delta, NOW]
     values: list[bytes | None] = [b"x", b"y", b"z"]
-    assert encode_records(timestamps, keys, values, headers) == by_the_book(timestamps, keys, values, headers)
+    assert encode_records(timestamps, keys, values, blocks(headers)) == by_the_book(timestamps, keys, values, headers)
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 66, 8191, 8192, 8193, 8194])
@@ -124,7 +138,7 @@ def test_every_offset_delta_is_written_by_the_book(count: int) -> None:
 
 def test_headers_of_no_record_are_as_none() -> None:
     timestamps, values = [NOW, NOW], [b"a", b"b"]
-    assert encode_records(timestamps, None, values, [(), ()]) == encode_records(timestamps, None, values, None)
+    assert encode_records(timestamps, None, values, [NO_HEADERS] * 2) == encode_records(timestamps, None, values, None)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -142,7 +156,7 @@ def test_random_records_are_written_by_the_book_and_have_their_size(seed: int) -
     keys = None if rng.random() < 0.3 else [cell() for _ in range(count)]
     values = [cell() for _ in range(count)]
     headers = None if rng.random() < 0.5 else [pairs() for _ in range(count)]
-    encoded = encode_records(timestamps, keys, values, headers)
+    encoded = encode_records(timestamps, keys, values, blocks(headers))
     assert encoded == by_the_book(timestamps, keys, values, headers)
     sizes = [
         record_size(
@@ -150,11 +164,77 @@ def test_random_records_are_written_by_the_book_and_have_their_size(seed: int) -
             index,
             None if keys is None else keys[index],
             values[index],
-            () if headers is None else headers[index],
+            1 if headers is None else headers_size(headers[index]),
         )
         for index, timestamp in enumerate(timestamps)
     ]
     assert sum(sizes) == len(encoded)
+
+
+WELL_FORMED: list[Headers] = [
+    (),
+    (("trace", b"1"),),
+    (("trace", b"1"), ("trace", None), ("é", b""), ("", bytes(8191))),
+    tuple([(f"name {number}", b"x" * number) for number in range(200)]),
+    (("long" * 100, b""),),
+]
+
+
+@pytest.mark.parametrize("headers", WELL_FORMED)
+def test_the_short_way_encodes_headers_as_the_long_one(headers: Headers) -> None:
+    taken = HeaderBlocks()
+    expected = encode_headers(headers)
+    assert len(expected) == headers_size(headers)
+    assert [taken.block(headers), taken.block(headers), taken.block(list(headers))] == [expected] * 3
+    if len(dict(headers)) == len(headers):
+        assert taken.block(dict(headers)) == expected
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "text",
+        b"bytes",
+        7,
+        [("h", "text")],
+        [("h", bytearray(b"x"))],
+        [(b"h", b"x")],
+        [("h",)],
+        [("h", b"x", b"y")],
+        [["h", b"x"]],
+        ["hx"],
+        [{"h", b"x"}],
+        [None],
+        [("\ud800", b"x")],
+        [("h", bytes(8192))],
+        [("h", b"")] * 8192,
+        iter([("h", b"x")]),
+        {"h": 1},
+        {1: b"x"},
+    ],
+)
+def test_the_short_way_leaves_headers_that_need_something_done(headers: Any) -> None:
+    taken = HeaderBlocks()
+    assert [taken.block(headers), taken.block(headers)] == [None, None]
+
+
+def test_the_short_way_sees_that_a_list_of_headers_has_changed() -> None:
+    taken, headers = HeaderBlocks(), [("h", b"x")]
+    first = taken.block(headers)
+    headers.append(("h", b"y"))
+    assert (first, taken.block(headers)) == (encode_headers((("h", b"x"),)), encode_headers(tuple(headers)))
+
+
+def test_header_names_that_are_all_different_are_not_all_remembered() -> None:
+    taken = HeaderBlocks()
+    tracemalloc.start()
+    try:
+        for number in range(20 * MAX_NAMES):
+            taken.block([(f"name {number}", b"x")])
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 300 * MAX_NAMES
 
 
 def test_sealed_batch_has_the_header_that_was_asked_for() -> None:

@@ -36,7 +36,7 @@ def test_varint_has_seven_bits_a_byte(n: int, size: int) -> None:
 
 
 def test_smallest_record_has_seven_bytes() -> None:
-    assert record_size(0, 0, None, None, ()) == 7
+    assert record_size(0, 0, None, None) == 7
 
 
 @pytest.mark.parametrize(
@@ -56,18 +56,18 @@ def test_record_size_counts_each_varint(
     timestamp_delta: int, offset_delta: int, key_size: int | None, value_size: int, size: int
 ) -> None:
     key = None if key_size is None else bytes(key_size)
-    assert record_size(timestamp_delta, offset_delta, key, bytes(value_size), ()) == size
+    assert record_size(timestamp_delta, offset_delta, key, bytes(value_size)) == size
 
 
 def test_headers_count_their_utf_8() -> None:
     assert headers_size(()) == 1
     assert headers_size((("h", b"x"), ("n", None))) == 1 + 4 + 3
     assert headers_size((("é" * 32, None),)) == 1 + 2 + 64 + 1
-    assert record_size(0, 0, None, None, (("h", b"x"),)) == 7 + 4
+    assert record_size(0, 0, None, None, headers_size((("h", b"x"),))) == 7 + 4
 
 
 def test_upper_bounds_are_javas_reference_values() -> None:
     assert BATCH_OVERHEAD == 61
-    assert record_upper_bound(None, None, ()) == 85
-    assert record_upper_bound(b"k", b"value", (("h", b"x"), ("n", None))) == 98
-    assert record_upper_bound(bytes(64), bytes(8192), ()) == 61 + 21 + 66 + 8195 + 1
+    assert record_upper_bound(None, None) == 85
+    assert record_upper_bound(b"k", b"value", headers_size((("h", b"x"), ("n", None)))) == 98
+    assert record_upper_bound(bytes(64), bytes(8192)) == 61 + 21 + 66 + 8195 + 1

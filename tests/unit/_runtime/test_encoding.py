@@ -13,6 +13,7 @@ import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._records.decode import decode_batch
+from aioproducer._records.encode import encode_headers
 from aioproducer._runtime.encoding import Encoder
 from aioproducer.config import ProducerConfig
 
@@ -27,7 +28,9 @@ def encoder(codec: Any) -> Encoder:
 def batch_of(count: int) -> ProducerBatch:
     batch = ProducerBatch("orders", 0, 0.0)
     for number in range(count):
-        batch.append(1_000 - number, b"k" if number % 2 else None, b"value %04d" % number, (("h", None),), 20)
+        batch.append(
+            1_000 - number, b"k" if number % 2 else None, b"value %04d" % number, encode_headers((("h", None),)), 20
+        )
     batch.producer_id, batch.producer_epoch, batch.base_sequence = 7, 1, 100
     return batch
 
