@@ -27,7 +27,7 @@ from aioproducer._wire.messages.produce import (
 )
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
 from aioproducer.config import ProducerConfig, ProducerSettings
-from aioproducer.errors import KafkaConnectionError
+from aioproducer.errors import DeliveryTimeoutError, KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -166,21 +166,37 @@ class Shell:
             polls += 1
         return polls
 
+    def expire(self, batch: ProducerBatch) -> DeliveryTimeoutError:
+        """Let time pass until a batch has failed of it; whoever is connected to refuses the connection."""
+        while not batch.is_done:
+            due = self.sender.deadline(self.now)
+            assert due is not None
+            self.now = max(due, self.now)
+            for effect in self.sender.poll(self.now):
+                if isinstance(effect, Connect):
+                    self.sender.on_connect_failed(effect.node_id, KafkaConnectionError("Connection refused"), self.now)
+        assert isinstance(batch.error, DeliveryTimeoutError)
+        return batch.error
+
     # ── the cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, *topics: MetadataResponseTopic) -> Shell:
         """Connect, learn about the topics (one named "t" with one partition, on broker 1), get producer id 7."""
+        self.learn(*topics)
+        self.poll()
+        if self.config.enable_idempotence:
+            self.answer_init()
+        self.poll()
+        return self
+
+    def learn(self, *topics: MetadataResponseTopic) -> None:
+        """Connect, and be answered what the topics are, as for `start`; nothing is polled after that."""
         answers = topics or (topic_answer(),)
         for answer in answers:
             assert answer.name is not None
             self.accumulator.wait_for_topic(answer.name, self.now, self.now + 60.0)
         self.poll()
         self.answer_metadata(*answers)
-        self.poll()
-        if self.config.enable_idempotence:
-            self.answer_init()
-        self.poll()
-        return self
 
     def answer(self, node_id: int, message: Message) -> None:
         """Have the oldest request of the node answered."""

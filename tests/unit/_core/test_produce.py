@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer._core.effects import Connect, Disconnect
+from aioproducer._core.effects import Disconnect
 from aioproducer._core.sequences import MAX_PRODUCER_EPOCH
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
@@ -363,9 +363,7 @@ def test_an_invalid_producer_epoch_fails_the_batch_and_the_next_uses_a_new_one()
 
 def test_after_the_last_epoch_a_new_producer_id_is_fetched() -> None:
     shell = Shell()
-    shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
-    shell.poll()
-    shell.answer_metadata(topic_answer())
+    shell.learn()
     shell.answer_init(epoch=MAX_PRODUCER_EPOCH)
     batch = shell.send()
     shell.refuse(42)
@@ -592,16 +590,7 @@ def test_parts_of_a_batch_in_doubt_are_in_doubt() -> None:
 def test_a_batch_that_was_never_sent_says_so_and_why() -> None:
     shell = Shell(delivery_timeout_ms=40_000).start()
     shell.answers_connects = False
-    batch = shell.append()
-    while not batch.is_done:
-        due = shell.sender.deadline(shell.now)
-        assert due is not None
-        shell.now = max(due, shell.now)
-        for effect in shell.sender.poll(shell.now):
-            if isinstance(effect, Connect):
-                shell.sender.on_connect_failed(effect.node_id, KafkaConnectionError("Connection refused"), shell.now)
-    error = batch.error
-    assert isinstance(error, DeliveryTimeoutError)
+    error = shell.expire(shell.append())
     assert (error.attempts, error.possibly_written, error.topic, error.partition) == (0, False, "t", 0)
     assert error.elapsed == pytest.approx(40.0, abs=0.01)
     text = str(error)

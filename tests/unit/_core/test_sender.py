@@ -90,9 +90,7 @@ def test_only_the_broker_that_leads_the_partition_is_connected_to() -> None:
 
 def test_nothing_is_sent_before_the_producer_id_is_known() -> None:
     shell = Shell()
-    shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
-    shell.poll()
-    shell.answer_metadata(topic_answer())
+    shell.learn()
     batch = shell.send()
     assert shell.batches() == []
     shell.answer_init()
@@ -554,9 +552,7 @@ def test_metadata_that_does_not_come_for_long_closes_all_connections_and_starts_
 
 def test_no_permission_for_a_producer_id_fails_what_is_buffered_and_is_tried_again() -> None:
     shell = Shell()
-    shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
-    shell.poll()
-    shell.answer_metadata(topic_answer())
+    shell.learn()
     batch = shell.send()
     shell.answer_init(error=31)
     shell.poll()
@@ -585,9 +581,7 @@ def test_a_passing_failure_to_get_a_producer_id_is_retried(code: int) -> None:
 @pytest.mark.parametrize("code", [35, 42, 47, 53, 90, -1])
 def test_other_failures_to_get_a_producer_id_are_fatal(code: int) -> None:
     shell = Shell()
-    shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
-    shell.poll()
-    shell.answer_metadata(topic_answer())
+    shell.learn()
     batch = shell.append()
     shell.answer_init(error=code)
     shell.poll()
@@ -629,9 +623,7 @@ def test_close_ends_by_the_delivery_timeout_when_no_broker_answers() -> None:
 
 def test_close_during_a_change_of_the_producer_id_still_delivers() -> None:
     shell = Shell()
-    shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
-    shell.poll()
-    shell.answer_metadata(topic_answer())
+    shell.learn()
     batch = shell.append()
     shell.sender.begin_close(shell.now)
     shell.poll()

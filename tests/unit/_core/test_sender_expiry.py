@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.effects import Connect
 from aioproducer.errors import (
     BrokerError,
     DeliveryTimeoutError,
@@ -20,20 +19,6 @@ if TYPE_CHECKING:
     from aioproducer._core.batch import ProducerBatch
 
 NOT_ENOUGH_REPLICAS = 19
-
-
-def expire(shell: Shell, batch: ProducerBatch) -> DeliveryTimeoutError:
-    """Wait; whoever is connected to refuses the connection."""
-    while not batch.is_done:
-        due = shell.sender.deadline(shell.now)
-        assert due is not None
-        shell.now = max(due, shell.now)
-        for effect in shell.sender.poll(shell.now):
-            if isinstance(effect, Connect):
-                error = KafkaConnectionError("Connection refused")
-                shell.sender.on_connect_failed(effect.node_id, error, shell.now)
-    assert isinstance(batch.error, DeliveryTimeoutError)
-    return batch.error
 
 
 def refused_once(shell: Shell) -> ProducerBatch:
@@ -50,7 +35,7 @@ def test_a_broker_that_went_away_is_named_and_not_only_what_it_answered_before()
     shell.refuse(NOT_ENOUGH_REPLICAS)
     shell.answers_connects = False
     shell.break_connection()
-    error = expire(shell, batch)
+    error = shell.expire(batch)
     assert isinstance(error.__cause__, KafkaConnectionError)
     assert "last failure: cannot connect to broker 1 (host1:9092): Connection refused;" in str(error)
     assert "its last attempt ended with: broker 1 answered Produce" in str(error)
