@@ -10,8 +10,9 @@ All hashes count all partitions, with a leader or without, so that a key stays w
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -61,30 +62,35 @@ class Partitioner(Protocol):
 class KeyHasher:
     """Hashes keys with murmur2 as Java's built-in partitioner does, and remembers the hashes of short keys.
 
-    Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2.5 (CPython 3.11). At most 8,192 keys of at
+    Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2 (CPython 3.11). At most 8,192 keys of at
     most 128 bytes are kept; then all are forgotten, which costs less than keeping an order.
+
+    Attributes:
+        hashes: what is remembered: hashes without their sign, by key. Whoever is in a hurry looks here first.
     """
 
-    __slots__ = ("_by_length", "_memo")
+    __slots__ = ("_by_length", "hashes")
 
     def __init__(self) -> None:
-        self._memo: dict[bytes, int] = {}
+        self.hashes: dict[bytes, int] = {}
         self._by_length: dict[int, Callable[[bytes], int]] = {}
 
     def partition(self, key: bytes, partition_count: int) -> int:
         """Return the partition of a key, from 0 to `partition_count` - 1."""
-        memo = self._memo
-        number = memo.get(key)
-        if number is None:
-            length = len(key)
-            if length > MEMO_KEY_BYTES:
-                return (murmur2(key) & 0x7FFFFFFF) % partition_count
-            hash_of = self._by_length.get(length) or self._add_length(length)
-            number = hash_of(key) & 0x7FFFFFFF
-            if len(memo) >= MEMO_SIZE:
-                memo.clear()
-            memo[key] = number
-        return number % partition_count
+        number = self.hashes.get(key)
+        return (self.hash(key) if number is None else number) % partition_count
+
+    def hash(self, key: bytes) -> int:
+        """Return the hash of a key without its sign, and remember it."""
+        length = len(key)
+        if length > MEMO_KEY_BYTES:
+            return murmur2(key) & 0x7FFFFFFF
+        hash_of = self._by_length.get(length) or self._add_length(length)
+        number = hash_of(key) & 0x7FFFFFFF
+        if len(self.hashes) >= MEMO_SIZE:
+            self.hashes.clear()
+        self.hashes[key] = number
+        return number
 
     def _add_length(self, length: int) -> Callable[[bytes], int]:
         hash_of = murmur2 if length < LANES_FROM else murmur2_of_length(length)
@@ -212,36 +218,48 @@ def murmur2(key: bytes) -> int:
     return h ^ h >> 15
 
 
+@cache
 def murmur2_of_length(length: int) -> Callable[[bytes], int]:
     """Return murmur2 for keys of this length alone, at least 4 bytes.
 
-    The words are multiplied all at once, as one long integer with a lane of 64 bits for each, which leaves half of the
-    steps to the loop: 2.5 µs for 36 bytes against 3.1 of `murmur2`, 5.4 for 100 against 7.8; from 16 bytes on.
+    All words with an even number, and all with an odd one, are multiplied at once, as long integers with a lane of 64
+    bits for each word. The rest is a chain of operations without a loop, made as text and compiled, in 0.2 ms. A mask
+    in every fourth step keeps the numbers short; in between, the upper bits do no harm. 1.95 µs for 36 bytes against
+    3.1 of `murmur2`, 3.9 for 100 against 7.8; from 16 bytes on (CPython 3.11).
 
     Example:
         >>> murmur2_of_length(6)(b"abcdef") == murmur2(b"abcdef")
         True
     """
-    count = length >> 2
-    tail = length & 3
-    words = Struct(f"<{count}I").unpack_from
-    lanes = Struct("<" + "I4x" * count)
-    spread, low_halves, size = lanes.pack, lanes.unpack, lanes.size
-    ones = int.from_bytes(spread(*[1] * count), "little")
-    low_32, low_8 = ones * 0xFFFFFFFF, ones * 0xFF
-    from_bytes = int.from_bytes
-    seed = 0x9747B28C ^ length
-
-    def hash_of(key: bytes) -> int:
-        k = from_bytes(spread(*words(key)), "little") * 0x5BD1E995 & low_32
-        h = seed
-        for word in low_halves(((k ^ k >> 24 & low_8) * 0x5BD1E995).to_bytes(size, "little")):
-            h = (h * 0x5BD1E995 & 0xFFFFFFFF) ^ word
-        if tail:
-            h = (h ^ from_bytes(key[-tail:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
-        h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
-        return h ^ h >> 15
-
+    count, tail = divmod(length, 4)
+    lane_count = (count + 1) // 2
+    ones = sum(1 << 64 * lane for lane in range(lane_count))
+    low_32, low_8, size = ones * 0xFFFFFFFF, ones * 0xFF, 8 * lane_count
+    words = [f"word_{index}" for index in range(count)]
+    even, odd = words[::2], [*words[1::2], "_"][:lane_count]  # of an odd number of words the last lane is no word
+    code = f"""
+def hash_of(key):
+    k = from_bytes(key, "little")
+    even = (k & {low_32}) * 0x5BD1E995 & {low_32}
+    odd = (k >> 32 & {low_32}) * 0x5BD1E995 & {low_32}
+    {", ".join(even)}, = low_halves(((even ^ even >> 24 & {low_8}) * 0x5BD1E995).to_bytes({size}, "little"))
+    {", ".join(odd)}, = low_halves(((odd ^ odd >> 24 & {low_8}) * 0x5BD1E995).to_bytes({size}, "little"))
+    h = {0x9747B28C ^ length}
+"""
+    for index in range(0, count, 4):
+        chain = "h"
+        for word in words[index : index + 4]:
+            chain = f"({chain}) * 0x5BD1E995 ^ {word}"
+        code += f"    h = ({chain}) & 0xFFFFFFFF\n"
+    if tail:
+        code += f"    h = (h ^ k >> {32 * count} & {(1 << 8 * tail) - 1}) * 0x5BD1E995 & 0xFFFFFFFF\n"
+    code += """
+    h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return h ^ h >> 15
+"""
+    names: dict[str, Any] = {"from_bytes": int.from_bytes, "low_halves": Struct("<" + "I4x" * lane_count).unpack}
+    exec(code, names)
+    hash_of: Callable[[bytes], int] = names["hash_of"]
     return hash_of
 
 

@@ -87,6 +87,7 @@ class Appender:
         self._is_adaptive = config.partitioner_adaptive_partitioning_enable
         self._availability_timeout = config.partitioner_availability_timeout_ms / 1000
         self._hasher = KeyHasher()
+        self._hashes = self._hasher.hashes
         self._header_blocks = HeaderBlocks()
         self._topics: dict[str, TopicState] = {}
         self._schedule = Schedule(config.linger_ms / 1000)
@@ -156,7 +157,10 @@ class Appender:
         # Before the key is hashed: what takes the long way is hashed there, and a long key is not remembered.
         if state is None or not self._is_hashing or key_size > 63 or key_size + value_size > self._plain_limit:
             return None
-        queue = state.queues.get(self._hasher.partition(key, state.partition_count))
+        number = self._hashes.get(key)
+        if number is None:
+            number = self._hasher.hash(key)
+        queue = state.queues.get(number % state.partition_count)
         batch = None if queue is None else queue.open_batch
         if batch is None:
             return None
