@@ -106,6 +106,10 @@ class Appender:
 
     # ── the hot path ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def is_open(self, topic: str) -> bool:
+        """Whether anybody may append to the topic at once, as far as there is memory."""
+        return topic in self._open_topics
+
     def append_plain(self, topic: str, value: bytes, timestamp_ms: int) -> ProducerBatch | None:
         """Append a record without key and headers to the open batch of the sticky partition, as the last of the batch
         returned (`batch.count - 1`); None: it takes more than that, ask `try_append`.

@@ -6,6 +6,7 @@ import enum
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._runtime.intake import Prepared
 from aioproducer.delivery import fresh
 from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTopicError, KafkaError, ProducerClosedError
 from aioproducer.records import ProducerRecord
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from aioproducer._core.accumulator import Accumulator, PendingAppend, Waiting
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.open_transaction import TransactionTicket
-    from aioproducer._runtime.intake import Intake, Prepared
+    from aioproducer._runtime.intake import Intake
     from aioproducer._runtime.loop import Runtime
     from aioproducer.config import ProducerConfig
 
@@ -59,6 +60,7 @@ class Entrance:
         self._runtime: Runtime | None = None
         self._accumulator: Accumulator | None = None  # set while records are let in
         self._plain: Accumulator | None = None  # the same, if records of bytes need nothing done to them
+        self._serializing: Accumulator | None = None  # the same, if serializers are all that is needed
         self._whereabouts: Callable[[], object] = object
         self._home: object = None
         self._yielded_at = 0
@@ -73,12 +75,14 @@ class Entrance:
         self._yielded_at = 0
         self._accumulator = runtime.accumulator
         self._plain = runtime.accumulator if self._intake.is_plain else None
+        self._serializing = runtime.accumulator if self._intake.is_serializing else None
         self.state = State.RUNNING
 
     def close(self, state: State) -> None:
         """Let no more in."""
         self._accumulator = None
         self._plain = None
+        self._serializing = None
         self.state = state
 
     def running(self) -> Runtime:
@@ -153,7 +157,41 @@ class Entrance:
                 batch = accumulator.append_keyed(topic, key, value, now_ms)
             if batch is not None:
                 return batch
+        accumulator = self._serializing
+        if (
+            accumulator is not None
+            and partition is None
+            and timestamp_ms is None
+            and headers is None
+            and value is not MISSING
+            and topic.__class__ is str
+            and accumulator.is_open(topic)
+            and self._whereabouts() is self._home
+        ):
+            return self._append_serialized(accumulator, topic, value, key, may_yield)
         record = self.prepare(topic, value, key, partition, timestamp_ms, headers)
+        return record if may_yield and self.has_to_yield() else self.append_prepared(record)
+
+    def _append_serialized(
+        self, accumulator: Accumulator, topic: str, value: Any, key: Any, may_yield: bool
+    ) -> ProducerBatch | Prepared:
+        """As `try_append`, for a record that needs nothing but the producer's serializers."""
+        key, value = self._intake.serialize(topic, value, key)
+        now_ms = time_ns() // 1_000_000
+        batch = None
+        if may_yield and (
+            accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+        ):
+            pass  # as in `try_append`
+        elif value is None:
+            pass
+        elif key is None:
+            batch = accumulator.append_plain(topic, value, now_ms)
+        else:
+            batch = accumulator.append_keyed(topic, key, value, now_ms)
+        if batch is not None:
+            return batch
+        record = Prepared(topic, None, key, value, None, None)
         return record if may_yield and self.has_to_yield() else self.append_prepared(record)
 
     def append_some(

@@ -49,6 +49,8 @@ class Intake:
 
     Attributes:
         is_plain: neither serializers nor interceptors are set, so that a record of bytes needs nothing from here.
+        is_serializing: serializers are set and no interceptors, so that `serialize` is all that a record without
+            headers needs if its topic is known.
     """
 
     def __init__(
@@ -57,7 +59,12 @@ class Intake:
         self._key = as_function(key_serializer)
         self._value = as_function(value_serializer)
         self._interceptors = interceptors
+        # The short way calls a callable of the value itself: 0.1 µs less for each record.
+        self._value_alone: Callable[[Any], Any] | None = (
+            value_serializer if callable(value_serializer) and not _has_method(value_serializer) else None
+        )
         self.is_plain = self._key is None and self._value is None and not interceptors
+        self.is_serializing = not self.is_plain and not interceptors
 
     def prepare(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
         """Run interceptors and serializers and check everything that can be checked without the cluster.
@@ -78,6 +85,21 @@ class Intake:
         except Exception as error:
             self.refused(Prepared(record.topic, None, None, None, None, None), error)
             raise
+
+    def serialize(self, topic: str, value: Any, key: Any) -> tuple[bytes | None, bytes | None]:
+        """Return key and value of a record without headers as bytes: a part of `prepare`; raises as that does."""
+        if key is not None:
+            key = _to_bytes("key", key, self._key, topic, ())
+        if value is None:
+            return key, None
+        serializer = self._value_alone
+        if serializer is None:
+            return key, _to_bytes("value", value, self._value, topic, ())
+        try:
+            serialized = serializer(value)
+        except Exception as error:
+            raise _serializer_raised("value", error, topic) from error
+        return key, serialized if serialized.__class__ is bytes else _serialized("value", serialized, topic)
 
     def _check(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
         check_topic(topic)
@@ -137,30 +159,41 @@ def as_function(serializer: Any) -> Serialize | None:
     """Bring both forms of a serializer, a callable of the value and an object with `serialize`, into one."""
     if serializer is None:
         return None
-    method = getattr(serializer, "serialize", None)
-    if callable(method):
+    if _has_method(serializer):
+        method = serializer.serialize
         return lambda value, topic, headers: method(topic, value, headers)
     return lambda value, topic, headers: serializer(value)
 
 
+def _has_method(serializer: Any) -> bool:
+    return callable(getattr(serializer, "serialize", None))
+
+
 def _to_bytes(part: str, value: Any, serialize: Serialize | None, topic: str, headers: Headers) -> bytes | None:
-    if serialize is not None:
-        value = _serialized(part, value, serialize, topic, headers)
-    return value if value is None or type(value) is bytes else copy_bytes(part, value)
-
-
-def _serialized(part: str, value: Any, serialize: Serialize, topic: str, headers: Headers) -> Any:
+    if serialize is None:
+        return value if type(value) is bytes else copy_bytes(part, value)
     try:
         serialized = serialize(value, topic, headers)
     except Exception as error:
-        # Only the class: the text of a serializer's error often quotes the value.
-        raise SerializationError(
-            f"the {part} serializer raised {type(error).__name__} (topic {topic!r}); see __cause__ for its words",
-            topic=topic,
-            part=part,
-        ) from error
-    if serialized is None or isinstance(serialized, bytes | bytearray | memoryview):
-        return cast(Any, serialized)
+        raise _serializer_raised(part, error, topic) from error
+    return _serialized(part, serialized, topic)
+
+
+def _serializer_raised(part: str, error: Exception, topic: str) -> SerializationError:
+    # Only the class: the text of a serializer's error often quotes the value.
+    return SerializationError(
+        f"the {part} serializer raised {type(error).__name__} (topic {topic!r}); see __cause__ for its words",
+        topic=topic,
+        part=part,
+    )
+
+
+def _serialized(part: str, serialized: Any, topic: str) -> bytes | None:
+    """Check what a serializer has returned, and copy it if it may change."""
+    if serialized is None or type(serialized) is bytes:
+        return serialized
+    if isinstance(serialized, bytes | bytearray | memoryview):
+        return copy_bytes(part, cast("bytearray", serialized))
     raise SerializationError(
         f"the {part} serializer returned {type(serialized).__name__} (topic {topic!r}); it must return bytes",
         topic=topic,

@@ -72,6 +72,34 @@ async def test_what_a_serializer_raises_comes_out_of_the_call_and_hurts_no_other
     assert len(await cluster.read(topic)) == 1
 
 
+async def test_serializers_are_called_once_for_each_record_whichever_way_it_takes(cluster: Cluster) -> None:
+    topic = await cluster.create_topic(partitions=1)
+    seen: list[int] = []
+
+    class Plain:
+        def serialize(self, topic: str, value: int, headers: Headers) -> bytes:
+            return b"key %d" % value
+
+    def note(value: int) -> Any:
+        seen.append(value)
+        return None if value % 50 == 7 else bytearray(b"%d" % value) if value % 50 == 8 else b"%d" % value
+
+    async with Producer[int, int](
+        bootstrap_servers=cluster.bootstrap_servers, key_serializer=Plain(), value_serializer=note, batch_size=1_000
+    ) as producer:
+        for number in range(300):
+            await producer.submit(topic, number, key=None if number % 3 else number)
+        await producer.send_all(ProducerRecord[int, int](topic, number) for number in range(300, 600))
+    assert seen == list(range(600))
+    assert [(record.key, record.value) for record in await cluster.read(topic)] == [
+        (
+            b"key %d" % number if number < 300 and not number % 3 else None,
+            None if number % 50 == 7 else b"%d" % number,
+        )
+        for number in range(600)
+    ]
+
+
 async def test_a_serializer_that_returns_no_bytes_is_refused(cluster: Cluster) -> None:
     def text(value: bytes) -> Any:
         return value.decode()

@@ -123,13 +123,13 @@ def test_a_hasher_stays_small_and_right_beyond_its_size() -> None:
     for number in range(MEMO_SIZE * 2 + 10):
         key = b"%d" % number
         assert hasher.partition(key, 12) == murmur2_partition(key, 12)
-        assert len(hasher.hashes) <= MEMO_SIZE  # pyright: ignore[reportPrivateUsage]
+        assert len(hasher.hashes) <= MEMO_SIZE
 
 
 def test_a_hasher_keeps_no_long_keys() -> None:
     hasher = KeyHasher()
     hasher.partition(b"x" * (MEMO_KEY_BYTES + 1), 3)
-    assert not hasher.hashes  # pyright: ignore[reportPrivateUsage]
+    assert not hasher.hashes
 
 
 def test_round_robin_spreads_evenly_whatever_the_key() -> None:
