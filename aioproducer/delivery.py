@@ -142,12 +142,12 @@ class Delivery:
 
 def park(home: ProducerBatch | PendingAppend, index: int, backend: Backend) -> Generator[Any, Any, None]:
     """Wait until the batch (or the waiting entry) is done; cancelled, only this wait ends."""
-    waiter = backend.new_waiter(index)
+    future = backend.new_future()
     if home.waiters is None:
-        home.waiters = [(index, waiter)]
+        home.waiters = [(index, future)]
     else:
-        home.waiters.append((index, waiter))
-    yield from waiter.__await__()
+        home.waiters.append((index, future))
+    yield from future.__await__()
 
 
 def follow_split(batch: ProducerBatch, index: int) -> tuple[ProducerBatch, int]:

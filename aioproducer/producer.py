@@ -173,12 +173,12 @@ class Producer(Lifecycle, Generic[K, V]):
             if batch.split_into is not None:
                 batch, index = follow_split(batch, index)
                 continue
-            waiter = backend.new_waiter(index)
+            future = backend.new_future()
             if batch.waiters is None:
-                batch.waiters = [(index, waiter)]
+                batch.waiters = [(index, future)]
             else:
-                batch.waiters.append((index, waiter))
-            await waiter
+                batch.waiters.append((index, future))
+            await future
         if batch.error is not None or batch.record_errors is not None:
             error = outcome_error(batch, index)
             if error is not None:

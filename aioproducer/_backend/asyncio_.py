@@ -1,4 +1,4 @@
-"""asyncio (and uvloop): parking on our own future-like objects, because `asyncio.Future` shares cancellation between
+"""asyncio (and uvloop): parking on an `asyncio.Future` for each waiting task, as one future shares cancellation between
 its waiters.
 """
 
@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aioproducer._backend.asyncio_stream import connector
@@ -15,90 +16,24 @@ from aioproducer._backend.asyncio_stream import connector
 if TYPE_CHECKING:
     from aioproducer._backend.base import Connector
 
-_PENDING: Final = 0
-_WOKEN: Final = 1
-_CANCELLED: Final = 2
+_TELLS_CALLBACKS: Final = hasattr(asyncio.Future, "_callbacks")
+"""Whether a future tells how to resume its task; false for asyncio's form in Python, which is a fallback of its own."""
 
 
 class AsyncioWaiter:
-    """One task's wait, in the form that `asyncio.Task` accepts from a coroutine: the future protocol.
+    """See `Waiter`."""
 
-    Cancelling the task calls `cancel` here, so a wait is given up alone, however many tasks wait for the same batch
-    (cancelling one of several tasks that await one asyncio.Future cancels all of them).
-    """
+    __slots__ = ("future",)
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_loop", "_message", "_state", "index")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, index: int) -> None:
-        self._loop = loop
-        self._asyncio_future_blocking = False
-        self._callback: Callable[[Any], object] | None = None
-        self._context: Context | None = None
-        self._state = _PENDING
-        self._message: object = None
-        self.index = index
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[None] = loop.create_future()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        self._asyncio_future_blocking = True
-        yield self
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop whose tasks may wait here (asked by asyncio.Task)."""
-        return self._loop
-
-    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context | None = None) -> None:
-        """Told by asyncio.Task how to resume it."""
-        self._callback = callback
-        self._context = context
-        if self._state != _PENDING:
-            self._loop.call_soon(callback, self, context=context)
-
-    def remove_done_callback(self, callback: Callable[[Any], object]) -> int:
-        """Part of the future protocol; the task withdraws."""
-        if self._callback is None or self._callback != callback:
-            return 0
-        self._callback = None
-        return 1
-
-    def cancel(self, msg: object = None) -> bool:
-        """Give up this wait alone. False when it was woken already: the task is then cancelled at its next step."""
-        if self._state != _PENDING:
-            return False
-        self._state = _CANCELLED
-        self._message = msg  # anyio knows its own cancellations by it
-        if self._callback is not None:
-            self._loop.call_soon(self._callback, self, context=self._context)
-        return True
-
-    def done(self) -> bool:
-        """Part of the future protocol."""
-        return self._state != _PENDING
-
-    def cancelled(self) -> bool:
-        """Part of the future protocol."""
-        return self._state == _CANCELLED
-
-    def result(self) -> None:
-        """Asked by asyncio.Task when it resumes."""
-        if self._state == _CANCELLED:
-            raise asyncio.CancelledError if self._message is None else asyncio.CancelledError(self._message)
+        return self.future.__await__()
 
     def is_waiting(self) -> bool:
         """See `Waiter.is_waiting`."""
-        return self._state == _PENDING
-
-    def resume(self) -> None:
-        """Run the task's next step here and now; outside of any task (see `AsyncioBackend.wake`)."""
-        if self._state != _PENDING:
-            return
-        self._state = _WOKEN
-        callback = self._callback
-        if callback is None:
-            return
-        if self._context is None:
-            callback(self)
-        else:
-            self._context.run(callback, self)
+        return not self.future.done()
 
 
 class AsyncioWakeUp:
@@ -249,6 +184,9 @@ class AsyncioBackend:
         # and in a forked child: CPython knows the process that a loop runs in.
         self.whereabouts: Callable[[], object] = asyncio._get_running_loop
         self.home: object = self._loop
+        # 1.3 µs a wait, where objects of ours that a task accepts as futures took 2.1: it calls these in C.
+        self.new_future: Callable[[], Awaitable[None]] = partial(asyncio.Future, loop=self._loop)
+        self.seconds_to_resume = 0.0
 
     def is_current(self) -> bool:
         """See `Backend.is_current`."""
@@ -264,20 +202,30 @@ class AsyncioBackend:
         """See `Backend.call_soon`."""
         self._loop.call_soon(function, *arguments, context=context)
 
-    def new_waiter(self, index: int = 0) -> AsyncioWaiter:
+    def new_waiter(self) -> AsyncioWaiter:
         """See `Backend.new_waiter`."""
-        return AsyncioWaiter(self._loop, index)
+        return AsyncioWaiter(self._loop)
 
     def wake(self, waiters: Sequence[Any]) -> None:
-        """See `Backend.wake`. One handle of the loop resumes all of them: call_soon for each costs 0.6 µs more per
-        task.
+        """See `Backend.wake`."""
+        self.settle([waiter.future for waiter in waiters])
+
+    def is_pending(self, future: Any) -> bool:
+        """See `Backend.is_pending`."""
+        is_done: bool = future.done()
+        return not is_done
+
+    def settle(self, futures: Sequence[Any]) -> None:
+        """See `Backend.settle`. Runs the next step of each task here and now: with a handle of the loop for each, as
+        set_result makes them, a wait takes 2.3 µs in place of 1.3.
         """
-        rest = iter(waiters)
+        rest = iter(futures)
         try:
-            for waiter in rest:
-                waiter.resume()
+            for future in rest:
+                if not future.done():
+                    _settle(future)
         except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop, which may be run again
-            self._loop.call_soon(self.wake, list(rest))
+            self._loop.call_soon(self.settle, list(rest))
             raise
 
     def new_wake_up(self) -> AsyncioWakeUp:
@@ -295,3 +243,15 @@ class AsyncioBackend:
     async def yield_now(self) -> None:
         """See `Backend.yield_now`."""
         await asyncio.sleep(0)
+
+
+def _settle(future: Any) -> None:
+    """Set the result. Who waits is called here, and is withdrawn before: set_result would have the loop call it."""
+    callbacks: list[tuple[Callable[[Any], object], Context]] | None = future._callbacks if _TELLS_CALLBACKS else None
+    if callbacks is None or len(callbacks) != 1:
+        future.set_result(None)
+        return
+    callback, context = callbacks[0]
+    future.remove_done_callback(callback)
+    future.set_result(None)
+    context.run(callback, future)

@@ -8,13 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class Waiter(Protocol):
-    """One task parked on one thing; cancelling the task cancels nothing else.
-
-    `index` is the record's place in its batch (0 for other things), so that a batch can tell which of its records are
-    watched.
-    """
-
-    index: int
+    """One task parked on one thing; cancelling the task cancels nothing else."""
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Park until `Backend.wake` is called with this waiter. Awaited once, by the task that created it."""
@@ -143,7 +137,23 @@ class Backend(Protocol):
         """
         ...
 
-    def new_waiter(self, index: int = 0) -> Waiter:
+    new_future: Callable[[], Awaitable[None]]
+    """Makes what one task awaits, once, until `settle`; cancelling the task cancels nothing else. Less than a `Waiter`:
+    one is made for each record that a task waits for, so it is what the loop itself has for it.
+    """
+
+    seconds_to_resume: float
+    """How long a task takes, about, that `settle` wakes, if it does so after `settle` has returned; 0.0 if before."""
+
+    def is_pending(self, future: Any) -> bool:
+        """False once what `new_future` made was settled or its task cancelled."""
+        ...
+
+    def settle(self, futures: Sequence[Any]) -> None:
+        """Wake those who await what `new_future` made, as `wake` does."""
+        ...
+
+    def new_waiter(self) -> Waiter:
         """A waiter for the running task."""
         ...
 

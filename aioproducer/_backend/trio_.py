@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
 import trio
@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from aioproducer._backend.base import Connector
 
 
+SECONDS_TO_RESUME: Final = 15e-6
+"""What a task of trio's takes, about, from its waking to its next wait, with a send of ours in between."""
+
+
 class TrioWaiter:
     """One task's wait. A task that was woken cannot be cancelled any more before it resumes; trio sees to that."""
 
-    __slots__ = ("_is_pending", "_task", "index")
+    __slots__ = ("_is_pending", "_task")
 
-    def __init__(self, index: int) -> None:
+    def __init__(self) -> None:
         self._task: trio.lowlevel.Task | None = None
         self._is_pending = True
-        self.index = index
 
     def __await__(self) -> Generator[Any, Any, None]:
         if self._is_pending:
@@ -69,7 +72,7 @@ class TrioWakeUp:
         if self._is_set or (deadline is not None and deadline <= trio.current_time()):
             await trio.lowlevel.checkpoint()
         else:
-            self._waiter = TrioWaiter(0)
+            self._waiter = TrioWaiter()
             try:
                 with trio.CancelScope(deadline=float("inf") if deadline is None else deadline):
                     await self._waiter
@@ -131,6 +134,8 @@ class TrioBackend:
                 return None
 
         self.whereabouts: Callable[[], object] = whereabouts
+        self.new_future: Callable[[], Awaitable[None]] = TrioWaiter
+        self.seconds_to_resume = SECONDS_TO_RESUME
 
     def is_current(self) -> bool:
         """See `Backend.is_current`."""
@@ -147,14 +152,24 @@ class TrioBackend:
         else:
             self._token.run_sync_soon(partial(context.run, function, *arguments))
 
-    def new_waiter(self, index: int = 0) -> TrioWaiter:
+    def new_waiter(self) -> TrioWaiter:
         """See `Backend.new_waiter`."""
-        return TrioWaiter(index)
+        return TrioWaiter()
 
     def wake(self, waiters: Sequence[Any]) -> None:
         """See `Backend.wake`."""
         for waiter in waiters:
             waiter.resume()
+
+    def is_pending(self, future: Any) -> bool:
+        """See `Backend.is_pending`."""
+        is_pending: bool = future.is_waiting()
+        return is_pending
+
+    def settle(self, futures: Sequence[Any]) -> None:
+        """See `Backend.settle`. The tasks run in the next pass of trio's loop."""
+        for future in futures:
+            future.resume()
 
     def new_wake_up(self) -> TrioWakeUp:
         """See `Backend.new_wake_up`."""

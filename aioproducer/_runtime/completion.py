@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Home: TypeAlias = ProducerBatch | PendingAppend
 """What holds a record: its batch, or the entry that waits for one."""
 
-TELLING_SECONDS: Final = 0.004
-"""For so long in one go callbacks are called and tasks are woken."""
+TELLING_SECONDS: Final = 0.002
+"""For so long in one pass of the loop callbacks are called and tasks are woken."""
 
 WOKEN_AT_ONCE: Final = 32
 """Tasks, until the clock is looked at again."""
@@ -59,9 +59,9 @@ class Completion:
     ) -> None:
         self._backend = backend
         self._call_after = call_after
-        self._to_tell: deque[Iterator[None]] = deque()
+        self._to_tell: deque[Iterator[float]] = deque()
         self._is_telling = False
-        self._until_pause = TELLING_SECONDS
+        self._until = -math.inf
         self._undelivered = undelivered
         self._interceptors = interceptors
         self._clock = clock
@@ -78,27 +78,33 @@ class Completion:
 
     def hurry(self) -> None:
         """Make no pauses any more: the loop may be about to end."""
-        self._until_pause = math.inf
+        self._until = math.inf
 
-    def _tell(self, steps: Iterator[None]) -> None:
+    def _tell(self, steps: Iterator[float]) -> None:
         self._to_tell.append(steps)
         if not self._is_telling:
             self._is_telling = True
             self._call_after(self._tell_some)
 
     def _tell_some(self) -> None:
-        """Go on for a few milliseconds; then others have their turn. The tasks that are woken take that time."""
-        until = self._clock() + self._until_pause
+        """Go on for a few milliseconds; then others have their turn. The tasks that are woken take that time.
+
+        What is told in the next moments has only the rest of that time: several answers may come in one pass.
+        """
+        now = self._clock()
+        if now >= self._until:
+            self._until = now + TELLING_SECONDS
         while self._to_tell:
-            for _ in self._to_tell[0]:
-                if self._clock() >= until:
+            for seconds_to_come in self._to_tell[0]:
+                self._until -= seconds_to_come
+                if self._clock() >= self._until:
                     self._backend.call_soon(self._tell_some)
                     return
             self._to_tell.popleft()
         self._is_telling = False
 
-    def _finish(self, homes: Iterable[Home]) -> Iterator[None]:
-        """Tell of these, in steps, each of which may be followed by a pause."""
+    def _finish(self, homes: Iterable[Home]) -> Iterator[float]:
+        """Tell of these, in steps, each of which may be followed by a pause; yields what time it is yet to take."""
         for home in homes:
             if home.error is not None or (isinstance(home, ProducerBatch) and home.record_errors):
                 self._figures.records_failed += _failed_count(home)
@@ -108,13 +114,13 @@ class Completion:
                 # They were registered in any order; sorting is stable, so those of one record keep theirs.
                 for index, entry in sorted(callbacks, key=_index):
                     self._or_later(self._call, home, index, entry)
-                    yield
+                    yield 0.0
             waiters, home.waiters = home.waiters, None
             if waiters is not None:
                 for start in range(0, len(waiters), WOKEN_AT_ONCE):
-                    part = [waiter for _, waiter in waiters[start : start + WOKEN_AT_ONCE]]
-                    self._or_later(self._backend.wake, part)
-                    yield
+                    part = [future for _, future in waiters[start : start + WOKEN_AT_ONCE]]
+                    self._or_later(self._backend.settle, part)
+                    yield len(part) * self._backend.seconds_to_resume
 
     def _or_later(self, function: Callable[..., object], *arguments: object) -> None:
         """Call it; SystemExit or KeyboardInterrupt of a callback or a task is raised once others had their turn."""
@@ -138,7 +144,7 @@ class Completion:
     def _count_unwatched(self, home: Home) -> None:
         if self._undelivered is None:
             return
-        watched = {index for index, waiter in home.waiters or () if waiter.is_waiting()}
+        watched = {index for index, future in home.waiters or () if self._backend.is_pending(future)}
         watched.update(index for index, entry in home.callbacks or () if not isinstance(entry, Intercepted))
         errors = [
             error
@@ -177,9 +183,9 @@ def _failed_count(home: Home) -> int:
     return home.count if home.error is not None else len(home.record_errors or ())
 
 
-def _once(function: Callable[[], object]) -> Iterator[None]:
+def _once(function: Callable[[], object]) -> Iterator[float]:
     function()
-    yield
+    yield 0.0
 
 
 def _raise(error: BaseException) -> None:

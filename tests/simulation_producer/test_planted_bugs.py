@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import pytest
 import trio
 
-from aioproducer._backend.asyncio_ import AsyncioWaiter
+from aioproducer._backend.asyncio_ import AsyncioBackend
 from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
 from aioproducer._core.accumulator import Accumulator
 from aioproducer._core.transactions import Transactions
@@ -81,13 +81,11 @@ def _woken_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancelled_waiter_woken(patch: pytest.MonkeyPatch) -> None:
-    resume = AsyncioWaiter.resume
+    def whatever_its_state(self: Any, futures: Sequence[Any]) -> None:
+        for future in futures:
+            future.set_result(None)
 
-    def whatever_its_state(self: Any) -> None:
-        self._state = 0
-        resume(self)
-
-    patch.setattr(AsyncioWaiter, "resume", whatever_its_state)
+    patch.setattr(AsyncioBackend, "settle", whatever_its_state)
 
 
 def _disconnected_not_reported(patch: pytest.MonkeyPatch) -> None:
@@ -108,20 +106,20 @@ def _cancelled_call_stays_in_line(patch: pytest.MonkeyPatch) -> None:
 def _waiters_of_a_batch_forgotten(patch: pytest.MonkeyPatch) -> None:
     finish: Any = getattr(Completion, "_finish")  # noqa: B009 - private to it
 
-    def without_waiters(self: Any, homes: Sequence[Any]) -> Iterator[None]:
+    def without_waiters(self: Any, homes: Sequence[Any]) -> Iterator[float]:
         for home in homes:
             home.waiters = None
-        return cast("Iterator[None]", finish(self, homes))
+        return cast("Iterator[float]", finish(self, homes))
 
     patch.setattr(Completion, "_finish", without_waiters)
 
 
 def _only_the_first_is_woken(patch: pytest.MonkeyPatch) -> None:
-    def wake(self: Any, waiters: Sequence[Any]) -> None:
-        for waiter in waiters[:1]:
-            waiter.resume()
+    def settle(self: Any, futures: Sequence[Any]) -> None:
+        for future in futures[:1]:
+            future.resume()
 
-    patch.setattr(TrioBackend, "wake", wake)
+    patch.setattr(TrioBackend, "settle", settle)
 
 
 def _told_twice(patch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextvars import Context
 from typing import Any
 
@@ -17,17 +17,11 @@ from aioproducer.errors import BrokerError, ErrorCode, IllegalStateError, KafkaE
 from aioproducer.records import RecordMetadata
 
 
-class FakeWaiter:
+class FakeFuture:
     """Parks a generator that the test drives by hand."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
 
     def __await__(self) -> Generator[Any, Any, None]:
         yield self
-
-    def is_waiting(self) -> bool:
-        return True
 
 
 class FakeBackend:
@@ -38,6 +32,8 @@ class FakeBackend:
     def __init__(self) -> None:
         self.clock: Callable[[], float] = lambda: 0.0
         self.is_here = True
+        self.new_future: Callable[[], Awaitable[None]] = FakeFuture
+        self.seconds_to_resume = 0.0
         self.home: object = "here"
         self.whereabouts: Callable[[], object] = lambda: "here" if self.is_here else "elsewhere"
         self.soon: list[tuple[Callable[..., object], tuple[object, ...]]] = []
@@ -51,8 +47,14 @@ class FakeBackend:
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         self.soon.append((function, arguments))
 
-    def new_waiter(self, index: int = 0) -> FakeWaiter:
-        return FakeWaiter(index)
+    def is_pending(self, future: Any) -> bool:
+        raise AssertionError("a delivery does not ask who waits")
+
+    def settle(self, futures: Sequence[Any]) -> None:
+        raise AssertionError("a delivery wakes nobody")
+
+    def new_waiter(self) -> Any:
+        raise AssertionError("a delivery has no waiter")
 
     def wake(self, waiters: Sequence[Any]) -> None:
         raise AssertionError("a delivery wakes nobody")
@@ -97,7 +99,7 @@ def pending() -> PendingAppend:
 def step(delivery: Delivery) -> Generator[Any, Any, RecordMetadata]:
     """Start awaiting it; it is parked."""
     awaiting = delivery.__await__()
-    assert isinstance(next(awaiting), FakeWaiter)
+    assert isinstance(next(awaiting), FakeFuture)
     return awaiting
 
 
@@ -179,7 +181,7 @@ def test_those_who_wait_are_entered_with_their_record() -> None:
 def test_who_is_woken_too_early_waits_again() -> None:
     batch = batch_of(1)
     awaiting = step(Delivery(batch, 0, FakeBackend()))
-    assert isinstance(next(awaiting), FakeWaiter)
+    assert isinstance(next(awaiting), FakeFuture)
     finish(batch, base_offset=0)
     assert resume(awaiting).offset == 0
 
@@ -219,7 +221,7 @@ def test_who_waits_while_the_batch_is_split_goes_on_waiting_in_the_new_one() -> 
     batch = batch_of(2)
     awaiting = step(Delivery(batch, 1, FakeBackend()))
     _, second = split(batch, 1, 1)
-    assert isinstance(next(awaiting), FakeWaiter)
+    assert isinstance(next(awaiting), FakeFuture)
     assert [index for index, _ in second.waiters or ()] == [0]
     finish(second, base_offset=9)
     assert resume(awaiting).offset == 9

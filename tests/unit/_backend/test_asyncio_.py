@@ -1,13 +1,13 @@
-"""_backend/asyncio_.py: waiting on our own objects has to be as good as waiting on asyncio's futures."""
+"""_backend/asyncio_.py: waiting on what we make has to be as good as waiting on asyncio's futures."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +30,7 @@ async def _park(waiter: AsyncioWaiter, then: Callable[[], object] = lambda: None
 async def test_wake_resumes_the_tasks_in_order_before_it_returns() -> None:
     backend = AsyncioBackend()
     order: list[int] = []
-    waiters = [backend.new_waiter(number) for number in range(3)]
+    waiters = [backend.new_waiter() for _ in range(3)]
     tasks = [
         asyncio.create_task(_park(waiter, lambda number=number: order.append(number)))  # type: ignore[misc]
         for number, waiter in enumerate(waiters)
@@ -148,6 +148,89 @@ async def test_what_a_woken_task_raises_stays_in_that_task() -> None:
     await asyncio.wait(tasks)
     assert isinstance(tasks[0].exception(), ZeroDivisionError)
     assert tasks[1].result() == "resumed"
+
+
+async def test_settling_resumes_the_tasks_in_order_before_it_returns_and_leaves_out_the_cancelled() -> None:
+    backend = AsyncioBackend()
+    variable = contextvars.ContextVar[int]("variable")
+    seen: list[int] = []
+
+    async def run(number: int, future: Awaitable[None]) -> None:
+        variable.set(number)
+        await future
+        seen.append(variable.get())
+
+    futures = [backend.new_future() for _ in range(3)]
+    tasks = [asyncio.create_task(run(number, future)) for number, future in enumerate(futures)]
+    await asyncio.sleep(0)
+    tasks[1].cancel("why")
+    assert [backend.is_pending(future) for future in futures] == [True, False, True]
+    before_it_returned: list[list[int]] = []
+
+    def settle_and_look() -> None:
+        backend.settle([futures[2], futures[1], futures[0]])
+        before_it_returned.append(list(seen))
+
+    backend.call_soon(settle_and_look)
+    await asyncio.wait(tasks)
+    assert before_it_returned == [[2, 0]]
+    assert seen == [2, 0]
+    with pytest.raises(asyncio.CancelledError, match="why"):
+        await tasks[1]
+
+
+async def test_what_was_settled_before_it_is_awaited_does_not_wait() -> None:
+    backend = AsyncioBackend()
+    future = backend.new_future()
+    backend.settle([future])
+    assert not backend.is_pending(future)
+    async with asyncio.timeout(1):
+        await future
+
+
+async def test_who_else_watches_a_future_is_told_as_well() -> None:
+    backend = AsyncioBackend()
+    future = cast("asyncio.Future[None]", backend.new_future())
+    told: list[object] = []
+
+    async def run() -> None:
+        await future
+        told.append("task")
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0)
+    future.add_done_callback(told.append)
+    backend.call_soon(backend.settle, [future])
+    await task
+    assert told == ["task", future]
+
+
+async def test_the_end_of_the_program_in_a_task_is_raised_and_the_others_resume_later() -> None:
+    backend = AsyncioBackend()
+    futures = [backend.new_future() for _ in range(3)]
+    resumed: list[int] = []
+
+    async def run(number: int) -> None:
+        await futures[number]
+        resumed.append(number)
+        if number == 1:
+            raise SystemExit
+
+    tasks = [asyncio.create_task(run(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    raised: list[BaseException] = []
+
+    def settle() -> None:
+        try:
+            backend.settle(futures)
+        except SystemExit as error:
+            raised.append(error)
+
+    backend.call_soon(settle)
+    await asyncio.wait(tasks)
+    assert resumed == [0, 1, 2]
+    assert len(raised) == 1
+    assert isinstance(tasks[1].exception(), SystemExit)
 
 
 async def test_asyncios_own_tools_accept_a_waiting_task() -> None:

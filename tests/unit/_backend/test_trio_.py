@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -19,7 +19,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {}
 
 
-async def _park(waiter: TrioWaiter, then: Callable[[], object]) -> None:
+async def _park(waiter: Awaitable[None] | TrioWaiter, then: Callable[[], object]) -> None:
     await waiter
     then()
 
@@ -27,7 +27,7 @@ async def _park(waiter: TrioWaiter, then: Callable[[], object]) -> None:
 async def test_wake_resumes_those_who_wait_and_leaves_out_the_cancelled() -> None:
     backend = TrioBackend()
     resumed: list[int] = []
-    waiters = [backend.new_waiter(number) for number in range(3)]
+    waiters = [backend.new_future() for _ in range(3)]
     async with trio.open_nursery() as nursery:
         scope = trio.CancelScope()
 
@@ -41,8 +41,8 @@ async def test_wake_resumes_those_who_wait_and_leaves_out_the_cancelled() -> Non
         await trio.testing.wait_all_tasks_blocked()
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        assert [waiter.is_waiting() for waiter in waiters] == [True, False, True]
-        backend.call_soon(backend.wake, waiters)
+        assert [backend.is_pending(waiter) for waiter in waiters] == [True, False, True]
+        backend.call_soon(backend.settle, waiters)
     assert sorted(resumed) == [0, 2]
 
 

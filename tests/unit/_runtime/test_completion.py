@@ -16,32 +16,27 @@ from aioproducer._runtime.undelivered import Undelivered
 from aioproducer.delivery import Delivery
 
 
-class Waiter:
-    """A task that waits; being woken takes it as long as the test says."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def is_waiting(self) -> bool:
-        return True
-
-
 class FakeBackend:
     """A loop that the test turns by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.seconds_per_task = 0.0
+        self.seconds_to_resume = 0.0
         self.woken: list[Any] = []
         self.passes: deque[Callable[[], object]] = deque()
 
     def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
         self.passes.append(lambda: function(*arguments))
 
-    def wake(self, waiters: Sequence[Waiter]) -> None:
-        for waiter in waiters:
-            self.woken.append(waiter.index)
+    def settle(self, futures: Sequence[int]) -> None:
+        """Wake tasks, which are numbers here; it takes each as long as the test says."""
+        for number in futures:
+            self.woken.append(number)
             self.now += self.seconds_per_task
+
+    def is_pending(self, future: int) -> bool:
+        return True
 
     def turn(self) -> None:
         """One pass."""
@@ -68,7 +63,7 @@ def batch_of(count: int, first: int = 0) -> ProducerBatch:
     batch = ProducerBatch("orders", 0, 0.0)
     for _ in range(count):
         batch.append(1_000, None, b"v", None, 10)
-    batch.waiters = [(number, Waiter(first + number)) for number in range(count)]
+    batch.waiters = [(number, first + number) for number in range(count)]
     batch.state = BatchState.DONE
     batch.base_offset = 0
     return batch
@@ -99,6 +94,36 @@ def test_what_takes_long_is_cut_into_passes_of_the_loop() -> None:
         assert it.backend.now - before <= TELLING_SECONDS * 1.5
     assert it.backend.woken == list(range(1000))
     assert passes >= 1000 / WOKEN_AT_ONCE / 2 - 1
+
+
+def test_tasks_that_resume_after_they_were_woken_count_with_what_they_are_to_take() -> None:
+    it = Setting()
+    it.backend.seconds_to_resume = TELLING_SECONDS / WOKEN_AT_ONCE / 2
+    it.completion.schedule([batch_of(1000)])
+    it.backend.turn()
+    assert it.backend.woken == list(range(2 * WOKEN_AT_ONCE))
+
+
+def test_what_is_told_twice_in_a_moment_shares_the_time_of_one() -> None:
+    it = Setting()
+    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 4
+    it.completion.schedule([batch_of(2 * WOKEN_AT_ONCE)])
+    it.backend.turn()
+    assert not it.backend.passes
+    it.completion.schedule([batch_of(1000)])
+    it.backend.turn()
+    assert len(it.backend.woken) == 4 * WOKEN_AT_ONCE
+
+
+def test_a_moment_later_there_is_all_of_the_time_again() -> None:
+    it = Setting()
+    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 4
+    it.completion.schedule([batch_of(2 * WOKEN_AT_ONCE)])
+    it.backend.turn()
+    it.backend.now += TELLING_SECONDS
+    it.completion.schedule([batch_of(1000)])
+    it.backend.turn()
+    assert len(it.backend.woken) == 6 * WOKEN_AT_ONCE
 
 
 def test_what_is_to_follow_follows_all_that_was_scheduled_before() -> None:
