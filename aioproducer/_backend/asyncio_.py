@@ -222,8 +222,16 @@ class AsyncioBackend:
         rest = iter(futures)
         try:
             for future in rest:
-                if not future.done():
-                    _settle(future)
+                if future.done():
+                    continue
+                callbacks = future._callbacks if _TELLS_CALLBACKS else None
+                if callbacks is None or len(callbacks) != 1:
+                    future.set_result(None)
+                else:  # who waits is withdrawn and called here; set_result would have the loop call it
+                    ((callback, context),) = callbacks
+                    future.remove_done_callback(callback)
+                    future.set_result(None)
+                    context.run(callback, future)
         except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop, which may be run again
             self._loop.call_soon(self.settle, list(rest))
             raise
@@ -243,15 +251,3 @@ class AsyncioBackend:
     async def yield_now(self) -> None:
         """See `Backend.yield_now`."""
         await asyncio.sleep(0)
-
-
-def _settle(future: Any) -> None:
-    """Set the result. Who waits is called here, and is withdrawn before: set_result would have the loop call it."""
-    callbacks: list[tuple[Callable[[Any], object], Context]] | None = future._callbacks if _TELLS_CALLBACKS else None
-    if callbacks is None or len(callbacks) != 1:
-        future.set_result(None)
-        return
-    callback, context = callbacks[0]
-    future.remove_done_callback(callback)
-    future.set_result(None)
-    context.run(callback, future)
