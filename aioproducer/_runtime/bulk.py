@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._runtime.entrance import MISSING
-from aioproducer.delivery import follow_split, fresh, outcome_error, record_metadata
+from aioproducer.delivery import Delivery, follow_split, fresh, outcome_error, record_metadata
 from aioproducer.errors import (
     IllegalStateError,
     KafkaError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aioproducer._backend import Waiter
     from aioproducer._runtime.entrance import Entrance
     from aioproducer._runtime.intake import Prepared
+    from aioproducer.delivery import DeliveryCallback
 
 
 GROWTH: Final = 1024
@@ -143,17 +144,20 @@ class _Part:
     All of them have one callback in common, which the batch calls for each; the first call files them all.
     """
 
-    __slots__ = ("_bulk", "batch", "children", "entry", "indices", "places")
+    __slots__ = ("_bulk", "batch", "children", "indices", "places")
 
-    def __init__(self, bulk: Bulk, batch: ProducerBatch, context: contextvars.Context) -> None:
+    def __init__(self, bulk: Bulk, batch: ProducerBatch) -> None:
         self._bulk = bulk
         self.batch = batch
         self.indices: list[int] = []
         self.places: list[int] = []
         self.children: list[_Part] = []  # once the batch was split
-        self.entry: Final = (_file, self, context)  # what run_callback takes
 
-    def file(self) -> None:
+    def entry(self) -> tuple[DeliveryCallback, Delivery, contextvars.Context]:
+        """Return the callback as the batch takes it; the Delivery is that of any record of it."""
+        return self.file, self._bulk.delivery(self.batch), self._bulk.context
+
+    def file(self, _: object = None) -> None:
         """File the outcomes that are there and were not filed before."""
         places = self.places
         if places:
@@ -172,15 +176,11 @@ class _Part:
             home, index_there = follow_split(self.batch, index)
             part = parts.get(home)
             if part is None:
-                part = parts[home] = _Part(self._bulk, home, self.entry[2])
+                part = parts[home] = _Part(self._bulk, home)
             part.places.append(place)
             part.indices.append(index_there)
         self.places = []
         self.children = list(parts.values())
-
-
-def _file(part: Any) -> None:
-    part.file()
 
 
 class Bulk:
@@ -209,7 +209,7 @@ class Bulk:
         self._open_count = 0
         self._waiter: Waiter | None = None
         self._is_abandoned = False
-        self._context = contextvars.copy_context()
+        self.context: Final = contextvars.copy_context()
 
     async def run(self, records: Iterable[ProducerRecord[Any, Any]] | AsyncIterable[ProducerRecord[Any, Any]]) -> None:
         """Accept the records and wait for the outcome of each. Leaves early only with an exception of the source."""
@@ -291,11 +291,11 @@ class Bulk:
         """Have the outcomes of records filed when they are there."""
         part = self._parts.get(batch)
         if part is None:
-            part = self._parts[batch] = _Part(self, batch, self._context)
+            part = self._parts[batch] = _Part(self, batch)
         part.places += places
         part.indices += indices
         self._open_count += len(places)
-        entries = zip(indices, repeat(part.entry))
+        entries = zip(indices, repeat(part.entry()))
         if batch.state is BatchState.DONE:
             self._runtime.backend.call_soon(part.file)  # a grant was redeemed long before its task could run
         elif batch.callbacks is None:
@@ -315,6 +315,10 @@ class Bulk:
         if not self._open_count and self._waiter is not None:
             # Not from here: those who wait come after all callbacks.
             self._runtime.backend.call_soon(self._runtime.backend.wake, [self._waiter])
+
+    def delivery(self, batch: ProducerBatch) -> Delivery:
+        """Return a Delivery of the batch."""
+        return Delivery(batch, 0, self._runtime.backend)
 
     def forget(self, batch: ProducerBatch) -> None:
         """No more records can come into this batch without being told of one by one."""
