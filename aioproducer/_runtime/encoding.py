@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
+from aioproducer._core.batch import BatchState
 from aioproducer._records.compression import Codec, compressor, load
 from aioproducer._records.encode import encode_records, restamp, seal_batch
 from aioproducer._records.sizes import BATCH_OVERHEAD
@@ -29,6 +31,9 @@ class Encoder:
 
     The records are written by the loop itself, where they take 0.4 µs each; compressing more than 32 KiB (gzip: 16
     KiB) goes to a worker thread, which a smaller batch is not worth: the hop costs 50 to 100 µs.
+
+    Attributes:
+        is_compressing: there is a codec.
     """
 
     def __init__(self, config: ProducerConfig) -> None:
@@ -38,6 +43,7 @@ class Encoder:
             Codec.LZ4: config.compression_lz4_level,
             Codec.ZSTD: config.compression_zstd_level,
         }.get(self._codec)
+        self.is_compressing = self._codec is not Codec.NONE
         load(self._codec)
         self._compress = compressor(self._codec, self._level)  # the loop's own; worker threads make theirs
         self._thread_bytes = _THREAD_BYTES.get(self._codec, _THREAD_BYTES_OTHERS)
@@ -45,21 +51,26 @@ class Encoder:
         self._limiter = anyio.CapacityLimiter(2)
 
     def encode(self, batch: ProducerBatch, on_encoded: Callable[[ProducerBatch, int, int], None]) -> bytes | None:
-        """Return the batch's bytes with its present producer state, or None when its outcome came meanwhile."""
-        if batch.is_done:  # expired or aborted between its Send effect and its turn on the connection
+        """Return the batch's bytes with its present producer state, or None when its outcome came meanwhile.
+
+        `on_encoded` is told how well it was compressed, if it was.
+        """
+        if batch.state is BatchState.DONE:  # expired or aborted between its Send effect and its turn on the connection
             return None
-        if batch.encoded is None:
+        encoded = batch.encoded
+        if encoded is None:
             records = encode_records(batch.timestamps, batch.keys, batch.values, batch.headers)
-            batch.encoded = self._job(batch, records)(self._compress)
-            on_encoded(batch, len(records), len(batch.encoded) - 61)
-        elif _STAMP.unpack_from(batch.encoded, _STAMP_OFFSET) != _stamp(batch):
-            batch.encoded = restamp(batch.encoded, *_stamp(batch), self._is_transactional)
-        return batch.encoded
+            encoded = batch.encoded = self._job(batch, records)(compressor=self._compress)
+            if self.is_compressing:
+                on_encoded(batch, len(records), len(encoded) - BATCH_OVERHEAD)
+        elif _STAMP.unpack_from(encoded, _STAMP_OFFSET) != _stamp(batch):
+            encoded = batch.encoded = restamp(encoded, *_stamp(batch), self._is_transactional)
+        return encoded
 
     def wants_thread(self, batch: ProducerBatch) -> bool:
         """Whether `encode` would hold up the loop: call `encode_aside` before."""
         return (
-            self._codec is not Codec.NONE
+            self.is_compressing
             and batch.size - BATCH_OVERHEAD > self._thread_bytes
             and batch.encoded is None
             and not batch.is_done
@@ -76,34 +87,27 @@ class Encoder:
         job = self._job(batch, records)
         # A zstd compressor used by two threads at once crashes the interpreter: each job has its own (14 µs).
         encoded = await anyio.to_thread.run_sync(
-            lambda: job(compressor(self._codec, self._level)), limiter=self._limiter, abandon_on_cancel=True
+            lambda: job(compressor=compressor(self._codec, self._level)), limiter=self._limiter, abandon_on_cancel=True
         )
         if not batch.is_done:
             batch.encoded = encoded
-            on_encoded(batch, len(records), len(encoded) - 61)
+            on_encoded(batch, len(records), len(encoded) - BATCH_OVERHEAD)
 
-    def _job(self, batch: ProducerBatch, records: bytes) -> Callable[[Callable[[bytes], bytes]], bytes]:
+    def _job(self, batch: ProducerBatch, records: bytes) -> Callable[..., bytes]:
         """Take what is needed from the batch now: it may change while a worker thread is busy with it."""
-        count = len(batch.timestamps)
-        base_timestamp = batch.timestamps[0]
-        max_timestamp = max(batch.timestamps)
-        producer_id, producer_epoch, base_sequence = _stamp(batch)
-
-        def seal(compress: Callable[[bytes], bytes]) -> bytes:
-            return seal_batch(
-                records,
-                count=count,
-                base_timestamp=base_timestamp,
-                max_timestamp=max_timestamp,
-                codec=self._codec,
-                compressor=compress,
-                producer_id=producer_id,
-                producer_epoch=producer_epoch,
-                base_sequence=base_sequence,
-                is_transactional=self._is_transactional,
-            )
-
-        return seal
+        timestamps = batch.timestamps
+        return partial(
+            seal_batch,
+            records,
+            count=len(timestamps),
+            base_timestamp=timestamps[0],
+            max_timestamp=max(timestamps),
+            codec=self._codec,
+            producer_id=batch.producer_id,
+            producer_epoch=batch.producer_epoch,
+            base_sequence=batch.base_sequence,
+            is_transactional=self._is_transactional,
+        )
 
 
 def _stamp(batch: ProducerBatch) -> tuple[int, int, int]:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from aioproducer._net.connection import Connection, open_connection
-from aioproducer._wire.frames import decode_response_header, encode_request
-from aioproducer._wire.messages import RESPONSES
+from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
 from aioproducer._wire.schema import Request
@@ -137,7 +136,9 @@ class Link:
             if effect.produce is None:
                 assert isinstance(effect.message, Request), "a Send effect carries a request or a plan for one"
                 self._write(effect, effect.message)
-            elif any(map(self._runtime.encoder.wants_thread, effect.produce.batches)):
+            elif self._runtime.encoder.is_compressing and any(
+                map(self._runtime.encoder.wants_thread, effect.produce.batches)
+            ):
                 self._can_write = False
                 self._runtime.call_in_task(partial(self._begin_aside, effect))
             else:
@@ -151,7 +152,7 @@ class Link:
         """Have worker threads compress; what comes later waits, as the order on a connection counts."""
         assert effect.produce is not None, "only batches are compressed"
         for batch in effect.produce.batches:
-            await self._runtime.encoder.encode_aside(batch, self._on_encoded)
+            await self._runtime.encoder.encode_aside(batch, self._runtime.sender.on_encoded)
         self._can_write = True
         self._write(effect, self._produce_request(effect.produce))
         self._pump()
@@ -179,14 +180,20 @@ class Link:
         """
         topics: dict[str, list[PartitionProduceData]] = {}
         records = 0
-        now = self._runtime.clock()
+        runtime = self._runtime
+        encode, on_encoded = runtime.encoder.encode, runtime.sender.on_encoded
+        now = runtime.clock()
         for batch in plan.batches:
-            encoded = self._runtime.encoder.encode(batch, self._on_encoded)
+            encoded = encode(batch, on_encoded)
             if encoded is not None:
                 records += batch.count
                 self._count(batch, len(encoded), now)
-                topics.setdefault(batch.topic, []).append(PartitionProduceData(index=batch.partition, records=encoded))
-        self._runtime.figures.windowed.records_per_request.record(records, now)
+                data = PartitionProduceData(index=batch.partition, records=encoded)
+                if batch.topic in topics:
+                    topics[batch.topic].append(data)
+                else:
+                    topics[batch.topic] = [data]
+        runtime.figures.windowed.records_per_request.record(records, now)
         return ProduceRequest(
             transactional_id=plan.transactional_id,
             acks=plan.acks,
@@ -197,18 +204,16 @@ class Link:
             ],
         )
 
-    def _on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
-        self._runtime.sender.on_encoded(batch, records_size, encoded_size)
-        self._runtime.figures.windowed.compression_rate.record(encoded_size / records_size, self._runtime.clock())
-
     def _count(self, batch: ProducerBatch, size: int, now: float) -> None:
         figures = self._runtime.figures
+        windowed = figures.windowed
         figures.records_sent += batch.count
-        figures.windowed.batch_size.record(size, now)
+        windowed.batch_size.record(size, now)
         if batch.attempts:
             figures.records_sent_again += batch.count
         else:
-            figures.windowed.queue_time_ms.record((now - batch.created_at) * 1000, now)
+            windowed.queue_time_ms.record((now - batch.created_at) * 1000, now)
+            windowed.compression_rate.record(batch.ratio, now)
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,10 +237,7 @@ class Link:
         if not self._expected:
             raise ProtocolError("the broker sent an answer that was not asked for")
         correlation_id, api_key, version, written_at = self._expected.popleft()
-        answered, body = decode_response_header(frame, api_key, version)
-        if answered != correlation_id:
-            raise ProtocolError(f"the broker answered request {answered}; the next is {correlation_id}")
-        message = RESPONSES[api_key].decode(body, version)
+        message = decode_response(frame, api_key, version, correlation_id)
         if isinstance(message, ProduceResponse):
             now = runtime.clock()
             figures.windowed.request_latency_ms.record((now - written_at) * 1000, now)

@@ -19,10 +19,9 @@ class WindowReading(NamedTuple):
 
 
 class _Sample:
-    __slots__ = ("count", "last", "maximum", "started", "total")
+    __slots__ = ("count", "last", "maximum", "total")
 
     def __init__(self, value: float, now: float) -> None:
-        self.started = now
         self.last = now
         self.count = 1
         self.total = value
@@ -43,21 +42,24 @@ class Windows:
         WindowReading(average=2.0, maximum=3.0)
     """
 
-    __slots__ = ("_length", "_samples", "_window")
+    __slots__ = ("_length", "_newest", "_samples", "_until", "_window")
 
     def __init__(self, num_samples: int, window: float) -> None:
         """Keep `num_samples` samples of `window` seconds each."""
         self._window = window
         self._length = num_samples * window
         self._samples: deque[_Sample] = deque(maxlen=num_samples)
+        self._newest = _Sample(0.0, -math.inf)
+        self._until = -math.inf
 
     def record(self, value: float, now: float) -> None:
         """Add a value to the newest sample, or to one that starts now when that is full."""
-        samples = self._samples
-        if not samples or now - samples[-1].started >= self._window:
-            samples.append(_Sample(value, now))
+        if now >= self._until:
+            self._newest = _Sample(value, now)
+            self._samples.append(self._newest)
+            self._until = now + self._window
             return
-        sample = samples[-1]
+        sample = self._newest
         sample.last = now
         sample.count += 1
         sample.total += value

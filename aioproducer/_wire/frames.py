@@ -7,10 +7,11 @@ Functions that encode return all of it; those that decode take a frame without i
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._wire.messages import REQUESTS, RESPONSES, ApiKey
-from aioproducer._wire.primitives import Reader
+from aioproducer._wire.primitives import Reader, skip_tagged_fields
 from aioproducer.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def encode_request(message: Request, version: int, correlation_id: int, client_i
     parts = message.encode_parts(version)
     name = b"" if client_id is None else client_id.encode()
     name_size = -1 if client_id is None else len(name)
-    tagged = _NO_TAGGED_FIELDS if message.is_flexible_in(version) else b""
+    flexible_from = message.flexible_from
+    tagged = _NO_TAGGED_FIELDS if flexible_from is not None and version >= flexible_from else b""
     size = _REQUEST_FRAME.size - _LENGTH_BYTES + len(name) + len(tagged) + sum(map(len, parts))
     start = _REQUEST_FRAME.pack(size, message.api_key, version, correlation_id, name_size)
     return b"".join([start, name, tagged, *parts])
@@ -122,6 +124,34 @@ def decode_response_header(frame: bytes, api_key: int, version: int) -> tuple[in
     return correlation_id, memoryview(frame)[reader.position :]
 
 
+def decode_response(frame: bytes, api_key: int, version: int, correlation_id: int) -> Response:
+    """Return the response that is due next on a connection.
+
+    Args:
+        frame: without its length.
+        api_key, version, correlation_id: of the request that it answers.
+
+    Raises:
+        ProtocolError: it answers another one, or the bytes are no such response.
+    """
+    response, has_flexible_header = _form_of_response(api_key, version)
+    position = _LENGTH_BYTES
+    if len(frame) <= position:
+        raise ProtocolError(f"a response of {len(frame)} bytes has no body")
+    (answered,) = _LENGTH.unpack_from(frame)
+    if answered != correlation_id:
+        raise ProtocolError(f"the broker answered request {answered}; the next is {correlation_id}")
+    if has_flexible_header:
+        position = position + 1 if frame[position] == 0 else skip_tagged_fields(frame, position)
+    return response.decode(frame, version, position)
+
+
+@lru_cache(maxsize=None)  # one entry for each version of each message that is spoken
+def _form_of_response(api_key: int, version: int) -> tuple[type[Response], bool]:
+    response = RESPONSES[api_key]
+    return response, _has_flexible_header(response, version)
+
+
 def _has_flexible_header(response: type[Response], version: int) -> bool:
     # A client that asks for a version of ApiVersions which the broker lacks must be able to read the answer, so its
     # header never became flexible (KIP-511).
@@ -154,8 +184,13 @@ class FrameBuffer:
         Raises:
             ProtocolError: a length is negative or above the limit; the stream is of no more use.
         """
+        size = len(data)
+        if not self._size and size > _LENGTH_BYTES and size - _LENGTH_BYTES == _LENGTH.unpack_from(data)[0]:
+            if size - _LENGTH_BYTES > self._max_frame_bytes:
+                self._checked(size - _LENGTH_BYTES)
+            return [data[_LENGTH_BYTES:]]  # one whole frame, as most answers are
         self._pieces.append(data)
-        self._size += len(data)
+        self._size += size
         if self._size < self._wanted:
             return []
         buffer = data if len(self._pieces) == 1 else b"".join(self._pieces)

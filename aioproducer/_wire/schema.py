@@ -158,14 +158,15 @@ class Message(Struct):
         return b"".join(self.encode_parts(version))
 
     @classmethod
-    def decode(cls, buffer: bytes | bytearray | memoryview, version: int) -> Self:
-        """Return the message that all of the buffer holds.
+    def decode(cls, buffer: bytes | bytearray | memoryview, version: int, start: int = 0) -> Self:
+        """Return the message that the buffer holds, all of it from `start`.
 
         Record batches in it are memoryviews of the buffer: they are not copied, and keep it alive.
 
         Args:
-            buffer: the body, without header.
+            buffer: the body.
             version: between min_version and max_version.
+            start: what comes before it, a header, is not looked at.
 
         Raises:
             ProtocolError: the bytes are not a message of this version; some are missing or left over.
@@ -177,11 +178,11 @@ class Message(Struct):
         # Strings are sliced out of bytes twice as fast as out of a memoryview: worth one copy of what has no records.
         data = bytes(buffer) if from_bytes else memoryview(buffer)
         try:
-            message, position = decoder(data, 0, len(data))
+            message, position = decoder(data, start, len(data))
         except ProtocolError as error:
             raise ProtocolError(f"{cls.__name__} v{version}: {error}") from error
         except (IndexError, _struct.error) as error:
-            raise ProtocolError(f"{cls.__name__} v{version}: the bytes end too early ({len(data):,} there)") from error
+            raise ProtocolError(f"{cls.__name__} v{version}: the bytes end too early ({len(data) - start:,} there)") from error
         except UnicodeDecodeError as error:
             raise ProtocolError(
                 f"{cls.__name__} v{version}: a string is not UTF-8 (byte {error.start} of it)"

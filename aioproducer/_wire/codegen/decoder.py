@@ -7,6 +7,7 @@ read ends, m the message.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -145,6 +146,7 @@ def _least_size(field: Field, version: int, flexible: bool) -> int:
 # ── what the generated code calls ────────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=1024)  # making a UUID takes 1 µs, and it is always the same few: the ids of topics
 def _as_uuid(value: bytes) -> UUID:
     return UUID(bytes=value) if any(value) else ZERO_UUID
 

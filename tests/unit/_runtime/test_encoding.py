@@ -75,10 +75,12 @@ async def test_a_batch_is_encoded_with_its_codec_and_stamp(codec: str, count: in
         (1_000 - number, b"k" if number % 2 else None, b"value %04d" % number, (("h", None),))
         for number in range(count)
     ]
+    if codec == "none":
+        assert not told.sizes
+        return
     ((which, records_size, encoded_size),) = told.sizes
     assert which is batch
-    assert encoded_size == len(encoded) - 61
-    assert (records_size == encoded_size) == (codec == "none")
+    assert encoded_size == len(encoded) - 61 != records_size
 
 
 async def test_a_batch_is_encoded_once() -> None:

@@ -10,6 +10,7 @@ from aioproducer._wire.frames import (
     RequestHeader,
     decode_request,
     decode_request_body,
+    decode_response,
     decode_response_header,
     encode_request,
     encode_response,
@@ -66,6 +67,7 @@ def test_responses_come_back_from_their_frames(api_key: ApiKey) -> None:
         assert int.from_bytes(frame[:4], "big") == len(frame) - 4
         assert correlation_id == -5
         assert response.decode(body, version) == response()
+        assert decode_response(frame[4:], api_key, version, -5) == response()
 
 
 def test_a_response_header_is_flexible_from_the_first_flexible_version_on() -> None:
@@ -82,6 +84,13 @@ def test_tagged_fields_in_headers_are_skipped() -> None:
     with_tag = frame[:4] + b"\x01\x05\x02ab" + frame[5:]
     correlation_id, body = decode_response_header(with_tag, ApiKey.METADATA, 9)
     assert (correlation_id, MetadataResponse.decode(body, 9)) == (1, MetadataResponse())
+    assert decode_response(with_tag, ApiKey.METADATA, 9, 1) == MetadataResponse()
+
+
+def test_the_answer_to_another_request_is_refused() -> None:
+    frame = encode_response(MetadataResponse(), 9, 1)[4:]
+    with pytest.raises(ProtocolError, match="answered request 1; the next is 2"):
+        decode_response(frame, ApiKey.METADATA, 9, 2)
 
 
 def test_a_version_that_is_not_known_can_still_be_answered() -> None:
@@ -108,6 +117,9 @@ def test_every_strict_prefix_of_a_header_is_refused() -> None:
     for size in range(4 + 1):
         with pytest.raises(ProtocolError):
             decode_response_header(response[:size], ApiKey.METADATA, 12)
+    for size in range(len(response)):
+        with pytest.raises(ProtocolError):
+            decode_response(response[:size], ApiKey.METADATA, 12, 1)
 
 
 def test_records_in_chunks_are_sent_as_one_field() -> None:
