@@ -222,10 +222,8 @@ class Producer(Lifecycle, Generic[K, V]):
     ) -> Delivery:
         """Accept one record: wait only until its topic is known and there is room, at most max_block_ms.
 
-        Suspends once for each batch that fills up, and every few milliseconds, so that a tight loop does not starve
-        other tasks. A
-        cancelled submit has not
-        accepted its record.
+        Suspends after every few batches that fill up, and every few milliseconds, so that a tight loop does not starve
+        other tasks. A cancelled submit has not accepted its record.
 
         Args: as `send`.
 

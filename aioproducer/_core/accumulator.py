@@ -144,6 +144,21 @@ class Accumulator(TopicNews):
                 ready.append(node_id)
         return ready
 
+    def is_ready(self, node_id: int) -> bool:
+        """Whether there is something for the broker that should be sent now, as far as `ready_nodes` has seen."""
+        node = self._schedule.nodes.get(node_id)
+        return node is not None and (bool(node.ready) or (bool(node.queues) and self._is_hurried))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something is ready for a broker, or somebody's wait is over: a poll has something to do."""
+        if self._woken or self._memory_line or self._wanted_topics or self.needs_wake:
+            return True
+        for node in self._schedule.nodes.values():
+            if node.ready:
+                return True
+        return self._is_hurried
+
     def drain(
         self, node_id: int, now: float, max_size: int, can_send: Callable[[ProducerBatch], bool]
     ) -> list[ProducerBatch]:
@@ -328,16 +343,16 @@ class Accumulator(TopicNews):
         return self._state(batch.topic).queue(batch.partition)
 
     def _take(self, queue: PartitionQueue, node_id: int, now: float) -> ProducerBatch:
-        batch = queue.batches[0]
+        batch = queue.batches.popleft()
         if batch.state is BatchState.OPEN:
-            self._seal(self._topics[batch.topic], queue, batch, now)
-        del queue.batches[0]
+            self._shut(self._topics[batch.topic], queue, batch)
         batch.is_queued = False
         batch.apply(BatchEvent.DRAIN)
         batch.last_node = node_id
         batch.leader_epoch = queue.leader_epoch
         self._schedule.place(queue, now)
-        self._schedule.serve_last(queue)
+        if queue.batches:
+            self._schedule.serve_last(queue)
         return batch
 
     def _put_back(self, batch: ProducerBatch, now: float) -> None:

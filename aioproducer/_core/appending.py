@@ -427,14 +427,19 @@ class Appender:
         self._flushes.enter(batch.flush_epoch)
 
     def _seal(self, state: TopicState, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
-        """Let the open batch of a queue take no more records."""
+        """Let the open batch of a queue take no more records; it is ready to be sent."""
+        self._shut(state, queue, batch)
+        self._schedule.place(queue, now)
+        self.needs_wake = True
+
+    def _shut(self, state: TopicState, queue: PartitionQueue, batch: ProducerBatch) -> None:
+        """The part of sealing that concerns the batch alone; whoever calls places the queue."""
         if batch is state.sticky_batch:
             state.disarm()
         batch.apply(BatchEvent.SEAL)
         queue.open_batch = None
-        self._schedule.on_sealed(queue, batch, now)
+        self._schedule.forget_linger(batch)
         self.closed_batches += 1
-        self.needs_wake = True
 
     def _arm(self, state: TopicState, queue: PartitionQueue) -> None:
         """Let records without a key take the short way to this queue's open batch, if it is the sticky partition."""

@@ -38,7 +38,7 @@ class ProducePlan(NamedTuple):
         acks: -1, 0 or 1.
         timeout_ms: how long the broker may wait for replicas.
         transactional_id: of the open transaction, or None.
-        topic_ids: for versions that name topics by id (13 and later), the id of each topic; else empty.
+        topic_ids: for versions that name topics by id (13 and later), the ids of all topics; else empty.
     """
 
     batches: list[ProducerBatch]

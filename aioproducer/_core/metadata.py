@@ -109,6 +109,16 @@ class ClusterMetadata:
         return tuple([index for index, partition in enumerate(known.partitions) if partition.leader in brokers])
 
 
+class TopicIds(NamedTuple):
+    """The ids of the topics that have one (KIP-516), either way."""
+
+    by_name: Mapping[str, UUID]
+    names: Mapping[UUID, str]
+
+
+NO_TOPIC_IDS: Final = TopicIds({}, {})
+
+
 class MetadataNeed(NamedTuple):
     """What one Metadata request asks for: the topics, and whether they are all that are kept (a full refresh)."""
 
@@ -125,6 +135,8 @@ class MetadataState:
         self.last_error: KafkaError | None = None
         self.last_success: float | None = None  # when, by the clock of the caller
         self.in_progress = False
+        self._ids = NO_TOPIC_IDS
+        self._ids_of: Mapping[str, TopicMetadata] | None = None
         self._rng = rng
         self._max_age = config.metadata_max_age_ms / 1000
         self._max_idle = config.metadata_max_idle_ms / 1000
@@ -149,6 +161,15 @@ class MetadataState:
                 self._not_before = now
                 self._equivalent_answers = 0
             self._last_used[topic] = now
+
+    def topic_ids(self) -> TopicIds:
+        """Return the ids of the topics as they are now; made once for each snapshot that brings new topics."""
+        topics = self.cluster.topics
+        if self._ids_of is not topics:
+            by_name = {name: known.topic_id for name, known in topics.items() if known.topic_id is not None}
+            self._ids = TopicIds(by_name, {topic_id: name for name, topic_id in by_name.items()})
+            self._ids_of = topics
+        return self._ids
 
     def touch(self, topic: str, now: float) -> None:
         """Note that the topic is in use, so that it is not dropped as idle."""

@@ -436,8 +436,8 @@ class Nodes:
         node.last_used = now
         if not node.is_current:
             self.next_due = -math.inf
-        else:
-            self.next_due = min(self.next_due, self._due_at(node))
+        elif not node.in_flight and now + self._max_idle < self.next_due:  # else the next request was counted when sent
+            self.next_due = now + self._max_idle
 
     def _end(self, node: Node, error: KafkaError | None, now: float) -> None:
         node.versions = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aioproducer._core.attempts import SOON
 from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import ProducePlan
-from aioproducer._core.metadata import Broker
+from aioproducer._core.metadata import NO_TOPIC_IDS, Broker
 from aioproducer._core.outcomes import delivery_timeout, record_failures, renumbering_failure, with_doubt
 from aioproducer._core.retries import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
 from aioproducer._wire.messages.produce import ProduceRequest
@@ -24,7 +24,6 @@ from aioproducer.errors import (
     UnsupportedVersionError,
     error_for,
 )
-from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
     import random
@@ -33,11 +32,12 @@ if TYPE_CHECKING:
 
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.batch import ProducerBatch
-    from aioproducer._core.metadata import MetadataState
+    from aioproducer._core.metadata import MetadataState, TopicIds
     from aioproducer._core.nodes import Node
     from aioproducer._core.sequences import Sequences
     from aioproducer._core.transactions import Transactions
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
+    from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer.config import ProducerConfig
 
 logger = logging.getLogger("aioproducer.sender")
@@ -101,13 +101,14 @@ class Produce:
         # With one request in flight at a time, order holds without sequence numbers too, if a batch that is on its way
         # holds back the next of its partition, whichever broker that would go to.
         self._is_muting = config.max_in_flight_requests_per_connection == 1
-        self._muted: set[TopicPartition] = set()
+        self._muted: set[tuple[str, int]] = set()
+        self._versions: dict[int, tuple[BrokerVersions, int | None, int]] = {}  # by node: for what, and the version
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def can_send(self, batch: ProducerBatch) -> bool:
         """Whether the first batch of a queue may go now, as far as order is concerned."""
-        if self._is_muting and TopicPartition(batch.topic, batch.partition) in self._muted:
+        if self._is_muting and (batch.topic, batch.partition) in self._muted:
             return False
         if self._transactions is not None and not self._transactions.can_send(batch):
             return False
@@ -118,7 +119,7 @@ class Produce:
     ) -> tuple[SentProduce, ProducePlan] | None:
         """Return the request for batches that were drained for the node; None if the broker is too old for them."""
         try:
-            names, version = self._version_for(node, batches)
+            ids, version = self._version_for(node, batches)
         except UnsupportedVersionError as error:
             self.fatal_error = error
             self._refuse(batches, error)
@@ -133,33 +134,35 @@ class Produce:
             entries.append(Sent(batch, batch.possibly_written))
             batch.possibly_written = True
             if self._is_muting:
-                self._muted.add(TopicPartition(batch.topic, batch.partition))
+                self._muted.add((batch.topic, batch.partition))
             self._metadata.touch(batch.topic, now)
-        ids = {name: topic_id for topic_id, name in names.items()}
         if self._transactions is not None:
             self._transactions.on_data(now)
-        plan = ProducePlan(batches, self._acks, self._timeout_ms, self._transactional_id, ids)
-        return SentProduce(version, entries, names), plan
+        plan = ProducePlan(batches, self._acks, self._timeout_ms, self._transactional_id, ids.by_name)
+        return SentProduce(version, entries, ids.names), plan
 
     @property
     def expects_response(self) -> bool:
         """Whether brokers answer Produce requests; with acks=0 they do not."""
         return self._acks != 0
 
-    def _version_for(self, node: Node, batches: list[ProducerBatch]) -> tuple[dict[UUID, str], int]:
+    def _version_for(self, node: Node, batches: list[ProducerBatch]) -> tuple[TopicIds, int]:
         """Return the ids of the topics (none where names are used) and the version: ids begin with 13."""
-        assert node.versions is not None, "a node that is ready has versions"
+        versions = node.versions
+        assert versions is not None, "a node that is ready has versions"
         at_most = None if self._transactions is None else self._transactions.produce_at_most
-        version = node.versions.version_for(ProduceRequest, at_most=at_most)
+        known = self._versions.get(node.node_id)
+        if known is None or known[0] is not versions or known[1] != at_most:
+            known = versions, at_most, versions.version_for(ProduceRequest, at_most=at_most)
+            self._versions[node.node_id] = known
+        version = known[2]
         if version < _TOPIC_IDS_SINCE:
-            return {}, version
-        names: dict[UUID, str] = {}
+            return NO_TOPIC_IDS, version
+        ids = self._metadata.topic_ids()
         for batch in batches:
-            known = self._metadata.cluster.topics.get(batch.topic)
-            if known is None or known.topic_id is None:
-                return {}, node.versions.version_for(ProduceRequest, at_most=_TOPIC_IDS_SINCE - 1)
-            names[known.topic_id] = batch.topic
-        return names, version
+            if batch.topic not in ids.by_name:
+                return NO_TOPIC_IDS, versions.version_for(ProduceRequest, at_most=_TOPIC_IDS_SINCE - 1)
+        return ids, version
 
     def _refuse(self, batches: list[ProducerBatch], error: KafkaError) -> None:
         for batch in batches:
@@ -174,21 +177,26 @@ class Produce:
             if self._is_open(entry.batch):
                 self._deliver(entry.batch, _NO_OFFSET, -1)
 
-    def on_response(self, sent: SentProduce, response: ProduceResponse, node: Node, now: float) -> None:
-        """Act on the answer to a request.
+    def on_response(self, sent: SentProduce, response: ProduceResponse, node: Node, now: float) -> bool:
+        """Act on the answer to a request; return whether each of its batches was delivered by it.
 
         Raises:
             ProtocolError: the answer is about something that was not asked; all of it is ignored then.
         """
         answers, missing = self._matched(sent, response, node)
         endpoints = [Broker(e.node_id, e.host, e.port, e.rack) for e in response.node_endpoints]
+        before = len(self.completed)
+        is_delivered = not missing
         for entry, answer in answers:
-            if answer.error_code in INVALID_METADATA:
-                self._learn(entry.batch, answer, endpoints)
+            if answer.error_code:
+                is_delivered = False
+                if answer.error_code in INVALID_METADATA:
+                    self._learn(entry.batch, answer, endpoints)
             self._on_partition(entry, answer, node, now)
         if missing:
             # The shell leaves a batch out whose outcome came before its bytes were made; the others were forgotten.
             self._lose(missing, ProtocolError(f"{node.address} left partitions out of its answer"), now)
+        return is_delivered and len(self.completed) == before + len(answers)
 
     def on_lost(self, sent: SentProduce, error: KafkaError, now: float) -> None:
         """The connection went before the answer came: the batches may have been written."""
@@ -276,7 +284,8 @@ class Produce:
 
     def _is_open(self, batch: ProducerBatch) -> bool:
         """Note that the batch is off the wire; return whether it still waits for its outcome."""
-        self._muted.discard(TopicPartition(batch.topic, batch.partition))
+        if self._is_muting:
+            self._muted.discard((batch.topic, batch.partition))
         if batch.state is not BatchState.DONE:
             return True
         self._accumulator.release(batch)
@@ -360,6 +369,8 @@ class Produce:
 
     def settle(self) -> None:
         """Let partitions with a gap go on; batches that may have been written and can never be confirmed fail."""
+        if not self._sequences.has_gaps:
+            return
         for batch in self._sequences.settle():
             self._accumulator.complete(batch, error=renumbering_failure(batch))
             self.completed.append(batch)

@@ -107,11 +107,10 @@ class Schedule:
         if len(queue.batches) == 1:
             self.place(queue, now)
 
-    def on_sealed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
-        """A batch takes no more records; there is no reason to let it linger."""
+    def forget_linger(self, batch: ProducerBatch) -> None:
+        """A batch takes no more records, so there is no reason to let it linger; `place` its queue."""
         if self._lingering.pop(batch, None) is None:
             self._overdue.pop(batch, None)
-        self.place(queue, now)
 
     def place(self, queue: PartitionQueue, now: float) -> None:
         """Find out anew where a queue belongs, as its first batch, its leader or its epoch has changed."""

@@ -38,7 +38,6 @@ from aioproducer.errors import (
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.batch import ProducerBatch
@@ -99,7 +98,8 @@ class Sender:
         self._outbox = Outbox(self._nodes)
         self._refresh = Refresh(config, accumulator, self._metadata, self._sequences, self._outbox)
         self._polled_at = -math.inf
-        self._has_news = True
+        self._has_news = True  # something was told since the last poll that may make something due
+        self._is_delivered = False  # besides, a broker has accepted all of a request
 
     # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,16 +114,30 @@ class Sender:
         if self.fatal_error is not None:
             self._fail_all(self.fatal_error)
         self._polled_at = now
-        self._has_news = False
+        self._has_news = self._is_delivered = False
         effects = self._outbox.take()
         if self._produce.completed:
             effects.append(Completed(self._produce.completed))
             self._produce.completed = []
         return effects
 
+    def take_delivered(self) -> list[ProducerBatch] | None:
+        """Return the batches that were delivered since the last poll, if that is all that has happened; else None.
+
+        None means that a poll is due: there may be something to send, to close, or to wake. Otherwise a poll would
+        return these batches and do nothing else, at ten times the cost. `deadline` stays what it was.
+        """
+        if self._has_news or not self._is_delivered or self.transactions is not None or self.fatal_error is not None:
+            return None
+        if self._produce.fatal_error is not None or self._sequences.has_gaps or self._accumulator.has_news:
+            return None
+        self._is_delivered = False
+        delivered, self._produce.completed = self._produce.completed, []
+        return delivered
+
     def deadline(self, now: float) -> float | None:
         """Return when to poll next if nothing is told before; None if only an event can bring anything."""
-        if self._has_news:
+        if self._has_news or self._is_delivered:
             return now
         # What was due at the last poll and is still there waits for an event, or for a broker (wake_at): without
         # this, a producer whose cluster is away would poll without a pause.
@@ -254,6 +268,7 @@ class Sender:
 
     def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
         """The answer to a request came. One that cannot be right closes the connection."""
+        is_first_news = not self._has_news
         self._has_news = True
         node = self._nodes[node_id]
         if node.state is not NodeState.READY:
@@ -262,7 +277,9 @@ class Sender:
             *without_answer, request = self._nodes.on_response(node, correlation_id, now)
             for earlier in without_answer:
                 self._on_complete_without_answer(earlier)
-            self._on_answer(node, request, message, now)
+            if self._on_answer(node, request, message, now) and node.is_current and is_first_news:
+                self._has_news = False
+                self._is_delivered = True
         except ProtocolError as error:
             self._outbox.effects.append(self._nodes.disconnect(node, error))
 
@@ -275,10 +292,13 @@ class Sender:
         self._expire(now)
         self._check_connections(now)
         self._produce.settle()
-        self._or_fatal(self._refresh.ask, now)
-        if transactions is None:
-            self._or_fatal(self._identify, now)
-        else:
+        try:
+            self._refresh.ask(now)
+            if transactions is None:
+                self._identify(now)
+        except UnsupportedVersionError as error:  # a broker that is too old for what every producer needs is the end
+            self.fatal_error = error
+        if transactions is not None:
             self._transact(transactions, now)
         self._send_ready(now)
         self.fatal_error = self.fatal_error or self._produce.fatal_error
@@ -286,13 +306,6 @@ class Sender:
             return False
         transactions.on_batches(self._produce.completed)
         return transactions.state is not before
-
-    def _or_fatal(self, ask: Callable[[float], None], now: float) -> None:
-        """Ask what every producer needs; a broker that is too old for it is the end."""
-        try:
-            ask(now)
-        except UnsupportedVersionError as error:
-            self.fatal_error = error
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
@@ -360,19 +373,14 @@ class Sender:
         if now < held_until:
             self._outbox.wake_at = min(self._outbox.wake_at, held_until)
             return
-        done: set[int] = set()
-        while True:
-            nodes = [node_id for node_id in self._accumulator.ready_nodes(now) if node_id not in done]
-            if not nodes:
-                return
-            for node_id in nodes:
-                if not self._send_batches(node_id, now):
-                    done.add(node_id)
+        for node_id in self._accumulator.ready_nodes(now):
+            while self._send_batches(node_id, now):
+                pass
 
     def _send_batches(self, node_id: int, now: float) -> bool:
-        """Send one request to the node; False if it can take none, or has none to take."""
+        """Send one request to the node; False if there is nothing more for it now, or it can take none."""
         node = self._nodes.get(node_id)
-        if node is None or not self._outbox.is_usable(node, now):
+        if node is None or not self._accumulator.is_ready(node_id) or not self._outbox.is_usable(node, now):
             return False
         batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send)
         if not batches:
@@ -388,10 +396,11 @@ class Sender:
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _on_answer(self, node: Node, request: InFlight, message: Message, now: float) -> None:
+    def _on_answer(self, node: Node, request: InFlight, message: Message, now: float) -> bool:
+        """Act on an answer; return whether it says that all of a Produce request is delivered, and nothing else."""
         match request.context, message:
             case SentProduce() as sent, ProduceResponse():
-                self._on_produce_answer(node, sent, message, now)
+                return self._on_produce_answer(node, sent, message, now)
             case SentMetadata() as sent, MetadataResponse():
                 self._refresh.on_response(node, sent, message, now)
             case _SentInitProducerId() as sent, InitProducerIdResponse():
@@ -402,17 +411,19 @@ class Sender:
                 error = ProtocolError(f"{node.address} answered with a {type(message).__name__} that was not asked for")
                 self._on_lost(request, error, now)
                 raise error
+        return False
 
-    def _on_produce_answer(self, node: Node, sent: SentProduce, message: ProduceResponse, now: float) -> None:
+    def _on_produce_answer(self, node: Node, sent: SentProduce, message: ProduceResponse, now: float) -> bool:
         if sent.version >= _PRODUCE_THROTTLE_SINCE:
             self._nodes.throttle(node, message.throttle_time_ms, now)
         before = self._metadata.cluster
         try:
-            self._produce.on_response(sent, message, node, now)
+            is_delivered = self._produce.on_response(sent, message, node, now)
         except ProtocolError as error:
             self._produce.on_lost(sent, error, now)
             raise
         self._refresh.use(before, now)
+        return is_delivered and self._metadata.cluster is before
 
     def _on_producer_id(
         self, node: Node, sent: _SentInitProducerId, message: InitProducerIdResponse, now: float

@@ -20,10 +20,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aioproducer._core.batch import BatchState
-from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
     from aioproducer._core.batch import ProducerBatch
@@ -65,6 +64,10 @@ class _Partition:
     is_reset_due: bool = False  # there is a gap: go on in a new epoch, once nothing is on the wire
 
 
+_Key: TypeAlias = tuple[str, int]
+"""Topic and partition, as a plain tuple: a TopicPartition takes 0.25 µs to make, and it is asked for in each step."""
+
+
 class Sequences:
     """The producer id, its epoch, and the next number of every partition; the only place where numbers are given out.
 
@@ -77,8 +80,13 @@ class Sequences:
         self.producer_id = NO_PRODUCER_ID
         self.producer_epoch = NO_PRODUCER_EPOCH
         self.epoch_bumps = 0
-        self._partitions: dict[TopicPartition, _Partition] = {}
-        self._unsettled: dict[TopicPartition, _Partition] = {}
+        self._partitions: dict[_Key, _Partition] = {}
+        self._unsettled: dict[_Key, _Partition] = {}
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there is something to `settle`."""
+        return bool(self._unsettled)
 
     @property
     def needs_producer_id(self) -> bool:
@@ -94,7 +102,7 @@ class Sequences:
         """Whether the batch, the first of its queue, may be sent now."""
         if not self.is_enabled:
             return True
-        known = self._partitions.get(TopicPartition(batch.topic, batch.partition))
+        known = self._partitions.get((batch.topic, batch.partition))
         if known is not None and known.is_reset_due:
             return False
         if batch.base_sequence != NO_SEQUENCE:
@@ -117,10 +125,10 @@ class Sequences:
         """Give a batch that is about to be sent its number; one that has a number keeps it."""
         if not self.is_enabled or batch.base_sequence != NO_SEQUENCE:
             return
-        tp = TopicPartition(batch.topic, batch.partition)
-        known = self._partitions.get(tp)
+        key = (batch.topic, batch.partition)
+        known = self._partitions.get(key)
         if known is None:
-            known = self._partitions[tp] = _Partition(self.producer_id, self.producer_epoch)
+            known = self._partitions[key] = _Partition(self.producer_id, self.producer_epoch)
         elif (known.producer_id, known.producer_epoch) != (self.producer_id, self.producer_epoch):
             assert not known.outstanding, "a new epoch begins when nothing of the old one is outstanding"
             self._adopt(known)
@@ -159,7 +167,7 @@ class Sequences:
             self._mark_unresolved(known, sequence_after(batch.base_sequence, batch.count))
         else:
             known.is_reset_due = True
-        self._unsettled[TopicPartition(batch.topic, batch.partition)] = known
+        self._unsettled[(batch.topic, batch.partition)] = known
 
     def on_late_refusal(self, batch: ProducerBatch) -> None:
         """A batch that has failed (expired) turns out never to have been written: its gap is certain."""
@@ -213,7 +221,7 @@ class Sequences:
     def on_topic_recreated(self, topic: str, partition_count: int) -> None:
         """The topic was made anew, so its leaders have no state and accept any number: one batch at a time again."""
         for partition in range(partition_count):
-            known = self._partitions.get(TopicPartition(topic, partition))
+            known = self._partitions.get((topic, partition))
             if known is not None:
                 known.has_ack = False
 
@@ -225,12 +233,12 @@ class Sequences:
         The caller fails them without telling `on_failed`. Cost: the partitions with a gap.
         """
         doomed: list[ProducerBatch] = []
-        for tp, known in list(self._unsettled.items()):
+        for key, known in list(self._unsettled.items()):
             self._resolve(known)
             if known.is_reset_due and not any(b.state is BatchState.IN_FLIGHT for b in known.outstanding):
-                doomed += self._reset(tp, known)
+                doomed += self._reset(key, known)
             if known.unresolved_after is None and not known.is_reset_due:
-                del self._unsettled[tp]
+                del self._unsettled[key]
         return doomed
 
     @staticmethod
@@ -242,7 +250,7 @@ class Sequences:
         else:
             known.is_reset_due = True
 
-    def _reset(self, tp: TopicPartition, known: _Partition) -> list[ProducerBatch]:
+    def _reset(self, key: _Key, known: _Partition) -> list[ProducerBatch]:
         if (known.producer_id, known.producer_epoch) == (self.producer_id, self.producer_epoch):
             self._bump()
         if self.producer_id == NO_PRODUCER_ID:
@@ -251,15 +259,14 @@ class Sequences:
         remaining = [batch for batch in known.outstanding if not batch.possibly_written]
         logger.info(
             "partition %s-%d goes on in producer epoch %d: %d batches numbered anew, %d failed as they may be written",
-            tp.topic,
-            tp.partition,
+            *key,
             self.producer_epoch,
             len(remaining),
             len(doomed),
             extra={
                 "event": "sequences_reset",
-                "topic": tp.topic,
-                "partition": tp.partition,
+                "topic": key[0],
+                "partition": key[1],
                 "producer_epoch": self.producer_epoch,
                 "renumbered": len(remaining),
                 "failed": len(doomed),
@@ -296,7 +303,7 @@ class Sequences:
 
     def _reset_later(self, batch: ProducerBatch, known: _Partition) -> None:
         known.is_reset_due = True
-        self._unsettled[TopicPartition(batch.topic, batch.partition)] = known
+        self._unsettled[(batch.topic, batch.partition)] = known
 
     @staticmethod
     def _mark_unresolved(known: _Partition, after: int) -> None:
@@ -312,7 +319,7 @@ class Sequences:
         """Return the state of its partition; None if the batch has no number, or one of an epoch that is over."""
         if batch.base_sequence == NO_SEQUENCE:
             return None
-        known = self._partitions.get(TopicPartition(batch.topic, batch.partition))
+        known = self._partitions.get((batch.topic, batch.partition))
         if known is None or (known.producer_id, known.producer_epoch) != (batch.producer_id, batch.producer_epoch):
             return None
         return known

@@ -31,6 +31,10 @@ class Missing(enum.Enum):
 
 MISSING: Final = Missing.MISSING
 
+YIELD_BATCHES = 4
+"""So many batches may fill up in a loop of submits until others have their turn: they go together in one request. One
+at a time, pipelined records of 100 bytes take 1.2 times as much CPU, those of 1 KB 1.6 times."""
+
 YIELD_MS = 4
 """For so long a loop of submits keeps other tasks from running; with many topics, batches fill seldom."""
 
@@ -127,7 +131,7 @@ class Entrance:
 
         Args:
             topic, value, key, partition, timestamp_ms, headers: the record.
-            may_yield: return it prepared, too, once for each batch that was filled, and every few milliseconds: a loop
+            may_yield: return it prepared, too, whenever a few batches were filled, and every few milliseconds: a loop
                 of such calls lets other tasks run then.
 
         Raises:
@@ -145,7 +149,8 @@ class Entrance:
             now_ms = time_ns() // 1_000_000
             batch = None
             if may_yield and (
-                accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+                accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
+                or not 0 <= now_ms - self._yielded_ms < YIELD_MS
             ):
                 pass  # as has_to_yield will say, below; in line it costs no call
             elif headers is not None:
@@ -256,11 +261,11 @@ class Entrance:
         return MISSING
 
     def has_to_yield(self) -> bool:
-        """True once for each batch that was filled, and every few milliseconds."""
+        """True whenever a few batches were filled, and every few milliseconds."""
         accumulator = self._accumulator
         now_ms = time_ns() // 1_000_000
         if accumulator is None or (
-            accumulator.closed_batches == self._yielded_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
+            accumulator.closed_batches - self._yielded_at < YIELD_BATCHES and 0 <= now_ms - self._yielded_ms < YIELD_MS
         ):
             return False
         self._yielded_at = accumulator.closed_batches

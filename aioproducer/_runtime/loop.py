@@ -81,25 +81,28 @@ class Runtime:
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
         self._is_closing = False
+        self._deadline: float | None = None  # what the last poll returned
+        self._has_to_poll = True  # something besides answers asks for a poll
+        self._has_answers = False
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
         """Have the core polled in the next pass of the loop: something was appended, asked for or given up."""
         self.accumulator.needs_wake = False
-        self._poller.poke()
+        self._poke()
 
     def begin_close(self) -> None:
         """Deliver what was accepted, then end. Bounded by delivery_timeout_ms."""
         self._is_closing = True
         self.sender.begin_close(self.clock())
-        self._poller.poke()
+        self._poke()
 
     def abort(self, error: KafkaError) -> None:
         """Fail everything that is not delivered with `error`, then end."""
         self._is_closing = True
         self.sender.abort(error, self.clock())
-        self._poller.poke()
+        self._poke()
 
     async def wait_told(self) -> None:
         """Return when everybody has been told of all outcomes that are final by now: callbacks have run, failures are
@@ -110,7 +113,7 @@ class Runtime:
         if self.finished.is_set():
             self._wake_asking()
         else:
-            self._poller.poke()
+            self._poke()
         await waiter
 
     async def run(self) -> None:
@@ -153,15 +156,31 @@ class Runtime:
                 self._asked.popleft()()
             await self._has_asked.wait_until(None)
 
+    def _poke(self) -> None:
+        self._has_to_poll = True
+        self._poller.poke()
+
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _poll(self) -> float | None:
         """Do what is due; return when to come back by itself."""
+        has_answers, self._has_answers = self._has_answers, False
+        if has_answers and not self._has_to_poll:
+            delivered = self.sender.take_delivered()
+            if delivered is not None:
+                self._completion.schedule(delivered)
+                self.room.check()
+                return self._deadline
+        self._has_to_poll = False
         now = self.clock()
         self._act(self.sender.poll(now))
-        self._wake(self.accumulator.take_woken())
-        self._wake_transaction()
-        self._wake_asking()
+        woken = self.accumulator.take_woken()
+        if woken:
+            self._wake(woken)
+        if self.sender.transactions is not None:
+            self._wake_transaction()
+        if self._asking:
+            self._wake_asking()
         self.room.check()
         if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
             self.connected.set()
@@ -169,7 +188,8 @@ class Runtime:
         if self._is_closing and self.sender.is_drained:
             self._poller.stop()
             return None
-        return self.sender.deadline(now)
+        self._deadline = self.sender.deadline(now)
+        return self._deadline
 
     def _act(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -191,8 +211,6 @@ class Runtime:
                     assert_never(effect)
 
     def _wake(self, woken: Sequence[Waiting]) -> None:
-        if not woken:
-            return
         self._completion.schedule([entry for entry in woken if isinstance(entry, PendingAppend) and entry.accepted])
         self.resume_soon(woken)
 
@@ -263,7 +281,7 @@ class Runtime:
         """The connection can be used."""
         if self._links.get(node_id) is link:
             self.sender.on_connected(node_id, versions, self.clock())
-            self._poller.poke()
+            self._poke()
 
     def on_link_failed(self, link: Link, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
         """It could not be opened, or was closed before it was."""
@@ -271,20 +289,20 @@ class Runtime:
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_connect_failed(node_id, error, self.clock())
-            self._poller.poke()
+            self._poke()
 
     def on_link_closed(self, link: Link, node_id: int, error: KafkaError | None) -> None:
         """It was open and is closed; nothing more comes from it."""
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_disconnected(node_id, error, self.clock())
-            self._poller.poke()
+            self._poke()
 
     def on_link_written(self, link: Link, node_id: int, correlation_id: int) -> None:
         """All bytes of a request that expects no answer are with the socket."""
         if self._links.get(node_id) is link:
             self.sender.on_written(node_id, correlation_id, self.clock())
-            self._poller.poke()
+            self._poke()
 
     def on_link_response(self, link: Link, node_id: int, correlation_id: int, message: Message) -> None:
         """The answer to a request; `on_link_read` follows."""
@@ -293,6 +311,7 @@ class Runtime:
 
     def on_link_read(self) -> None:
         """All answers that came at once have been told of: act on them."""
+        self._has_answers = True
         self._poller.poke_at_once()
 
 

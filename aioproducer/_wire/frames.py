@@ -7,7 +7,7 @@ Functions that encode return all of it; those that decode take a frame without i
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._wire.messages import REQUESTS, RESPONSES, ApiKey
@@ -146,7 +146,7 @@ def decode_response(frame: bytes, api_key: int, version: int, correlation_id: in
     return response.decode(frame, version, position)
 
 
-@lru_cache(maxsize=None)  # one entry for each version of each message that is spoken
+@cache  # one entry for each version of each message that is spoken
 def _form_of_response(api_key: int, version: int) -> tuple[type[Response], bool]:
     response = RESPONSES[api_key]
     return response, _has_flexible_header(response, version)

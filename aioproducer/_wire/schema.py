@@ -182,7 +182,9 @@ class Message(Struct):
         except ProtocolError as error:
             raise ProtocolError(f"{cls.__name__} v{version}: {error}") from error
         except (IndexError, _struct.error) as error:
-            raise ProtocolError(f"{cls.__name__} v{version}: the bytes end too early ({len(data) - start:,} there)") from error
+            raise ProtocolError(
+                f"{cls.__name__} v{version}: the bytes end too early ({len(data) - start:,} there)"
+            ) from error
         except UnicodeDecodeError as error:
             raise ProtocolError(
                 f"{cls.__name__} v{version}: a string is not UTF-8 (byte {error.start} of it)"

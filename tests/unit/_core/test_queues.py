@@ -138,6 +138,7 @@ def test_a_sealed_batch_lingers_no_more() -> None:
     batch = queue.batches[0]
     schedule.on_opened(queue, batch, 1.0)
     batch.apply(BatchEvent.SEAL)
-    schedule.on_sealed(queue, batch, 1.0)
+    schedule.forget_linger(batch)
+    schedule.place(queue, 1.0)
     assert schedule.nodes[1].ready == {queue}
     assert (schedule.open_batches(), schedule.next_change()) == ([], float("inf"))
