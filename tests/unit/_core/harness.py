@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, assert_never
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from aioproducer._core.accumulator import Accumulator
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
@@ -63,9 +63,11 @@ def broker(node_id: int, host: str = "", port: int = 9092) -> Broker:
 
 
 def topic_answer(
-    name: str = "t", leaders: tuple[int, ...] = (1,), *, epoch: int = 0, error: int = 0, topic_id: UUID = TOPIC_ID
+    name: str = "t", leaders: tuple[int, ...] = (1,), *, epoch: int = 0, error: int = 0, topic_id: UUID | None = None
 ) -> MetadataResponseTopic:
-    """Return a topic of a Metadata answer whose partitions have these leaders."""
+    """Return a topic of a Metadata answer whose partitions have these leaders; without an id, it has one of its own."""
+    if topic_id is None:
+        topic_id = TOPIC_ID if name == "t" else uuid5(TOPIC_ID, name)
     return MetadataResponseTopic(
         error_code=error,
         name=name,

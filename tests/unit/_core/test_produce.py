@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
@@ -256,7 +254,7 @@ def two_leaders() -> tuple[Shell, ProducerBatch, ProducerBatch]:
     first = shell.send()
     shell.accumulator.wait_for_topic("new", shell.now, shell.now + 60)
     shell.poll(after=1.0)
-    shell.answer_metadata(topic_answer("new", topic_id=UUID(int=98)), topic_answer(leaders=(2, 2), epoch=1))
+    shell.answer_metadata(topic_answer("new"), topic_answer(leaders=(2, 2), epoch=1))
     second = shell.send()
     assert (shell.batches(1), shell.batches(2)) == ([[first]], [[second]])
     return shell, first, second
