@@ -174,8 +174,9 @@ def _refusal_clears_older_doubt(sender: Sender, accumulator: Accumulator) -> Non
 
     def without_doubt(*arguments: Any) -> Any:
         begun = begin(*arguments)
-        for entry in begun[0].entries if begun is not None else ():
-            object.__setattr__(entry, "was_in_doubt", False)
+        if begun is not None:
+            entries = begun[0].entries
+            entries[:] = [entry._replace(was_in_doubt=False) for entry in entries]
         return begun
 
     produce.begin_request = without_doubt

@@ -59,13 +59,15 @@ class Party:
         if scenario.first_sequence:
             near_the_wrap(self.sender, scenario.first_sequence)
         self.network = Network(scenario, clock, cluster, self.sender, rng, trace)
-        self.network.set_wake(self.wake)
+        self.network.set_wake(self._poll_soon)
         self.calls = Calls(scenario, clock, self.accumulator, self.wake, rng, trace, first_number)
         self.transactor: Transactor | None = None
         if self.sender.transactions is not None:
             self.transactor = Transactor(scenario, clock, self.sender.transactions, self.wake, rng, trace, first_number)
             self.calls.on_call = self.transactor.on_call
         self._is_poll_set = False
+        self._has_to_poll = True  # something besides what came over the network asks for it
+        self._due: float | None = None
         self._timer = 0
         self._empty_polls = 0
         self._is_finished: Callable[[Party], bool] = _never
@@ -77,6 +79,10 @@ class Party:
     def wake(self) -> None:
         """Have the core polled in the next pass of the loop, which comes a little late."""
         self.accumulator.needs_wake = False
+        self._has_to_poll = True
+        self._poll_soon()
+
+    def _poll_soon(self) -> None:
         if not self._is_poll_set:
             self._is_poll_set = True
             lateness = self.scenario.poll_lateness
@@ -85,7 +91,18 @@ class Party:
     def _poll(self) -> None:
         self._is_poll_set = False
         self._empty_polls = 0
-        self._poll_now()
+        delivered = None if self._has_to_poll else self.sender.take_delivered()
+        if delivered is None:
+            self._has_to_poll = False
+            self._poll_now()
+            return
+        for batch in delivered:
+            self._complete(batch)
+        if not self._is_poll_set:
+            self._rng.random()  # as a poll does: a history is the same whether an answer needs one or not
+        if self._due is not None:
+            self._arm(max(self._due, self._clock.now))
+        self.is_over = self._is_finished(self)
 
     def _on_timer(self, timer: int) -> None:
         if timer != self._timer or self._is_poll_set:
@@ -116,11 +133,15 @@ class Party:
 
     def _set_timer(self, now: float) -> None:
         self._timer += 1
-        due = self.sender.deadline(now)
+        due = self._due = self.sender.deadline(now)
         if due is None:
             return
         if due <= now and not self._is_poll_set:
             raise Violation(f"the deadline after a poll is {now - due:.6f} s in the past")
+        self._arm(due)
+
+    def _arm(self, due: float) -> None:
+        self._timer += 1
         self._clock.at(due + self._rng.random() * self.scenario.poll_lateness, self._on_timer, self._timer)
 
     def _act(self, effect: Effect) -> None:

@@ -179,7 +179,7 @@ def _sequences_not_reset(sender: Sender, accumulator: Accumulator) -> None:
 
     def as_before(known: Any, batch: ProducerBatch) -> None:
         for tp, following in kept.items():
-            if (tp.topic, tp.partition) == (batch.topic, batch.partition) and known.next_sequence == 0:
+            if tp == (batch.topic, batch.partition) and known.next_sequence == 0:
                 known.next_sequence = following
         number(known, batch)
 

@@ -123,6 +123,7 @@ class Shell:
     def poll(self, after: float = 0.0) -> list[Effect]:
         """Let time pass and poll; connections that are asked for come up at once, closes are confirmed at once."""
         self.now += after
+        self.accumulator.needs_wake = False
         everything: list[Effect] = []
         for _ in range(100):
             self.effects = self.sender.poll(self.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -26,6 +27,7 @@ from aioproducer.errors import (
 from tests.unit._core.harness import TOPIC_ID, Shell, metadata_answer, topic_answer, versions
 
 REFUSED = KafkaConnectionError("Connection refused")
+NOT_LEADER_OR_FOLLOWER = 6
 
 # ── the beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -676,3 +678,91 @@ def test_after_a_fatal_error_everything_fails_with_it_and_nothing_is_sent() -> N
     shell.acknowledge(2)  # late, and harmless
     assert shell.poll() == []
     assert shell.sender.deadline(shell.now) is None or shell.sender.deadline(shell.now) > shell.now  # type: ignore[operator]
+
+
+# ── answers that need no poll ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_acknowledgement_that_nothing_follows_from_needs_no_poll() -> None:
+    shell = Shell().start()
+    shell.accumulator.take_woken()
+    first = shell.send()
+    shell.acknowledge(offset=4)
+    assert shell.sender.take_delivered() == [first]
+    assert first.base_offset == 4
+    assert shell.sender.take_delivered() is None
+    assert shell.sender.poll(shell.now) == []
+    second = shell.send()
+    shell.acknowledge(offset=5)
+    assert shell.sender.poll(shell.now) == [Completed([second])]
+    assert shell.sender.take_delivered() is None
+
+
+def _refused(shell: Shell) -> None:
+    shell.send()
+    shell.refuse(NOT_LEADER_OR_FOLLOWER)
+
+
+def _lost(shell: Shell) -> None:
+    shell.send()
+    shell.break_connection()
+
+
+def _one_more_is_ready(shell: Shell) -> None:
+    shell.send()
+    shell.send()  # nothing of its partition is acknowledged yet: one at a time
+    shell.acknowledge()
+
+
+def _flush_is_done(shell: Shell) -> None:
+    shell.append()
+    shell.accumulator.begin_flush(shell.now)
+    shell.poll()
+    shell.acknowledge()
+
+
+def _call_waits_for_memory(shell: Shell) -> None:
+    shell.send()
+    shell.accumulator.enqueue("t", 0, None, bytes(40_000), (), 1, shell.now, shell.now + 9, accepted=False)
+    shell.accumulator.needs_wake = False
+    shell.acknowledge()
+
+
+def _late_answer(shell: Shell) -> None:
+    shell.expire(shell.send())
+    if 1 in shell.sent:
+        shell.acknowledge()
+
+
+def _topic_is_wanted(shell: Shell) -> None:
+    shell.send()
+    shell.accumulator.wait_for_topic("u", shell.now, shell.now + 9)
+    shell.acknowledge()
+
+
+def _refusal_before_it(shell: Shell) -> None:
+    shell.send(0)
+    shell.send(1)
+    shell.refuse(NOT_LEADER_OR_FOLLOWER)
+    shell.acknowledge()
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        _refused,
+        _lost,
+        _one_more_is_ready,
+        _flush_is_done,
+        _call_waits_for_memory,
+        _late_answer,
+        _topic_is_wanted,
+        _refusal_before_it,
+    ],
+)
+def test_whatever_more_happened_is_the_business_of_a_poll(happens: Callable[[Shell], None]) -> None:
+    shell = Shell(buffer_memory=40_200).start(topic_answer(leaders=(1, 1)))
+    shell.accumulator.take_woken()
+    happens(shell)
+    assert shell.sender.take_delivered() is None
+    assert shell.sender.deadline(shell.now) == shell.now
