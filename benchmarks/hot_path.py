@@ -25,9 +25,8 @@ from aioproducer.delivery import Delivery
 from aioproducer.testing import EmbeddedCluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from aioproducer._backend import Waiter
 
 COUNT = 100_000
 BATCH = 128
@@ -189,21 +188,21 @@ def waking() -> float:
 
     async def wake() -> float:
         backend = current()
-        parked: list[Waiter] = []
+        parked: list[Awaitable[None]] = []
 
         async def sender() -> None:
             for _ in range(COUNT // TASKS):
-                waiter = backend.new_waiter(0)
-                parked.append(waiter)
-                await waiter
+                future = backend.new_future()
+                parked.append(future)
+                await future
 
         begin = time.perf_counter()
         tasks = [asyncio.create_task(sender()) for _ in range(TASKS)]
         await asyncio.sleep(0)
         while parked:
-            waiters = parked[:]
+            futures = parked[:]
             parked.clear()
-            backend.call_soon(backend.wake, waiters)
+            backend.call_soon(backend.settle, futures)
             await asyncio.sleep(0)
         await asyncio.gather(*tasks)
         return time.perf_counter() - begin

@@ -124,7 +124,8 @@ def _targets(measured: Measurement) -> Iterator[str]:
     yield "|---|---|--:|---|"
     for check in checks(measured):
         target = f"{'at most' if check.is_at_most else 'at least'} {check.limit:.4g} {check.unit}"
-        yield f"| {check.name} | {target} | {spread(list(check.values))} | {'met' if check.is_met else '**not met**'} |"
+        verdict = f"{'met' if check.is_met else '**not met**'}{check.floor_text()}"
+        yield f"| {check.name} | {target} | {spread(list(check.values))} | {verdict} |"
 
 
 def _name(result: Result) -> str:

@@ -45,7 +45,7 @@ FLAT_BUFFER: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A cluster, and how records go to it."""
+    """A cluster, and how records go to it. `client`: "bare-tasks" are those that send nothing, see `clients.floors`."""
 
     nodes: int
     topics: int
@@ -53,6 +53,7 @@ class Shape:
     workload: str = "forget"
     tasks: int = 1000
     linger_ms: int = FLAT_LINGER_MS
+    client: str = "aioproducer"
 
 
 # Full batches in every shape, for what is compared is not what a batch costs: records go round robin over the topics,
@@ -63,6 +64,8 @@ SHAPES: Final = {
     "the same, 100 brokers": Shape(100, 1000, 10),
     "1,000 waiting tasks": Shape(1, 1, 6, "workers", 1000, 5),
     "10,000 waiting tasks": Shape(1, 1, 6, "workers", 10_000, 5),
+    "1,000 bare tasks": Shape(1, 1, 6, "workers", 1000, 5, "bare-tasks"),
+    "10,000 bare tasks": Shape(1, 1, 6, "workers", 10_000, 5, "bare-tasks"),
     "6 partitions, linger 5 ms": Shape(1, 2, 3, linger_ms=5),
     "1,000 topics x 10 partitions, linger 5 ms": Shape(1, 1000, 10, linger_ms=5),
 }
@@ -72,6 +75,8 @@ FLAT_PAIRS: Final = (
     ("10,000 waiting tasks", "1,000 waiting tasks"),
 )
 """What is at most 1.3 times what."""
+FLAT_FLOORS: Final = {"1,000 waiting tasks": "1,000 bare tasks", "10,000 waiting tasks": "10,000 bare tasks"}
+"""What the program's own tasks take, without a producer."""
 
 
 @dataclass(slots=True)
@@ -116,7 +121,7 @@ def measure_flat(rounds: int) -> dict[str, list[Figures]]:
         for name, shape in SHAPES.items():
             with sink(shape.nodes) as bootstrap:
                 order = Order(
-                    "aioproducer",
+                    shape.client,
                     "workers" if shape.workload == "workers" else "forget",
                     bootstrap,
                     f"flat-p{shape.partitions}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.report import ratios
-from benchmarks.special import BUFFER_MB, FLAT_PAIRS, IN_FLIGHT_MB
+from benchmarks.special import BUFFER_MB, FLAT_FLOORS, FLAT_PAIRS, IN_FLIGHT_MB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +38,7 @@ class Check:
         limit: what it may be at most, or has to be at least.
         is_at_most: which of both.
         unit: "x" is a ratio.
+        floor: of each round, the same of bare tasks, which do all that the program does but send; or nothing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Check:
     limit: float
     is_at_most: bool = True
     unit: str = "x"
+    floor: tuple[float, ...] = ()
 
     @property
     def measured(self) -> float:
@@ -60,7 +62,12 @@ class Check:
         """Return name, target, measured with its spread, and the verdict."""
         target = f"{'at most' if self.is_at_most else 'at least'} {self.limit:.4g} {self.unit}"
         found = f"{self.measured:.2f} [{min(self.values):.2f}-{max(self.values):.2f}] {self.unit}"
-        return f"{self.name:62}{target:22}{found:30}{'met' if self.is_met else 'NOT MET'}"
+        verdict = "met" if self.is_met else "NOT MET"
+        return f"{self.name:62}{target:22}{found:30}{verdict}{self.floor_text()}"
+
+    def floor_text(self) -> str:
+        """Return what bare tasks show, in words, or nothing."""
+        return f"; bare tasks: {statistics.median(self.floor):.2f}" if self.floor else ""
 
 
 def checks(measured: Measurement) -> list[Check]:
@@ -108,15 +115,22 @@ def keys(measured: Measurement) -> Iterator[Check]:
 
 
 def lag(measured: Measurement) -> Iterator[Check]:
-    """How late a ticking task wakes, in every case and on every loop."""
+    """How late a ticking task wakes, in every case and on every loop; of bare tasks on asyncio."""
     for result in measured.results:
+        floor = _lags(_rounds(result, "bare-tasks"))
         for client, runs in result.rounds.items():
             if client.startswith(OURS):
-                values = tuple(run["lag_p99_ms"] for run in runs if "lag_p99_ms" in run)
                 name = f"{result.case}, {result.broker}, {client.partition('-')[2] or 'asyncio'}: loop lag p99"
-                yield Check(name, values, LAG_LIMIT_MS, unit="ms")
-    for shape, runs in (measured.special.flat if measured.special else {}).items():
-        yield Check(f"{shape}: loop lag p99", tuple(run["lag_p99_ms"] for run in runs), LAG_LIMIT_MS, unit="ms")
+                yield Check(name, _lags(runs), LAG_LIMIT_MS, unit="ms", floor=floor)
+    shapes = measured.special.flat if measured.special else {}
+    for shape, runs in shapes.items():
+        if shape not in FLAT_FLOORS.values():
+            floor = _lags(shapes.get(FLAT_FLOORS.get(shape, ""), []))
+            yield Check(f"{shape}: loop lag p99", _lags(runs), LAG_LIMIT_MS, unit="ms", floor=floor)
+
+
+def _lags(runs: list[Figures]) -> tuple[float, ...]:
+    return tuple(run["lag_p99_ms"] for run in runs if "lag_p99_ms" in run)
 
 
 def memory(measured: Measurement) -> Iterator[Check]:
@@ -136,7 +150,9 @@ def flat(measured: Measurement) -> Iterator[Check]:
     shapes = measured.special.flat if measured.special else {}
     for large, small in FLAT_PAIRS:
         values = tuple(ratios(shapes.get(large, []), shapes.get(small, []), "cpu_us"))
-        yield Check(f"{large}: CPU / that of {small}", values, FLAT_LIMIT)
+        bare_large, bare_small = (shapes.get(FLAT_FLOORS.get(shape, ""), []) for shape in (large, small))
+        floor = tuple(ratios(bare_large, bare_small, "cpu_us"))
+        yield Check(f"{large}: CPU / that of {small}", values, FLAT_LIMIT, floor=floor)
 
 
 def imports(measured: Measurement) -> Iterator[Check]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Home: TypeAlias = ProducerBatch | PendingAppend
 """What holds a record: its batch, or the entry that waits for one."""
 
-TELLING_SECONDS: Final = 0.002
+TELLING_SECONDS: Final = 0.001
 """For so long in one pass of the loop callbacks are called and tasks are woken."""
 
 WOKEN_AT_ONCE: Final = 32
@@ -87,7 +87,7 @@ class Completion:
             self._call_after(self._tell_some)
 
     def _tell_some(self) -> None:
-        """Go on for a few milliseconds; then others have their turn. The tasks that are woken take that time.
+        """Go on for a millisecond; then others have their turn. The tasks that are woken take that time.
 
         What is told in the next moments has only the rest of that time: several answers may come in one pass.
         """

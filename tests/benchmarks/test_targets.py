@@ -70,6 +70,27 @@ def test_lag_is_judged_for_our_loops_only() -> None:
     assert not check.is_met
 
 
+def test_the_lag_of_bare_tasks_stands_beside_ours() -> None:
+    rounds = {"aioproducer": [figures(lag=11.0)], "bare-tasks": [figures(lag=9.0)]}
+    check = found(measurement(Result("tasks-1000", "kafka", "", rounds)), "loop lag")
+    assert check.line().endswith("NOT MET; bare tasks: 9.00")
+
+
+def test_what_bare_tasks_take_at_each_size_stands_beside_ours_and_is_not_judged() -> None:
+    flat = {
+        "1,000 waiting tasks": [figures(5.0)],
+        "10,000 waiting tasks": [figures(7.0, lag=40.0)],
+        "1,000 bare tasks": [figures(2.0)],
+        "10,000 bare tasks": [figures(4.0, lag=50.0)],
+    }
+    lines = [check.line() for check in checks(measurement(special=Special({}, [], flat, {}, {})))]
+    assert [line.rpartition("; ")[2] for line in lines] == [
+        "bare tasks: 2.00",
+        "bare tasks: 1.00",
+        "bare tasks: 50.00",
+    ]
+
+
 def test_what_is_special_is_judged() -> None:
     special = Special(
         memory_mb={"10 B": [50.0]},
