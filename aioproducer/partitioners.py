@@ -15,6 +15,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 from zlib import crc32
 
+from aioproducer import _murmur2
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
@@ -40,6 +42,7 @@ MEMO_SIZE: Final = 8192
 MEMO_KEY_BYTES: Final = 128
 LANES_FROM: Final = 16
 """Bytes of a key from which `murmur2_of_length` is faster than `murmur2`."""
+IS_COMPILED: Final = (_murmur2.__file__ or "").endswith((".so", ".pyd"))
 
 
 class Partitioner(Protocol):
@@ -63,7 +66,8 @@ class KeyHasher:
     """Hashes keys with murmur2 as Java's built-in partitioner does, and remembers the hashes of short keys.
 
     Keys repeat: a hit takes 0.15 µs, computing the hash of a 36-byte key 2 (CPython 3.11). At most 8,192 keys of at
-    most 128 bytes are kept; then all are forgotten, which costs less than keeping an order.
+    most 128 bytes are kept; then all are forgotten, which costs less than keeping an order. In the
+    compiled form none are: there a hash takes 0.2 µs.
 
     Attributes:
         hashes: what is remembered: hashes without their sign, by key. Whoever is in a hurry looks here first.
@@ -83,7 +87,7 @@ class KeyHasher:
     def hash(self, key: bytes) -> int:
         """Return the hash of a key without its sign, and remember it."""
         length = len(key)
-        if length > MEMO_KEY_BYTES:
+        if IS_COMPILED or length > MEMO_KEY_BYTES:
             return murmur2(key) & 0x7FFFFFFF
         hash_of = self._by_length.get(length) or self._add_length(length)
         number = hash_of(key) & 0x7FFFFFFF
@@ -201,6 +205,8 @@ def murmur2(key: bytes) -> int:
         >>> murmur2(b"abc")
         479470107
     """
+    if IS_COMPILED:
+        return _murmur2.murmur2(key)
     # All words in one unpack, and masks only where the next step would see the upper bits: 3.1 µs for 36 bytes and 0.7
     # for 4, against 5.0 and 0.9 for the textbook loop (CPython 3.11).
     length = len(key)

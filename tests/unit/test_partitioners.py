@@ -6,10 +6,11 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aioproducer import _murmur2
 from aioproducer.partitioners import (
     MEMO_KEY_BYTES,
     MEMO_SIZE,
@@ -24,6 +25,9 @@ from aioproducer.partitioners import (
     murmur2_partition,
 )
 from aioproducer.records import TopicView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "data" / "partitioner_vectors.json").read_text("utf-8")
@@ -71,11 +75,12 @@ def test_murmur2_takes_bytes_as_unsigned() -> None:
     assert murmur2(bytes.fromhex("6162ff8000")) == 1838168085
 
 
-def test_murmur2_of_every_length_is_the_textbooks() -> None:
+@pytest.mark.parametrize("hash_of", [murmur2, _murmur2.murmur2])
+def test_murmur2_of_every_length_is_the_textbooks(hash_of: Callable[[bytes], int]) -> None:
     rng = random.Random(1)
     for length in [*range(300), 4096, 100_003]:
-        key = rng.randbytes(length)
-        assert murmur2(key) == textbook_murmur2(key), length
+        for key in (rng.randbytes(length), b"\xff" * length):
+            assert hash_of(key) == textbook_murmur2(key), length
 
 
 def test_murmur2_in_lanes_is_the_textbooks_at_every_length_of_a_short_key() -> None:
