@@ -185,7 +185,8 @@ class Entrance:
         now_ms = time_ns() // 1_000_000
         batch = None
         if may_yield and (
-            accumulator.closed_batches != self._yielded_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+            accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
+            or not 0 <= now_ms - self._yielded_ms < YIELD_MS
         ):
             pass  # as in `try_append`
         elif value is None:
@@ -215,7 +216,7 @@ class Entrance:
         accumulator = self._plain
         if (
             accumulator is None
-            or accumulator.closed_batches != self._yielded_at
+            or accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
             or self._whereabouts() is not self._home
         ):
             return next(records, MISSING)
