@@ -41,6 +41,7 @@ class Link:
         self._scope: anyio.CancelScope | None = None  # made in the task: anyio knows the loop only there
         self._is_closed = False
         self._outbox: deque[Send] = deque()
+        self._has_to_wait = False  # for the next poll, as this pass of the loop has been long enough
         self._connection: Connection | None = None
         self._can_write = False  # the socket has taken all so far, and no batch is with a worker thread
         self._unanswered: int | None = None  # a request that is complete once the socket has taken it
@@ -51,6 +52,12 @@ class Link:
     def send(self, effect: Send) -> None:
         """Write a request, or queue it; requests are written in the order of these calls."""
         self._outbox.append(effect)
+        if not self._has_to_wait:
+            self._pump()
+
+    def go_on(self) -> None:
+        """Write what has had to wait for this poll."""
+        self._has_to_wait = False
         self._pump()
 
     def close(self, error: KafkaError | None = None) -> None:
@@ -132,6 +139,10 @@ class Link:
 
     def _pump(self) -> None:
         while self._can_write and self._outbox:
+            if self._runtime.has_written_long():
+                self._has_to_wait = True
+                self._runtime.write_later(self)
+                return
             effect = self._outbox.popleft()
             if effect.produce is None:
                 assert isinstance(effect.message, Request), "a Send effect carries a request or a plan for one"

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("aioproducer.producer")
 
+WRITING_SECONDS: Final = 0.002
+"""For so long in one pass of the loop requests are made and written: one of 1 MiB, of a thousand partitions, takes 4
+ms. There is at least one in each."""
+
 LOOP_ENDED: Final = (
     "the event loop ended before the producer was closed; leave its `async with` block, or await close(), in the same"
     " asyncio.run (or trio.run) that it was started in"
@@ -84,6 +88,8 @@ class Runtime:
         self._deadline: float | None = None  # what the last poll returned
         self._has_to_poll = True  # something besides answers asks for a poll
         self._has_answers = False
+        self._write_until = 0.0  # in this poll
+        self._to_write: list[Link] = []  # in the next
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,6 +179,11 @@ class Runtime:
                 return self._deadline
         self._has_to_poll = False
         now = self.clock()
+        self._write_until = now + WRITING_SECONDS
+        if self._to_write:
+            waiting, self._to_write = self._to_write, []
+            for link in waiting:
+                link.go_on()
         self._act(self.sender.poll(now))
         woken = self.accumulator.take_woken()
         if woken:
@@ -275,7 +286,16 @@ class Runtime:
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()
 
-    # ── told by the links ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── asked and told by the links ───────────────────────────────────────────────────────────────────────────────────
+
+    def has_written_long(self) -> bool:
+        """Whether the requests written in this poll have taken so long that others should have their turn."""
+        return self.clock() >= self._write_until
+
+    def write_later(self, link: Link) -> None:
+        """Have the link go on in the next poll."""
+        self._to_write.append(link)
+        self._poke()
 
     def on_link_open(self, link: Link, node_id: int, versions: BrokerVersions) -> None:
         """The connection can be used."""

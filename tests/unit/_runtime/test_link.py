@@ -92,6 +92,8 @@ class FakeRuntime:
         self.told: list[tuple[object, ...]] = []
         self.reads = 0  # how often the answers that came at once were all told of
         self.news = anyio.Event()
+        self.writes_until_pause = 1000
+        self.to_write: list[Link] = []
 
     def _note(self, *what: object) -> None:
         self.told.append(what)
@@ -102,6 +104,13 @@ class FakeRuntime:
         with anyio.fail_after(2):
             while len(self.told) < count:
                 await self.news.wait()
+
+    def has_written_long(self) -> bool:
+        self.writes_until_pause -= 1
+        return self.writes_until_pause < 0
+
+    def write_later(self, link: Link) -> None:
+        self.to_write.append(link)
 
     def call_in_task(self, function: Callable[[], object]) -> None:
         function()
@@ -172,6 +181,26 @@ async def test_requests_are_written_in_order_and_answers_are_reported_in_order()
     assert runtime.reads == 2
     assert peer.requests == [(API_VERSIONS, 0), (METADATA, 1), (METADATA, 2), (METADATA, 3)]
     assert peer.is_closed
+
+
+async def test_what_takes_long_to_write_goes_on_in_the_next_poll_in_its_order() -> None:
+    peer = Peer()
+    runtime, link = make(peer)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.run)
+        await runtime.wait_for(1)
+        runtime.writes_until_pause = 2
+        for number in (1, 2, 3, 4):
+            link.send(request(number))
+        await peer.asked(1, 2)
+        assert runtime.to_write == [link]  # once, however many wait
+        assert peer.requests[1:] == [(METADATA, 1), (METADATA, 2)]
+        runtime.writes_until_pause = 1000
+        link.send(request(5))
+        link.go_on()
+        await peer.asked(5)
+        link.close()
+    assert [number for _, number in peer.requests[1:]] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
