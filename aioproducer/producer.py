@@ -222,7 +222,7 @@ class Producer(Lifecycle, Generic[K, V]):
     ) -> Delivery:
         """Accept one record: wait only until its topic is known and there is room, at most max_block_ms.
 
-        Suspends after every few batches that fill up, and every few milliseconds, so that a tight loop does not starve
+        Suspends every few milliseconds, and after every few batches that fill up, so that a tight loop does not starve
         other tasks. A cancelled submit has not accepted its record.
 
         Args: as `send`.
