@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
+import pytest
 import trio
 import trio.abc
 import trio.testing
 
 from aioproducer import Producer
+from aioproducer._runtime import entrance
 from aioproducer.testing._broker.state import Options
 from tests.contract.support import producer_tasks
 from tests.simulation_producer.ledger import Ledger
@@ -204,7 +206,10 @@ def _play_once(play: Play, flavour: Flavour, point: int, order: int) -> tuple[bo
     steps = Steps()
     problems: list[str] = []
     perform = _with_task if flavour == "asyncio task" else _with_scope
-    with _logged() as lines:
+    with _logged() as lines, pytest.MonkeyPatch.context() as patch:
+        # A filled batch lets others have their turn; the real clock, by which they have it else, has no part in this.
+        patch.setattr(entrance, "YIELD_BATCHES", 1)
+        patch.setattr(entrance, "YIELD_MS", 10**15)
         if flavour == "trio scope":
             importlib.import_module("trio._core._run")._r.seed(1_000 * order + point)
             trio.run(

@@ -401,6 +401,7 @@ def run(
     make: Callable[[int], Story] = Story,
 ) -> Report:
     """Play the story of a seed; the same seed gives the same story (with the same PYTHONHASHSEED)."""
+    monkeypatch.setattr(entrance, "YIELD_BATCHES", 1)
     monkeypatch.setattr(entrance, "YIELD_MS", 10**15)  # of the real clock, which must have no part in this
     monkeypatch.setattr(opening, "random", SimpleNamespace(Random=lambda: random.Random(seed)))
     scheduler = importlib.import_module("trio._core._run")
