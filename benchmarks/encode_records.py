@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from aioproducer._records.compression import Codec, compressor, load
 from aioproducer._records.decode import decode_batch
-from aioproducer._records.encode import encode_headers, encode_records, seal_batch
+from aioproducer._records.encode import encode_records, seal_batch
+from aioproducer._records.record_headers import encode_headers
 from aioproducer._records.sizes import headers_size, record_size
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from aioproducer._core.flushing import FlushEpochs
 from aioproducer._core.queues import PartitionQueue, Schedule
 from aioproducer._core.sticky import LoadTable, draw_uniform, load_table
 from aioproducer._core.topics import RATIO_MARGIN, TopicState
-from aioproducer._records.encode import NO_HEADERS, HeaderBlocks, encode_headers
+from aioproducer._records.record_headers import NO_HEADERS, HeaderBlocks, encode_headers
 from aioproducer._records.sizes import (
     BATCH_OVERHEAD,
     RECORD_OVERHEAD_BOUND,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer._records.encode import NO_HEADERS
+from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_size
 
 if TYPE_CHECKING:

@@ -22,16 +22,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from aioproducer._core.batch import BatchState
+from aioproducer._core.batch import NO_PRODUCER_ID, NO_SEQUENCE, BatchState, sequence_distance
 
 if TYPE_CHECKING:
     from aioproducer._core.batch import ProducerBatch
 
 logger = logging.getLogger("aioproducer.idempotence")
 
-NO_PRODUCER_ID: Final = -1
 NO_PRODUCER_EPOCH: Final = -1
-NO_SEQUENCE: Final = -1
 MAX_SEQUENCE: Final = 2**31 - 1
 MAX_PRODUCER_EPOCH: Final = 2**15 - 1
 MAX_IN_FLIGHT_PER_PARTITION: Final = 5
@@ -41,11 +39,6 @@ MAX_IN_FLIGHT_PER_PARTITION: Final = 5
 def sequence_after(sequence: int, count: int) -> int:
     """Return the sequence number `count` records later: 31 bits, after MAX_SEQUENCE comes 0."""
     return (sequence + count) & MAX_SEQUENCE
-
-
-def sequence_distance(start: int, end: int) -> int:
-    """Return how far `end` is after `start`, negative if it is before, over the wrap too (serial arithmetic)."""
-    return ((end - start + 2**30) & MAX_SEQUENCE) - 2**30
 
 
 @dataclass(slots=True)

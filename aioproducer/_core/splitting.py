@@ -5,7 +5,7 @@ from __future__ import annotations
 from aioproducer._core.appending import OBJECT_BYTES, full_size
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.topics import RATIO_MARGIN
-from aioproducer._records.encode import NO_HEADERS
+from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_upper_bound
 
 _SEQUENCE_MASK = 2**31 - 1

@@ -1,13 +1,13 @@
 """How do the records of a batch become its bytes?
 
-Headers become bytes when their record is appended: `HeaderBlocks`, `encode_headers`. The rest is done for a batch, in
-two steps, as only the second needs the producer's state: `encode_records` gives the records section, `seal_batch`
+In two steps, as only the second needs the producer's state: `encode_records` gives the records section, `seal_batch`
 compresses it and puts the header before it. `restamp` gives a batch another producer id without doing either again.
+(Their own headers are bytes by then: `record_headers`.)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aioproducer._records.checksum import load_crc32c
 from aioproducer._records.compression import Codec
@@ -23,46 +23,22 @@ from aioproducer._records.header import (
     PRODUCER_STATE_OFFSET,
     TRANSACTIONAL_BIT,
 )
+from aioproducer._records.record_headers import NO_HEADERS
+from aioproducer._records.varints import NULL, TABLE_SIZE, VARINTS, short_varint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aioproducer._records.compression import Compressor
-    from aioproducer.records import Headers, HeadersLike
 
 
-def varint(n: int) -> bytes:
-    """Return n, a signed 64-bit integer, as a zigzag varint of 1 to 10 bytes."""
-    rest = (n << 1) ^ (n >> 63)
-    encoded = bytearray()
-    while rest > 0x7F:
-        encoded.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    encoded.append(rest)
-    return bytes(encoded)
-
-
-# Lengths and deltas of up to two bytes, which nearly all are: about 1 MB in all, made in 1.5 ms. Two bytes are put
-# together of one each: 0.5 ms, where bytes((low, high)) takes 2.5.
-TABLE_SIZE: Final = 8192
-_LOW: Final = [bytes((0x80 | low << 1,)) for low in range(64)]
-_HIGH: Final = [bytes((high,)) for high in range(1, TABLE_SIZE >> 6)]
-VARINTS: Final = [
-    *[bytes((n << 1,)) for n in range(64)],
-    *[low + high for high in _HIGH for low in _LOW],
-]
 HEADS: Final = [b"\0" + encoded + b"\0" for encoded in VARINTS]
 """By the length of a record: the header count 0 that ends the record before it, its length, its attributes."""
 
 NULL_KEYS: Final = [b"\1" + encoded for encoded in VARINTS]
 """By the length of a value: the key length -1, and the value length."""
 
-NULL: Final = b"\1"
-NO_HEADERS: Final = b"\0"
 NO_ATTRIBUTES: Final = b"\0"
-
-MAX_NAMES: Final = 1024
-MAX_NAME_BYTES: Final = 128
 
 
 def encode_records(
@@ -270,86 +246,9 @@ def _encode_any(
     parts: list[bytes] = []
     for index, value in enumerate(values):
         key = None if keys is None else keys[index]
-        record = [_varint(timestamps[index] - timestamps[0]), _varint(index)]
-        record += (NULL,) if key is None else (_varint(len(key)), key)
-        record += (NULL,) if value is None else (_varint(len(value)), value)
+        record = [short_varint(timestamps[index] - timestamps[0]), short_varint(index)]
+        record += (NULL,) if key is None else (short_varint(len(key)), key)
+        record += (NULL,) if value is None else (short_varint(len(value)), value)
         record.append(NO_HEADERS if headers is None else headers[index])
-        parts += (_varint(1 + sum(map(len, record))), NO_ATTRIBUTES, *record)
+        parts += (short_varint(1 + sum(map(len, record))), NO_ATTRIBUTES, *record)
     return b"".join(parts)
-
-
-def encode_headers(headers: Headers) -> bytes:
-    """Return the headers of one record as they are in it, their count first."""
-    parts = [_varint(len(headers))]
-    for name, value in headers:
-        encoded = name.encode()
-        parts += (_varint(len(encoded)), encoded)
-        parts += (NULL,) if value is None else (_varint(len(value)), value)
-    return b"".join(parts)
-
-
-class HeaderBlocks:
-    """Encodes headers that need nothing done to them, which is faster than checking and then encoding them.
-
-    Names are remembered, as most records have the same ones: at most 1,024, then all are forgotten. So are the headers
-    of the last record, as they are often one tuple for all.
-    """
-
-    __slots__ = ("_block", "_headers", "_names")
-
-    def __init__(self) -> None:
-        self._names = _Names()
-        self._headers: object = None
-        self._block: bytes | None = None
-
-    def block(self, headers: HeadersLike) -> bytes | None:
-        """Return what `encode_headers` does, or None: they are long, or no tuple, list or dict of str and bytes.
-
-        Nothing has to be checked before. A value may be None.
-        """
-        if headers is self._headers:
-            return self._block
-        kind = headers.__class__
-        pairs: Any = headers
-        if kind is dict:
-            pairs = pairs.items()
-        elif kind is not tuple and kind is not list:
-            return None
-        # 0.9 µs for three headers; checking, measuring and encoding them one after the other takes 6.
-        names = self._names
-        try:
-            parts = [VARINTS[len(pairs)]]
-            for pair in pairs:
-                name, value = pair
-                if pair.__class__ is not tuple or name.__class__ is not str:
-                    return None
-                if value.__class__ is bytes:
-                    parts += (names[name], VARINTS[len(value)], value)
-                elif value is None:
-                    parts += (names[name], NULL)
-                else:
-                    return None
-        except (ValueError, TypeError, IndexError):
-            return None  # no pair, no UTF-8, or too long for the table
-        block = b"".join(parts)
-        if kind is tuple:  # nothing in it can change
-            self._headers = headers
-            self._block = block
-        return block
-
-
-class _Names(dict[str, bytes]):
-    """Header names, encoded with their lengths."""
-
-    def __missing__(self, name: str) -> bytes:
-        encoded = name.encode()
-        encoded = _varint(len(encoded)) + encoded
-        if len(encoded) <= MAX_NAME_BYTES:
-            if len(self) >= MAX_NAMES:
-                self.clear()
-            self[name] = encoded
-        return encoded
-
-
-def _varint(n: int) -> bytes:
-    return VARINTS[n] if 0 <= n < TABLE_SIZE else varint(n)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, cast
 
 from aioproducer._backend import current
 from aioproducer._core.batch import BatchEvent, ProducerBatch
-from aioproducer._records.encode import encode_headers
+from aioproducer._records.record_headers import encode_headers
 from aioproducer._records.sizes import record_size
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.figures import Figures

@@ -14,7 +14,8 @@ import pytest
 
 from aioproducer._records.compression import Codec, compressor, decompress
 from aioproducer._records.decode import Record, control_batch, decode_batch, rewrite_for_append, split_batches
-from aioproducer._records.encode import encode_headers, encode_records, restamp, seal_batch
+from aioproducer._records.encode import encode_records, restamp, seal_batch
+from aioproducer._records.record_headers import encode_headers
 from aioproducer._records.sizes import headers_size, record_size, record_upper_bound
 from aioproducer.testing.real_kafka import fetch_jars, java_command
 

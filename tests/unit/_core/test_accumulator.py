@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer._records.encode import NO_HEADERS
+from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer.errors import DeliveryTimeoutError, KafkaError, ProducerClosedError
 from tests.unit._core.accumulators import (
     TIMESTAMP,

@@ -10,7 +10,8 @@ import pytest
 
 from aioproducer._core.appending import full_size
 from aioproducer._core.batch import BatchState
-from aioproducer._records.encode import NO_HEADERS, encode_headers, encode_records
+from aioproducer._records.encode import encode_records
+from aioproducer._records.record_headers import NO_HEADERS, encode_headers
 from aioproducer._records.sizes import headers_size, record_upper_bound
 from aioproducer.errors import RecordTooLargeError
 from aioproducer.partitioners import murmur2

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from aioproducer._core.batch import TRANSITIONS, BatchEvent, BatchState, ProducerBatch, sequence_distance
-from aioproducer._records.encode import NO_HEADERS, encode_headers, encode_records
+from aioproducer._records.encode import encode_records
+from aioproducer._records.record_headers import NO_HEADERS, encode_headers
 
 
 def filled(*values: bytes | None) -> ProducerBatch:

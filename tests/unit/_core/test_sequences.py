@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer._core.sequences import MAX_PRODUCER_EPOCH, MAX_SEQUENCE, Sequences, sequence_after, sequence_distance
+from aioproducer._core.batch import BatchState, ProducerBatch, sequence_distance
+from aioproducer._core.sequences import MAX_PRODUCER_EPOCH, MAX_SEQUENCE, Sequences, sequence_after
 
 
 class Partition:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aioproducer._core.batch import BatchEvent, ProducerBatch
 from aioproducer._core.splitting import split_batch
-from aioproducer._records.encode import NO_HEADERS, encode_headers
+from aioproducer._records.record_headers import NO_HEADERS, encode_headers
 
 if TYPE_CHECKING:
     from aioproducer.records import Headers

@@ -19,7 +19,9 @@ from aioproducer._records.decode import (
     rewrite_for_append,
     split_batches,
 )
-from aioproducer._records.encode import encode_headers, encode_records, seal_batch, varint, with_new_crc
+from aioproducer._records.encode import encode_records, seal_batch, with_new_crc
+from aioproducer._records.record_headers import encode_headers
+from aioproducer._records.varints import varint
 from aioproducer.errors import CorruptRecordError, ProtocolError
 
 if TYPE_CHECKING:

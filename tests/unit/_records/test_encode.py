@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import random
-import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from aioproducer._records.compression import Codec, compressor
 from aioproducer._records.decode import check_crc, read_header
-from aioproducer._records.encode import (
-    MAX_NAMES,
-    NO_HEADERS,
-    HeaderBlocks,
-    encode_headers,
-    encode_records,
-    restamp,
-    seal_batch,
-    varint,
-)
-from aioproducer._records.sizes import headers_size, record_size, varint_size
+from aioproducer._records.encode import encode_records, restamp, seal_batch
+from aioproducer._records.record_headers import NO_HEADERS, encode_headers
+from aioproducer._records.sizes import headers_size, record_size
+from aioproducer._records.varints import varint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,28 +60,6 @@ def seal(records: bytes = b"", count: int = 1, codec: Codec = Codec.NONE) -> byt
         producer_epoch=3,
         base_sequence=12,
     )
-
-
-@pytest.mark.parametrize(
-    ("n", "encoded"),
-    [
-        (0, "00"),
-        (-1, "01"),
-        (1, "02"),
-        (63, "7e"),
-        (-64, "7f"),
-        (64, "8001"),
-        (-65, "8101"),
-        (8191, "fe7f"),
-        (8192, "808001"),
-        (2**31 - 1, "feffffff0f"),
-        (2**63 - 1, "feffffffffffffffff01"),
-        (-(2**63), "ffffffffffffffffff01"),
-    ],
-)
-def test_varints_are_zigzag(n: int, encoded: str) -> None:
-    assert varint(n).hex() == encoded
-    assert varint_size(n) == len(varint(n))
 
 
 def test_one_record_is_written_field_by_field() -> None:
@@ -169,72 +139,6 @@ def test_random_records_are_written_by_the_book_and_have_their_size(seed: int) -
         for index, timestamp in enumerate(timestamps)
     ]
     assert sum(sizes) == len(encoded)
-
-
-WELL_FORMED: list[Headers] = [
-    (),
-    (("trace", b"1"),),
-    (("trace", b"1"), ("trace", None), ("é", b""), ("", bytes(8191))),
-    tuple([(f"name {number}", b"x" * number) for number in range(200)]),
-    (("long" * 100, b""),),
-]
-
-
-@pytest.mark.parametrize("headers", WELL_FORMED)
-def test_the_short_way_encodes_headers_as_the_long_one(headers: Headers) -> None:
-    taken = HeaderBlocks()
-    expected = encode_headers(headers)
-    assert len(expected) == headers_size(headers)
-    assert [taken.block(headers), taken.block(headers), taken.block(list(headers))] == [expected] * 3
-    if len(dict(headers)) == len(headers):
-        assert taken.block(dict(headers)) == expected
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        "text",
-        b"bytes",
-        7,
-        [("h", "text")],
-        [("h", bytearray(b"x"))],
-        [(b"h", b"x")],
-        [("h",)],
-        [("h", b"x", b"y")],
-        [["h", b"x"]],
-        ["hx"],
-        [{"h", b"x"}],
-        [None],
-        [("\ud800", b"x")],
-        [("h", bytes(8192))],
-        [("h", b"")] * 8192,
-        iter([("h", b"x")]),
-        {"h": 1},
-        {1: b"x"},
-    ],
-)
-def test_the_short_way_leaves_headers_that_need_something_done(headers: Any) -> None:
-    taken = HeaderBlocks()
-    assert [taken.block(headers), taken.block(headers)] == [None, None]
-
-
-def test_the_short_way_sees_that_a_list_of_headers_has_changed() -> None:
-    taken, headers = HeaderBlocks(), [("h", b"x")]
-    first = taken.block(headers)
-    headers.append(("h", b"y"))
-    assert (first, taken.block(headers)) == (encode_headers((("h", b"x"),)), encode_headers(tuple(headers)))
-
-
-def test_header_names_that_are_all_different_are_not_all_remembered() -> None:
-    taken = HeaderBlocks()
-    tracemalloc.start()
-    try:
-        for number in range(20 * MAX_NAMES):
-            taken.block([(f"name {number}", b"x")])
-        size, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert size < 300 * MAX_NAMES
 
 
 def test_sealed_batch_has_the_header_that_was_asked_for() -> None:

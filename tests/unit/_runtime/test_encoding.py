@@ -13,7 +13,7 @@ import pytest
 
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._records.decode import decode_batch
-from aioproducer._records.encode import encode_headers
+from aioproducer._records.record_headers import encode_headers
 from aioproducer._runtime.encoding import Encoder
 from aioproducer.config import ProducerConfig
 
