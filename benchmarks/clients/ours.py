@@ -43,7 +43,7 @@ class Workloads:
         self._producer = producer
         self._order = order
         self._figures = figures
-        self._headers: dict[str, Any] = {"headers": HEADERS[: order.headers]} if order.headers else {}
+        self._headers: dict[str, Any] = {"headers": list(HEADERS[: order.headers])} if order.headers else {}
         self._send = partial(producer.send, order.topic, **self._headers)
         self._submit = partial(producer.submit, order.topic, **self._headers)
 
