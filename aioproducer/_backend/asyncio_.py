@@ -83,6 +83,7 @@ class AsyncioPoller:
         self._loop = loop
         self._step = step
         self._is_poked = False
+        self._is_at_it = False  # and looks itself whether it was poked
         self._is_stepping = False
         self._is_stopped = False
         self._after: list[Callable[[], object]] = []
@@ -94,14 +95,23 @@ class AsyncioPoller:
         """See `Poller.poke`."""
         if not self._is_poked:
             self._is_poked = True
-            self._loop.call_soon(self._if_poked)
+            if not self._is_at_it:
+                self._loop.call_soon(self._if_poked)
 
     def poke_at_once(self) -> None:
         """See `Poller.poke_at_once`."""
-        if asyncio.current_task() is None:
-            self._step_now()
-        else:
+        if asyncio.current_task() is not None:
             self.poke()  # a task cannot be resumed from within another one
+            return
+        self._is_at_it = True
+        try:
+            self._step_now()
+            if self._is_poked:  # by those who were told: a task that sends one by one needs no other pass of the loop
+                self._step_now()
+        finally:
+            self._is_at_it = False
+            if self._is_poked:
+                self._loop.call_soon(self._if_poked)
 
     def _step_now(self) -> None:
         self._is_poked = False

@@ -377,6 +377,32 @@ async def test_a_callback_of_the_loop_has_it_step_at_once_and_a_task_soon() -> N
         assert step.count == 3
 
 
+async def test_what_a_step_leads_to_is_answered_at_once_and_then_in_the_next_pass() -> None:
+    step = Stepped()
+    async with polling(step) as poller:
+        order: list[object] = []
+
+        def told() -> None:
+            order.append("told")
+            poller.poke()
+
+        def lead_on() -> None:
+            order.append("step")
+            poller.call_after(told)
+
+        step.then = lead_on
+        loop = asyncio.get_running_loop()
+        loop.call_soon(poller.poke_at_once)
+        loop.call_soon(order.append, "others")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert order[:5] == ["step", "told", "step", "told", "others"]
+        step.then = lambda: None
+        seen = step.count
+        await asyncio.sleep(0)
+        assert step.count == seen + 1
+
+
 async def test_it_steps_by_itself_when_it_is_due_and_not_before() -> None:
     backend = AsyncioBackend()
     step = Stepped(backend.clock() + 0.05)
