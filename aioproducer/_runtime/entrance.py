@@ -162,6 +162,8 @@ class Entrance:
                 batch = accumulator.append_keyed(topic, key, value, now_ms)
             if batch is not None:
                 return batch
+            if headers is None and (key is None or key.__class__ is bytes) and accumulator.is_open(topic):
+                return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
         accumulator = self._serializing
         if (
             accumulator is not None
@@ -197,8 +199,25 @@ class Entrance:
             batch = accumulator.append_keyed(topic, key, value, now_ms)
         if batch is not None:
             return batch
-        record = Prepared(topic, None, key, value, None, None)
-        return record if may_yield and self.has_to_yield() else self.append_prepared(record)
+        return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
+
+    def _append_bytes(
+        self,
+        accumulator: Accumulator,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        now_ms: int,
+        may_yield: bool,
+    ) -> ProducerBatch | Prepared:
+        """As `try_append`, for bytes for a topic that is open, where the short way ends: mostly at a new batch."""
+        if not (may_yield and self.has_to_yield()):
+            batch = accumulator.try_append(topic, None, key, value, None, now_ms, self._clock())
+            if batch is not None:
+                if accumulator.needs_wake and self._runtime is not None:
+                    self._runtime.wake()
+                return batch
+        return Prepared(topic, None, key, value, None, None)
 
     def append_some(
         self, records: Iterator[Any], place: int, taken: dict[ProducerBatch, tuple[list[int], list[int]]]
