@@ -67,7 +67,7 @@ class Entrance:
         self._serializing: Accumulator | None = None  # the same, if serializers are all that is needed
         self._whereabouts: Callable[[], object] = object
         self._home: object = None
-        self._yielded_at = 0
+        self._yield_at = 0
         self._yielded_ms = 0
 
     def open(self, runtime: Runtime) -> None:
@@ -76,7 +76,7 @@ class Entrance:
         self._clock = runtime.clock
         self._whereabouts = runtime.backend.whereabouts
         self._home = runtime.backend.home
-        self._yielded_at = 0
+        self._yield_at = 0
         self._accumulator = runtime.accumulator
         self._plain = runtime.accumulator if self._intake.is_plain else None
         self._serializing = runtime.accumulator if self._intake.is_serializing else None
@@ -149,8 +149,7 @@ class Entrance:
             now_ms = time_ns() // 1_000_000
             batch = None
             if may_yield and (
-                accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
-                or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+                accumulator.closed_batches >= self._yield_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
             ):
                 pass  # as has_to_yield will say, below; in line it costs no call
             elif headers is not None:
@@ -187,8 +186,7 @@ class Entrance:
         now_ms = time_ns() // 1_000_000
         batch = None
         if may_yield and (
-            accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
-            or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+            accumulator.closed_batches >= self._yield_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
         ):
             pass  # as in `try_append`
         elif value is None:
@@ -233,11 +231,7 @@ class Entrance:
             The first record that takes more than that and was not appended, or MISSING when there are no more.
         """
         accumulator = self._plain
-        if (
-            accumulator is None
-            or accumulator.closed_batches - self._yielded_at >= YIELD_BATCHES
-            or self._whereabouts() is not self._home
-        ):
+        if accumulator is None or accumulator.closed_batches >= self._yield_at or self._whereabouts() is not self._home:
             return next(records, MISSING)
         append_plain, append_keyed = accumulator.append_plain, accumulator.append_keyed
         since_ms = self._yielded_ms
@@ -285,10 +279,10 @@ class Entrance:
         accumulator = self._accumulator
         now_ms = time_ns() // 1_000_000
         if accumulator is None or (
-            accumulator.closed_batches - self._yielded_at < YIELD_BATCHES and 0 <= now_ms - self._yielded_ms < YIELD_MS
+            accumulator.closed_batches < self._yield_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
         ):
             return False
-        self._yielded_at = accumulator.closed_batches
+        self._yield_at = accumulator.closed_batches + YIELD_BATCHES
         self._yielded_ms = now_ms
         return True
 
