@@ -70,15 +70,19 @@ TRANSITIONS: Final[dict[tuple[NodeState, NodeEvent], NodeState]] = {
 """A pair that is missing is an error of the caller."""
 
 
-@dataclass(slots=True)
 class InFlight:
     """A request under way. `context` is the asker's: what it needs to make sense of the answer."""
 
-    correlation_id: int
-    context: object
-    sent_at: float
-    deadline: float
-    expects_response: bool
+    __slots__ = ("context", "correlation_id", "deadline", "expects_response", "sent_at")
+
+    def __init__(
+        self, correlation_id: int, context: object, sent_at: float, deadline: float, expects_response: bool
+    ) -> None:
+        self.correlation_id = correlation_id
+        self.context = context
+        self.sent_at = sent_at
+        self.deadline = deadline
+        self.expects_response = expects_response
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.attempts import SOON
@@ -27,7 +28,6 @@ from aioproducer.errors import (
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
     from uuid import UUID
 
     from aioproducer._core.accumulator import Accumulator

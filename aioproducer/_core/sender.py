@@ -63,9 +63,13 @@ class _SentInitProducerId(NamedTuple):
     version: int
 
 
-class _SentExchange(NamedTuple):
-    version: int
-    exchange: Exchange
+class _SentExchange:
+    # No NamedTuple: compiled, one needs the types of its fields when the module is loaded, and this one's are not then.
+    __slots__ = ("exchange", "version")
+
+    def __init__(self, version: int, exchange: Exchange) -> None:
+        self.version = version
+        self.exchange = exchange
 
 
 class Sender:

@@ -115,17 +115,22 @@ class Link:
 
     async def _serve(self, connection: Connection) -> None:
         self._connection = connection
+        others: BaseExceptionGroup[BaseException] | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
                 self._can_write = True
                 self._runtime.on_link_open(self, self._effect.node_id, connection.versions)
                 self._pump()
                 await connection.serve(self)
-        except* KafkaError as group:
-            self._error = self._error or _first(group)
+        except BaseExceptionGroup as group:  # not except*, which mypyc does not compile
+            errors, others = group.split(KafkaError)
+            if errors is not None:
+                self._error = self._error or _first(errors)
         finally:
             self._is_closed = True
             self._can_write = False
+        if others is not None:
+            raise others
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

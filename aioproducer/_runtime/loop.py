@@ -12,6 +12,7 @@ import anyio
 from aioproducer._core.accumulator import Accumulator, PendingAppend
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
 from aioproducer._core.sender import Sender
+from aioproducer._mypyc import mypyc_attr
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.encoding import Encoder
 from aioproducer._runtime.figures import Figures
@@ -46,6 +47,7 @@ LOOP_ENDED: Final = (
 )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests of links have one of their own
 class Runtime:
     """Everything of a producer that exists between start() and the end of close().
 

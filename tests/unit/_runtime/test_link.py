@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +13,7 @@ from aioproducer import _backend
 from aioproducer._core.effects import Connect, Send
 from aioproducer._runtime.figures import Figures
 from aioproducer._runtime.link import Link
+from aioproducer._runtime.loop import Runtime
 from aioproducer._wire.frames import FrameBuffer, decode_request, encode_response
 from aioproducer._wire.messages.api_versions import ApiVersion, ApiVersionsResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
@@ -79,13 +80,12 @@ class Peer(ByteStream):
         return {}
 
 
-class FakeRuntime:
+class FakeRuntime(Runtime):
     """Notes what the link reports."""
 
-    client_id = "me"
-    request_timeout = 30.0
-
     def __init__(self) -> None:
+        self.client_id = "me"
+        self.request_timeout = 30.0
         self.backend = _backend.current()
         self.clock = self.backend.clock
         self.figures = Figures()
@@ -142,7 +142,7 @@ def make(peer: Peer | Exception, timeout: float = 5.0) -> tuple[FakeRuntime, Lin
 
     runtime = FakeRuntime()
     effect = Connect(node_id=7, host="broker", port=9092, timeout=timeout)
-    return runtime, Link(cast("Any", runtime), effect, connect)
+    return runtime, Link(runtime, effect, connect)
 
 
 def request(correlation_id: int, *, expects_response: bool = True) -> Send:
