@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DeliveryCallback = Callable[["Delivery"], object]
 
-_DONE: Final = BatchState.DONE
 # 0.15 µs; RecordMetadata(…) takes 0.31.
 new_metadata: Final[Callable[[type[RecordMetadata], tuple[str, int, int, int]], RecordMetadata]] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
@@ -102,18 +101,10 @@ class Delivery:
     def __await__(self) -> Generator[Any, Any, RecordMetadata]:
         # Awaited in their order, nearly all find their batch delivered.
         home = self._home
-        if (
-            isinstance(home, ProducerBatch)
-            and home.state is _DONE
-            and home.error is None
-            and home.record_errors is None
-            and home.split_into is None
-            and home.base_offset >= 0
-            and home.log_append_time_ms < 0
-        ):
+        if isinstance(home, ProducerBatch) and home.usual_offset >= 0:
             index = self._index
             return new_metadata(
-                RecordMetadata, (home.topic, home.partition, home.base_offset + index, home.timestamps[index])
+                RecordMetadata, (home.topic, home.partition, home.usual_offset + index, home.timestamps[index])
             )
         while not self.done():
             if not self._backend.is_current():

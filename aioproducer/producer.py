@@ -180,15 +180,14 @@ class Producer(Lifecycle, Generic[K, V]):
             else:
                 batch.waiters.append((index, future))
             await future
-        if batch.error is not None or batch.record_errors is not None:
-            error = outcome_error(batch, index)
-            if error is not None:
-                raise fresh(error)
-        elif batch.base_offset >= 0 and batch.log_append_time_ms < 0:
+        if batch.usual_offset >= 0:
             # As record_metadata does, which costs a call: nearly all come here.
             return new_metadata(
-                RecordMetadata, (batch.topic, batch.partition, batch.base_offset + index, batch.timestamps[index])
+                RecordMetadata, (batch.topic, batch.partition, batch.usual_offset + index, batch.timestamps[index])
             )
+        error = outcome_error(batch, index)
+        if error is not None:
+            raise fresh(error)
         return record_metadata(batch, index)
 
     @overload

@@ -263,6 +263,8 @@ class Accumulator(TopicNews):
         batch.apply(BatchEvent.COMPLETE)
         batch.base_offset = base_offset
         batch.log_append_time_ms = log_append_time_ms
+        if error is None and record_errors is None and log_append_time_ms < 0:
+            batch.usual_offset = base_offset
         batch.error = error
         batch.record_errors = record_errors
         batch.drop_payload()

@@ -83,6 +83,7 @@ class ProducerBatch:
         ratio: encoded bytes of the records for each byte before compression; 1.0 until known.
         base_offset, log_append_time_ms, error, record_errors: the outcome, final once state is DONE. `error` is that of
             the batch, `record_errors` has those of single records, by index.
+        usual_offset: base_offset, when each record has its offset and the timestamp that it was sent with; else -1.
         split_into: (index of the child's first record, child), when the batch was split.
         waiters, callbacks: (index of the record, something of the shell's), in the order in which they came.
     """
@@ -121,6 +122,7 @@ class ProducerBatch:
         "state",
         "timestamps",
         "topic",
+        "usual_offset",
         "values",
         "waiters",
     )
@@ -164,6 +166,7 @@ class ProducerBatch:
         self.encoded: bytes | None = None
         self.ratio = 1.0
         self.base_offset = -1
+        self.usual_offset = -1
         self.log_append_time_ms = -1
         self.error: KafkaError | None = None
         self.record_errors: dict[int, KafkaError] | None = None

@@ -86,6 +86,7 @@ def batch_of(count: int, topic: str = "orders", partition: int = 3) -> ProducerB
 
 def finish(batch: ProducerBatch, *, base_offset: int = -1, error: KafkaError | None = None) -> None:
     batch.base_offset = base_offset
+    batch.usual_offset = base_offset if error is None else -1
     batch.error = error
     batch.state = BatchState.DONE
 

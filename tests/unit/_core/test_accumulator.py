@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -338,6 +338,28 @@ def test_records_can_have_errors_of_their_own() -> None:
     others, own = KafkaError("others"), KafkaError("own")
     accumulate.complete(batch, error=others, record_errors={0: own})
     assert (batch.error, batch.record_errors) == (others, {0: own})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ({"base_offset": 42}, 42),
+        ({"base_offset": 0}, 0),
+        ({}, -1),  # acks=0
+        ({"base_offset": 42, "log_append_time_ms": 7}, -1),
+        ({"error": KafkaError("refused")}, -1),
+        ({"base_offset": 42, "record_errors": {0: KafkaError("refused")}}, -1),
+    ],
+)
+def test_the_usual_offset_is_that_of_records_of_which_there_is_nothing_else_to_say(
+    outcome: dict[str, Any], expected: int
+) -> None:
+    accumulate = accumulator({"t": [0]}, batch_size=0)
+    append(accumulate)
+    [batch] = drain(accumulate)
+    assert batch.usual_offset == -1
+    accumulate.complete(batch, **outcome)
+    assert batch.usual_offset == expected
 
 
 def test_a_second_outcome_of_a_delivered_batch_is_a_bug() -> None:
