@@ -74,7 +74,7 @@ class Completion:
 
     def then(self, function: Callable[[], object]) -> None:
         """Run `function` when everybody has been told of what was scheduled before."""
-        self._tell(_once(function))
+        self._tell(self._once(function))
 
     def hurry(self) -> None:
         """Make no pauses any more: the loop may be about to end."""
@@ -121,6 +121,10 @@ class Completion:
                     part = [future for _, future in waiters[start : start + WOKEN_AT_ONCE]]
                     self._or_later(self._backend.settle, part)
                     yield len(part) * self._backend.seconds_to_resume
+
+    def _once(self, function: Callable[[], object]) -> Iterator[float]:
+        self._or_later(function)
+        yield 0.0
 
     def _or_later(self, function: Callable[..., object], *arguments: object) -> None:
         """Call it; SystemExit or KeyboardInterrupt of a callback or a task is raised once others had their turn."""
@@ -181,11 +185,6 @@ def _failed_count(home: Home) -> int:
     if not isinstance(home, ProducerBatch):
         return 1
     return home.count if home.error is not None else len(home.record_errors or ())
-
-
-def _once(function: Callable[[], object]) -> Iterator[float]:
-    function()
-    yield 0.0
 
 
 def _raise(error: BaseException) -> None:

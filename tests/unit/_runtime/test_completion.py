@@ -175,3 +175,20 @@ def test_the_end_of_the_program_in_a_callback_is_raised_when_the_others_were_tol
         while it.backend.passes:
             it.backend.turn()
     assert it.backend.woken == [0, 1]
+
+
+def test_the_end_of_the_program_in_what_follows_leaves_those_who_come_later_to_be_told() -> None:
+    it = Setting()
+
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    it.completion.then(leave)
+    it.completion.schedule([batch_of(1)])
+    with pytest.raises(KeyboardInterrupt):
+        while it.backend.passes:
+            it.backend.turn()
+    it.completion.schedule([batch_of(1, 1)])
+    while it.backend.passes:
+        it.backend.turn()
+    assert it.backend.woken == [0, 1]
