@@ -183,9 +183,7 @@ class Runtime:
         now = self.clock()
         self._write_until = now + WRITING_SECONDS
         if self._to_write:
-            waiting, self._to_write = self._to_write, []
-            for link in waiting:
-                link.go_on()
+            self._write_on()
         self._act(self.sender.poll(now))
         woken = self.accumulator.take_woken()
         if woken:
@@ -203,6 +201,14 @@ class Runtime:
             return None
         self._deadline = self.sender.deadline(now)
         return self._deadline
+
+    def _write_on(self) -> None:
+        waiting, self._to_write = self._to_write, []
+        for link in waiting:
+            link.go_on()
+        # The first has written, and perhaps nobody else: another one is the first in the next poll.
+        if self._to_write and self._to_write[0] is waiting[0]:
+            self._to_write.append(self._to_write.pop(0))
 
     def _act(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -1,0 +1,66 @@
+"""_runtime/loop.py: what one poll does for several connections. (The rest is tested in contract.)"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import pytest
+import trio.testing
+
+from aioproducer import _backend
+from aioproducer._runtime.loop import WRITING_SECONDS, Runtime
+from aioproducer.config import ProducerConfig
+from aioproducer.errors import ProducerClosedError
+
+if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
+    from aioproducer._runtime.link import Link
+
+
+@pytest.fixture
+def clock() -> trio.testing.MockClock:
+    return trio.testing.MockClock()
+
+
+@pytest.fixture
+def anyio_backend(clock: trio.testing.MockClock) -> tuple[str, dict[str, Any]]:
+    return "trio", {"clock": clock}
+
+
+class BusyLink:
+    """A connection that always has one more request, each of which takes all of the time of a poll."""
+
+    def __init__(self, runtime: Runtime, clock: trio.testing.MockClock) -> None:
+        self.written = 0
+        self._runtime = runtime
+        self._clock = clock
+
+    def go_on(self) -> None:
+        """As Link.go_on."""
+        while not self._runtime.has_written_long():
+            self.written += 1
+            self._clock.jump(WRITING_SECONDS)
+        self._runtime.write_later(cast("Link", self))
+
+
+async def refuse(host: str, port: int) -> ByteStream:
+    raise ConnectionRefusedError
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.MockClock, count: int) -> None:
+    config = ProducerConfig(bootstrap_servers="boot:9092")
+    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
+    links = [BusyLink(runtime, clock) for _ in range(count)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runtime.run)
+        for link in links:
+            runtime.write_later(cast("Link", link))
+        while sum(link.written for link in links) < 10 * count:
+            await anyio.lowlevel.checkpoint()
+        runtime.abort(ProducerClosedError("the test is over"))
+    written = [link.written for link in links]
+    assert max(written) - min(written) <= 1, written
