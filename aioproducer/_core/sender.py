@@ -273,6 +273,7 @@ class Sender:
     def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
         """The answer to a request came. One that cannot be right closes the connection."""
         is_first_news = not self._has_news
+        due = self._nodes.next_due
         self._has_news = True
         node = self._nodes[node_id]
         if node.state is not NodeState.READY:
@@ -281,7 +282,9 @@ class Sender:
             *without_answer, request = self._nodes.on_response(node, correlation_id, now)
             for earlier in without_answer:
                 self._on_complete_without_answer(earlier)
-            if self._on_answer(node, request, message, now) and node.is_current and is_first_news:
+            is_delivered = self._on_answer(node, request, message, now)
+            # A connection that is to be closed as it is not needed any more, or sooner as it is idle, is for a poll.
+            if is_delivered and is_first_news and node.is_current and self._nodes.next_due >= due:
                 self._has_news = False
                 self._is_delivered = True
         except ProtocolError as error:

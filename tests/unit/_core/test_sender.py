@@ -698,6 +698,20 @@ def test_an_acknowledgement_that_nothing_follows_from_needs_no_poll() -> None:
     assert shell.sender.take_delivered() is None
 
 
+def test_a_connection_that_an_acknowledgement_leaves_idle_is_closed_in_time() -> None:
+    shell = Shell(connections_max_idle_ms=1_000, request_timeout_ms=30_000).start()
+    shell.accumulator.take_woken()
+    shell.send()
+    shell.poll(after=1.5)
+    remembered = shell.sender.deadline(shell.now)
+    shell.acknowledge()
+    assert remembered is not None
+    assert remembered > shell.now + 1.0
+    assert shell.sender.take_delivered() is None
+    shell.poll()
+    assert shell.sender.deadline(shell.now) == shell.now + 1.0
+
+
 def _refused(shell: Shell) -> None:
     shell.send()
     shell.refuse(NOT_LEADER_OR_FOLLOWER)
