@@ -191,8 +191,9 @@ class Admission(Appender):
     def take_woken(self) -> list[Waiting]:
         """Return the entries whose wait has ended since the last call, in the order of the grants."""
         woken = self._woken
-        if woken:
-            self._woken = []
+        if not woken:
+            return []  # not the list itself, which will have those who come later
+        self._woken = []
         return woken
 
     # ── called by the sender ─────────────────────────────────────────────────────────────────────────────────────────
@@ -248,8 +249,9 @@ class Admission(Appender):
     def take_touched(self) -> set[TopicPartition]:
         """Return the partitions for which a batch was begun since the last call."""
         touched = self._touched
-        if touched:
-            self._touched = set()
+        if not touched:
+            return set()  # not the set itself, as above
+        self._touched = set()
         return touched
 
     # ── the lines ────────────────────────────────────────────────────────────────────────────────────────────────────

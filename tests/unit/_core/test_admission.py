@@ -51,6 +51,14 @@ def test_a_waiting_call_is_granted_when_memory_is_freed() -> None:
     assert free(accumulate) == 0
 
 
+def test_what_was_taken_does_not_change_later() -> None:
+    accumulate = full()
+    taken = accumulate.take_woken()
+    enqueue(accumulate)
+    deliver(accumulate)
+    assert taken == []
+
+
 def test_waiting_calls_are_granted_in_their_order() -> None:
     accumulate = full()
     waiting = [enqueue(accumulate, value=b"%d" % i) for i in range(3)]
