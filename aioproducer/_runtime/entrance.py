@@ -142,7 +142,7 @@ class Entrance:
             accumulator is not None
             and partition is None
             and timestamp_ms is None
-            and value.__class__ is bytes
+            and type(value) is bytes
             and topic.__class__ is str
             and self._whereabouts() is self._home
         ):
@@ -153,15 +153,15 @@ class Entrance:
             ):
                 pass  # as has_to_yield will say, below; in line it costs no call
             elif headers is not None:
-                if key is None or key.__class__ is bytes:
+                if key is None or type(key) is bytes:
                     batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
             elif key is None:
                 batch = accumulator.append_plain(topic, value, now_ms)
-            elif key.__class__ is bytes:
+            elif type(key) is bytes:
                 batch = accumulator.append_keyed(topic, key, value, now_ms)
             if batch is not None:
                 return batch
-            if headers is None and (key is None or key.__class__ is bytes) and accumulator.is_open(topic):
+            if headers is None and (key is None or type(key) is bytes) and accumulator.is_open(topic):
                 return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
         accumulator = self._serializing
         if (
@@ -249,9 +249,9 @@ class Entrance:
             topic, value, key, headers = record.topic, record.value, record.key, record.headers
             now_ms = time_ns() // 1_000_000
             if (
-                value.__class__ is not bytes
+                type(value) is not bytes
                 or topic.__class__ is not str
-                or (key is not None and key.__class__ is not bytes)
+                or (key is not None and type(key) is not bytes)
                 or not since_ms <= now_ms < until_ms
             ):
                 return record

@@ -99,7 +99,7 @@ class Intake:
             serialized = serializer(value)
         except Exception as error:
             raise _serializer_raised("value", error, topic) from error
-        return key, serialized if serialized.__class__ is bytes else _serialized("value", serialized, topic)
+        return key, serialized if type(serialized) is bytes else _serialized("value", serialized, topic)
 
     def _check(self, topic: Any, value: Any, key: Any, partition: Any, timestamp_ms: Any, headers: Any) -> Prepared:
         check_topic(topic)

@@ -42,6 +42,20 @@ async def _coroutine(delivery: object) -> None:
     raise AssertionError("never called")
 
 
+class Disguised:
+    """Says that it is bytes, as mocks and lazy proxies do."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return bytes
+
+    def __len__(self) -> int:
+        return 1
+
+    def __hash__(self) -> int:
+        return 1
+
+
 CASES: Final[dict[str, list[Case]]] = {
     "topic": [
         ({"topic": None}, TypeError, "topic is NoneType; it must be str"),
@@ -65,11 +79,14 @@ CASES: Final[dict[str, list[Case]]] = {
         ({"value": 1.5}, TypeError, "value is float; without a value_serializer"),
         ({"value": {"id": 1}}, TypeError, "value is dict; without a value_serializer"),
         ({"value": [b"v"]}, TypeError, "value is list; without a value_serializer"),
+        ({"value": Disguised()}, TypeError, "cannot convert 'Disguised'"),
+        ({"value": Disguised(), "headers": [("name", b"h")]}, TypeError, "cannot convert 'Disguised'"),
     ],
     "key": [
         ({"key": "text"}, TypeError, "key is str; without a key_serializer it must be bytes … encode it, or give"),
         ({"key": 5}, TypeError, "key is int; without a key_serializer"),
         ({"key": (b"k",)}, TypeError, "key is tuple; without a key_serializer"),
+        ({"key": Disguised()}, TypeError, "cannot convert 'Disguised'"),
     ],
     "headers": [
         (
@@ -174,6 +191,24 @@ async def test_a_wrong_record_among_many_is_named_by_its_place(embedded: Embedde
             await producer.send_all(wrong[3:])
         assert (await producer.send(TOPIC, b"good")).has_offset
     assert [record.value for record in embedded.records(TOPIC)] == [b"0", b"2", b"good"]
+
+
+async def test_what_only_says_it_is_bytes_is_refused_in_send_all_and_of_a_serializer(embedded: EmbeddedCluster) -> None:
+    mixed: list[Any] = [ProducerRecord(TOPIC, b"0"), ProducerRecord(TOPIC, Disguised()), ProducerRecord(TOPIC, b"2")]
+    async with Producer(bootstrap_servers=embedded.bootstrap_servers) as producer:
+        await producer.partitions_for(TOPIC)
+        with anyio.fail_after(5), pytest.raises(SendAllError) as caught:
+            await producer.send_all(mixed)
+        assert list(caught.value.failures) == [1]
+    values: dict[str, Any] = {"good": b"3", "bad": Disguised()}
+    other: Producer[Any, Any] = Producer(bootstrap_servers=embedded.bootstrap_servers, value_serializer=values.get)
+    async with other:
+        await other.partitions_for(TOPIC)
+        with anyio.fail_after(5), pytest.raises(TypeError, match="cannot convert"):
+            await other.send(TOPIC, "bad")
+        with anyio.fail_after(5):
+            await other.send(TOPIC, "good")
+    assert [record.value for record in embedded.records(TOPIC)] == [b"0", b"2", b"3"]
 
 
 async def test_a_record_and_arguments_together_are_refused(embedded: EmbeddedCluster) -> None:
