@@ -31,6 +31,7 @@ _SEARCHED: Final = 0.97
 _SETTLED: Final = 0.999
 _SETTLED_GROWS: Final = 1.25
 _IN_A_ROW: Final = 10  # transactions within which two that were held belong together
+_FORGOTTEN: Final = FIRST / 8  # what is shorter is not near any edge
 _FASTEST_GROWS: Final = 1.02  # by that the fastest answer is forgotten when the way to the cluster has become longer
 _RELEVANT: Final = 0.005
 
@@ -81,7 +82,7 @@ class MarkerPause:
             self._grow()
 
     def _grow(self) -> None:
-        is_edge = self.seconds > 0 and self._quick >= _IN_A_ROW
+        is_edge = self.seconds >= _FORGOTTEN and self._quick >= _IN_A_ROW
         self._shrinks = _SETTLED if is_edge else _SEARCHED
         longer = max(FIRST, 2 * self.seconds) if not is_edge else _SETTLED_GROWS * self.seconds
         self.seconds = longer if longer <= LONGEST else 0.0

@@ -111,6 +111,15 @@ def test_way_that_has_become_longer_is_no_reason_for_ever() -> None:
     assert clock.pause.seconds < FIRST / 10
 
 
+def test_what_was_forgotten_is_searched_anew() -> None:
+    clock = Clock()
+    clock.transaction(QUICK)
+    paced(0.001, clock, 300)
+    paced(0.0, clock, 5000)  # markers that are written at once
+    assert clock.pause.seconds < FIRST / 8
+    assert clock.transaction(SLOW) == FIRST
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_refusal_lengthens_it_once_in_a_transaction(times: int) -> None:
     pause = MarkerPause()
