@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.transactions import Transaction
 from tests.simulation.transactional import ID
 
 if TYPE_CHECKING:
-    from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.sender import Sender
     from aioproducer.testing._broker import ClusterCore
 
@@ -30,27 +28,23 @@ def near_the_wrap(sender: Sender, first_sequence: int) -> None:
 
     The brokers know nothing of the producer then, as after producer.id.expiration.ms, and take any number.
     """
-    sequences = inside(sender, "_sequences")
-    partitions: dict[TopicPartition, Any] = inside(sequences, "_partitions")
-    assign = sequences.assign
-    begun: set[TopicPartition] = set()
+    inside(sender, "_sequences")._partitions = _NearTheWrap(first_sequence)
 
-    def assign_near_the_wrap(batch: ProducerBatch) -> None:
-        tp = TopicPartition(batch.topic, batch.partition)
-        is_new = tp not in begun and tp not in partitions
-        begun.add(tp)
-        if is_new and sequences.is_enabled:
-            count, batch.count = batch.count, 0
-            assign(batch)  # makes the partition's state; numbers nothing
-            batch.count = count
-            known = partitions[tp]
-            known.outstanding.clear()
-            known.next_sequence = first_sequence
-            known.last_acked = first_sequence - 1
-            batch.base_sequence = -1
-        assign(batch)
 
-    sequences.assign = assign_near_the_wrap
+class _NearTheWrap(dict[tuple[str, int], Any]):
+    """The states of partitions; for want of a method to replace, as the compiled core has none."""
+
+    def __init__(self, first_sequence: int) -> None:
+        super().__init__()
+        self._first_sequence = first_sequence
+        self._begun: set[tuple[str, int]] = set()
+
+    def __setitem__(self, key: tuple[str, int], known: Any) -> None:
+        if key not in self._begun:
+            self._begun.add(key)
+            known.next_sequence = self._first_sequence
+            known.last_acked = self._first_sequence - 1
+        super().__setitem__(key, known)
 
 
 def put_at_epoch(cluster: ClusterCore, epoch: int) -> None:
