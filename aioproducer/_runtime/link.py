@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from aioproducer._mypyc import mypyc_attr
 from aioproducer._net.connection import Connection, open_connection
 from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aioproducer.connection")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests of the loop have one of their own
 class Link:
     """Runs one connection from its Connect effect to its end, and reports each step to the core, in order, exactly
     once.

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 import trio.testing
 
 from aioproducer import _backend
+from aioproducer._runtime.link import Link
 from aioproducer._runtime.loop import WRITING_SECONDS, Runtime
 from aioproducer.config import ProducerConfig
 from aioproducer.errors import ProducerClosedError
 
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
-
-    from aioproducer._runtime.link import Link
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def anyio_backend(clock: trio.testing.MockClock) -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": clock}
 
 
-class BusyLink:
+class BusyLink(Link):
     """A connection that always has one more request, each of which takes all of the time of a poll."""
 
     def __init__(self, runtime: Runtime, clock: trio.testing.MockClock) -> None:
@@ -43,7 +42,7 @@ class BusyLink:
         while not self._runtime.has_written_long():
             self.written += 1
             self._clock.jump(WRITING_SECONDS)
-        self._runtime.write_later(cast("Link", self))
+        self._runtime.write_later(self)
 
 
 async def refuse(host: str, port: int) -> ByteStream:
@@ -58,7 +57,7 @@ async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.M
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runtime.run)
         for link in links:
-            runtime.write_later(cast("Link", link))
+            runtime.write_later(link)
         while sum(link.written for link in links) < 10 * count:
             await anyio.lowlevel.checkpoint()
         runtime.abort(ProducerClosedError("the test is over"))
