@@ -120,6 +120,7 @@ class Server:
         self._tasks: TaskGroup | None = None
         self._connections: set[Connection] = set()
         self._listeners: dict[int, SocketListener] = {}
+        self._kept_ports: dict[int, socket.socket] = {}  # of stopped brokers: nobody else may be given them
         self._timer_wake = anyio.Event()
         self._timer_deadline = math.inf
 
@@ -137,6 +138,8 @@ class Server:
             for listener in listeners.values():
                 with anyio.CancelScope(shield=True):
                     await listener.aclose()
+            for node_id in list(self._kept_ports):
+                self._kept_ports.pop(node_id).close()
             self._tasks = None
 
     async def listen(self, node_id: int, port: int = 0) -> None:
@@ -146,6 +149,9 @@ class Server:
             OSError: the port is taken.
         """
         assert self._tasks is not None
+        kept = self._kept_ports.pop(node_id, None)
+        if kept is not None:
+            kept.close()
         raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,7 +172,23 @@ class Server:
         """Close a broker's port and its connections."""
         listener = self._listeners.pop(node_id)
         await listener.aclose()
+        self._keep_port(node_id)
         self.drop(node_id)
+
+    def _keep_port(self, node_id: int) -> None:
+        """Have the port of a stopped broker refuse connections, and not be another cluster's meanwhile.
+
+        1. A broker is stopped. 2. A cluster of another process gets its port. 3. The producer, which tries to connect
+        again, reaches that one, and its records are acknowledged there.
+        """
+        raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            raw.bind((HOST, self.core.state.nodes[node_id].port))
+        except OSError:  # somebody was faster
+            raw.close()
+        else:
+            self._kept_ports[node_id] = raw
 
     def drop(self, node_id: int | None) -> int:
         """Close all connections to a broker, or to all; returns how many there were."""

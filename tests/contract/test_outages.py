@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,18 @@ async def test_a_cluster_that_goes_in_the_middle_fails_records_by_their_delivery
         assert 0.9 < time.monotonic() - started < 2.0
         assert_tells_all(caught.value)
         assert re.search(r"127\.0\.0\.1:\d+|broker \d|node \d", str(caught.value) + str(caught.value.__cause__))
+
+
+async def test_port_of_a_stopped_broker_is_nobody_elses(embedded: EmbeddedCluster) -> None:
+    port = int(embedded.bootstrap_servers[0].rsplit(":", 1)[1])
+    await embedded.stop_broker(0)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with pytest.raises(OSError):
+        await anyio.connect_tcp("127.0.0.1", port)
+    await embedded.start_broker(0)
+    async with await anyio.connect_tcp("127.0.0.1", port):
+        pass
 
 
 async def test_a_cluster_that_comes_back_gets_the_records_without_a_restart(embedded: EmbeddedCluster) -> None:
