@@ -272,23 +272,24 @@ class Sender:
 
     def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
         """The answer to a request came. One that cannot be right closes the connection."""
-        is_first_news = not self._has_news
-        due = self._nodes.next_due
-        self._has_news = True
         node = self._nodes[node_id]
         if node.state is not NodeState.READY:
+            self._has_news = True
             return  # it is being closed; its requests fail when that is reported
+        due = self._nodes.next_due
+        is_delivered = False
         try:
             *without_answer, request = self._nodes.on_response(node, correlation_id, now)
             for earlier in without_answer:
                 self._on_complete_without_answer(earlier)
             is_delivered = self._on_answer(node, request, message, now)
-            # A connection that is to be closed as it is not needed any more, or sooner as it is idle, is for a poll.
-            if is_delivered and is_first_news and node.is_current and self._nodes.next_due >= due:
-                self._has_news = False
-                self._is_delivered = True
         except ProtocolError as error:
             self._outbox.effects.append(self._nodes.disconnect(node, error))
+        # A connection that is to be closed as it is not needed any more, or sooner as it is idle, is for a poll.
+        if is_delivered and node.is_current and self._nodes.next_due >= due:
+            self._is_delivered = True
+        else:
+            self._has_news = True
 
     # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -183,21 +183,7 @@ class Entrance:
     ) -> ProducerBatch | Prepared:
         """As `try_append`, for a record that needs nothing but the producer's serializers."""
         key, value = self._intake.serialize(topic, value, key)
-        now_ms = time_ns() // 1_000_000
-        batch = None
-        if may_yield and (
-            accumulator.closed_batches >= self._yield_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
-        ):
-            pass  # as in `try_append`
-        elif value is None:
-            pass
-        elif key is None:
-            batch = accumulator.append_plain(topic, value, now_ms)
-        else:
-            batch = accumulator.append_keyed(topic, key, value, now_ms)
-        if batch is not None:
-            return batch
-        return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
+        return self._append_bytes(accumulator, topic, key, value, time_ns() // 1_000_000, may_yield)
 
     def _append_bytes(
         self,
@@ -208,7 +194,7 @@ class Entrance:
         now_ms: int,
         may_yield: bool,
     ) -> ProducerBatch | Prepared:
-        """As `try_append`, for bytes for a topic that is open, where the short way ends: mostly at a new batch."""
+        """As `try_append`, for bytes for a topic that is open: what a serializer gave, and where a batch is new."""
         if not (may_yield and self.has_to_yield()):
             batch = accumulator.try_append(topic, None, key, value, None, now_ms, self._clock())
             if batch is not None:

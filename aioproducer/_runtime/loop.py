@@ -185,13 +185,9 @@ class Runtime:
         if self._to_write:
             self._write_on()
         self._act(self.sender.poll(now))
-        woken = self.accumulator.take_woken()
-        if woken:
-            self._wake(woken)
-        if self.sender.transactions is not None:
-            self._wake_transaction()
-        if self._asking:
-            self._wake_asking()
+        self._wake(self.accumulator.take_woken())
+        self._wake_transaction()
+        self._wake_asking()
         self.room.check()
         if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
             self.connected.set()
@@ -230,6 +226,8 @@ class Runtime:
                     assert_never(effect)
 
     def _wake(self, woken: Sequence[Waiting]) -> None:
+        if not woken:
+            return
         self._completion.schedule([entry for entry in woken if isinstance(entry, PendingAppend) and entry.accepted])
         self.resume_soon(woken)
 
