@@ -9,7 +9,8 @@ from aioproducer._core.effects import Send
 
 if TYPE_CHECKING:
     from aioproducer._core.effects import Effect
-    from aioproducer._core.nodes import Node, Nodes
+    from aioproducer._core.node import Node
+    from aioproducer._core.nodes import Nodes
     from aioproducer._wire.schema import Message
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.metadata import MetadataState, TopicIds
-    from aioproducer._core.nodes import Node
+    from aioproducer._core.node import Node
     from aioproducer._core.sequences import Sequences
     from aioproducer._core.transactions import Transactions
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse

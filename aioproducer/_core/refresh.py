@@ -11,7 +11,7 @@ from aioproducer.errors import ErrorCode, ProtocolError
 if TYPE_CHECKING:
     from aioproducer._core.accumulator import Accumulator
     from aioproducer._core.metadata import ClusterMetadata, MetadataNeed, MetadataState
-    from aioproducer._core.nodes import Node
+    from aioproducer._core.node import Node
     from aioproducer._core.outbox import Outbox
     from aioproducer._core.sequences import Sequences
     from aioproducer._wire.messages.metadata import MetadataResponse

@@ -15,7 +15,8 @@ from aioproducer._core.batch import BatchState
 from aioproducer._core.effects import Completed, Send
 from aioproducer._core.identity import Identity
 from aioproducer._core.metadata import MetadataState
-from aioproducer._core.nodes import Node, Nodes, NodeState
+from aioproducer._core.node import Node, NodeState
+from aioproducer._core.nodes import Nodes
 from aioproducer._core.outbox import Outbox
 from aioproducer._core.outcomes import with_doubt
 from aioproducer._core.produce import Produce, SentProduce
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._core.effects import Effect
     from aioproducer._core.metadata import ClusterMetadata
-    from aioproducer._core.nodes import InFlight
+    from aioproducer._core.node import InFlight
     from aioproducer._core.transaction_requests import Exchange
     from aioproducer._core.transactions import Transactions
     from aioproducer._wire.negotiation import BrokerVersions

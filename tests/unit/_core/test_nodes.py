@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer._core.effects import Connect, Disconnect
-from aioproducer._core.nodes import MAX_CORRELATION_ID, TRANSITIONS, Node, NodeEvent, Nodes, NodeState
+from aioproducer._core.node import Node, NodeState
+from aioproducer._core.nodes import MAX_CORRELATION_ID, Nodes
 from aioproducer.errors import KafkaConnectionError, ProtocolError, RequestTimeoutError
 from tests.unit._core.harness import broker, config, versions
 
@@ -33,19 +34,6 @@ def ready(nodes: Nodes, node_id: int, now: float = 0.0) -> Node:
     nodes.connect(node, now)
     nodes.on_connected(node, versions(), now)
     return node
-
-
-@pytest.mark.parametrize("state", NodeState)
-@pytest.mark.parametrize("event", NodeEvent)
-def test_transition_is_in_the_table_or_an_error(state: NodeState, event: NodeEvent) -> None:
-    node = Node(1, "h", 1, state=state)
-    expected = TRANSITIONS.get((state, event))
-    if expected is None:
-        with pytest.raises(AssertionError, match=f"{event.name} cannot happen in state {state.name}"):
-            node.move(event)
-    else:
-        node.move(event)
-        assert node.state is expected
 
 
 def test_bootstrap_servers_are_negative_ids() -> None:
