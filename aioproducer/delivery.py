@@ -133,12 +133,12 @@ class Delivery:
 
 def park(home: ProducerBatch | PendingAppend, index: int, backend: Backend) -> Generator[Any, Any, None]:
     """Wait until the batch (or the waiting entry) is done; cancelled, only this wait ends."""
-    future = backend.new_future()
+    waiter = backend.new_waiter()
     if home.waiters is None:
-        home.waiters = [(index, future)]
+        home.waiters = [(index, waiter)]
     else:
-        home.waiters.append((index, future))
-    yield from future.__await__()
+        home.waiters.append((index, waiter))
+    yield from waiter.__await__()
 
 
 def follow_split(batch: ProducerBatch, index: int) -> tuple[ProducerBatch, int]:

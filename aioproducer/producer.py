@@ -174,12 +174,12 @@ class Producer(Lifecycle, Generic[K, V]):
             if batch.split_into is not None:
                 batch, index = follow_split(batch, index)
                 continue
-            future = backend.new_future()
+            waiter = backend.new_waiter()
             if batch.waiters is None:
-                batch.waiters = [(index, future)]
+                batch.waiters = [(index, waiter)]
             else:
-                batch.waiters.append((index, future))
-            await future
+                batch.waiters.append((index, waiter))
+            await waiter
         if batch.usual_offset >= 0:
             # As record_metadata does, which costs a call: nearly all come here.
             return new_metadata(

@@ -192,7 +192,7 @@ def waking() -> float:
 
         async def sender() -> None:
             for _ in range(COUNT // TASKS):
-                future = backend.new_future()
+                future = backend.new_waiter()
                 parked.append(future)
                 await future
 
@@ -202,7 +202,7 @@ def waking() -> float:
         while parked:
             futures = parked[:]
             parked.clear()
-            backend.call_soon(backend.settle, futures)
+            backend.call_soon(backend.wake, futures)
             await asyncio.sleep(0)
         await asyncio.gather(*tasks)
         return time.perf_counter() - begin

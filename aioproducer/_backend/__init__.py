@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from aioproducer._backend.base import Backend, Channel, Connector, Receiver, Stream, Waiter
+from aioproducer._backend.base import Backend, Channel, Connector, Receiver, Stream
 
-__all__ = ["Backend", "Channel", "Connector", "Receiver", "Stream", "Waiter", "current"]
+__all__ = ["Backend", "Channel", "Connector", "Receiver", "Stream", "current"]
 
 
 def current() -> Backend:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
 
 _TELLS_CALLBACKS: Final = hasattr(asyncio.Future, "_callbacks")
 """Whether a future tells how to resume its task; false for asyncio's form in Python, which is a fallback of its own."""
-
-
-class AsyncioWaiter:
-    """See `Waiter`."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self.future.__await__()
-
-    def is_waiting(self) -> bool:
-        """See `Waiter.is_waiting`."""
-        return not self.future.done()
 
 
 class AsyncioWakeUp:
@@ -195,7 +179,7 @@ class AsyncioBackend:
         self.whereabouts: Callable[[], object] = asyncio._get_running_loop
         self.home: object = self._loop
         # 1.3 µs a wait, where objects of ours that a task accepts as futures took 2.1: it calls these in C.
-        self.new_future: Callable[[], Awaitable[None]] = partial(asyncio.Future, loop=self._loop)
+        self.new_waiter: Callable[[], Awaitable[None]] = partial(asyncio.Future, loop=self._loop)
         self.seconds_to_resume = 0.0
 
     def is_current(self) -> bool:
@@ -212,24 +196,16 @@ class AsyncioBackend:
         """See `Backend.call_soon`."""
         self._loop.call_soon(function, *arguments, context=context)
 
-    def new_waiter(self) -> AsyncioWaiter:
-        """See `Backend.new_waiter`."""
-        return AsyncioWaiter(self._loop)
-
-    def wake(self, waiters: Sequence[Any]) -> None:
-        """See `Backend.wake`."""
-        self.settle([waiter.future for waiter in waiters])
-
-    def is_pending(self, future: Any) -> bool:
-        """See `Backend.is_pending`."""
-        is_done: bool = future.done()
+    def is_waiting(self, waiter: Any) -> bool:
+        """See `Backend.is_waiting`."""
+        is_done: bool = waiter.done()
         return not is_done
 
-    def settle(self, futures: Sequence[Any]) -> None:
-        """See `Backend.settle`. Runs the next step of each task here and now: with a handle of the loop for each, as
+    def wake(self, waiters: Sequence[Any]) -> None:
+        """See `Backend.wake`. Runs the next step of each task here and now: with a handle of the loop for each, as
         set_result makes them, a wait takes 2.3 µs in place of 1.3.
         """
-        rest = iter(futures)
+        rest = iter(waiters)
         try:
             for future in rest:
                 if future.done():
@@ -243,7 +219,7 @@ class AsyncioBackend:
                     future.set_result(None)
                     context.run(callback, future)
         except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop, which may be run again
-            self._loop.call_soon(self.settle, list(rest))
+            self._loop.call_soon(self.wake, list(rest))
             raise
 
     def new_wake_up(self) -> AsyncioWakeUp:

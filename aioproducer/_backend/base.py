@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any, Literal, Protocol, runtime_checkable
-
-
-class Waiter(Protocol):
-    """One task parked on one thing; cancelling the task cancels nothing else."""
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Park until `Backend.wake` is called with this waiter. Awaited once, by the task that created it."""
-        ...
-
-    def is_waiting(self) -> bool:
-        """False once it was woken or its task cancelled."""
-        ...
 
 
 class Receiver(Protocol):
@@ -137,27 +125,19 @@ class Backend(Protocol):
         """
         ...
 
-    new_future: Callable[[], Awaitable[None]]
-    """Makes what one task awaits, once, until `settle`; cancelling the task cancels nothing else. Less than a `Waiter`:
-    one is made for each record that a task waits for, so it is what the loop itself has for it.
+    new_waiter: Callable[[], Awaitable[None]]
+    """Makes what one task awaits, once, until `wake`; cancelling the task cancels nothing else. One is made for each
+    record that a task waits for, so it is what the loop itself has for it.
     """
 
     seconds_to_resume: float
-    """How long a task takes, about, that `settle` wakes, if it does so after `settle` has returned; 0.0 if before."""
+    """How long a task takes, about, that `wake` wakes, if it does so after `wake` has returned; 0.0 if before."""
 
-    def is_pending(self, future: Any) -> bool:
-        """False once what `new_future` made was settled or its task cancelled."""
+    def is_waiting(self, waiter: Any) -> bool:
+        """False once it was woken or its task cancelled."""
         ...
 
-    def settle(self, futures: Sequence[Any]) -> None:
-        """Wake those who await what `new_future` made, as `wake` does."""
-        ...
-
-    def new_waiter(self) -> Waiter:
-        """A waiter for the running task."""
-        ...
-
-    def wake(self, waiters: Sequence[Waiter]) -> None:
+    def wake(self, waiters: Sequence[Any]) -> None:
         """Wake them in order; those cancelled meanwhile are left out. Called from `call_soon`, not from a task."""
         ...
 

@@ -41,7 +41,7 @@ class TrioWaiter:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def is_waiting(self) -> bool:
-        """See `Waiter.is_waiting`."""
+        """False once it was resumed, or its task cancelled."""
         return self._is_pending
 
     def resume(self) -> None:
@@ -134,7 +134,7 @@ class TrioBackend:
                 return None
 
         self.whereabouts: Callable[[], object] = whereabouts
-        self.new_future: Callable[[], Awaitable[None]] = TrioWaiter
+        self.new_waiter: Callable[[], Awaitable[None]] = TrioWaiter
         self.seconds_to_resume = SECONDS_TO_RESUME
 
     def is_current(self) -> bool:
@@ -152,24 +152,15 @@ class TrioBackend:
         else:
             self._token.run_sync_soon(partial(context.run, function, *arguments))
 
-    def new_waiter(self) -> TrioWaiter:
-        """See `Backend.new_waiter`."""
-        return TrioWaiter()
+    def is_waiting(self, waiter: Any) -> bool:
+        """See `Backend.is_waiting`."""
+        is_waiting: bool = waiter.is_waiting()
+        return is_waiting
 
     def wake(self, waiters: Sequence[Any]) -> None:
-        """See `Backend.wake`."""
+        """See `Backend.wake`. The tasks run in the next pass of trio's loop."""
         for waiter in waiters:
             waiter.resume()
-
-    def is_pending(self, future: Any) -> bool:
-        """See `Backend.is_pending`."""
-        is_pending: bool = future.is_waiting()
-        return is_pending
-
-    def settle(self, futures: Sequence[Any]) -> None:
-        """See `Backend.settle`. The tasks run in the next pass of trio's loop."""
-        for future in futures:
-            future.resume()
 
     def new_wake_up(self) -> TrioWakeUp:
         """See `Backend.new_wake_up`."""

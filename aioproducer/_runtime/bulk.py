@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from array import array
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -23,7 +23,6 @@ from aioproducer.errors import (
 from aioproducer.records import ProducerRecord, RecordMetadata
 
 if TYPE_CHECKING:
-    from aioproducer._backend import Waiter
     from aioproducer._runtime.entrance import Entrance
     from aioproducer._runtime.intake import Prepared
     from aioproducer.delivery import DeliveryCallback
@@ -207,7 +206,7 @@ class Bulk:
         self._failures: dict[int, Exception] = {}
         self._parts: dict[ProducerBatch, _Part] = {}  # by their batches, which have no outcome yet
         self._open_count = 0
-        self._waiter: Waiter | None = None
+        self._waiter: Awaitable[None] | None = None
         self._is_abandoned = False
         self.context: Final = contextvars.copy_context()
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Home: TypeAlias = ProducerBatch | PendingAppend
 """What holds a record: its batch, or the entry that waits for one."""
 
-TELLING_SECONDS: Final = 0.001
+TELLING_SECONDS = 0.001
 """For so long in one pass of the loop callbacks are called and tasks are woken."""
 
 WOKEN_AT_ONCE: Final = 32
@@ -118,8 +118,8 @@ class Completion:
             waiters, home.waiters = home.waiters, None
             if waiters is not None:
                 for start in range(0, len(waiters), WOKEN_AT_ONCE):
-                    part = [future for _, future in waiters[start : start + WOKEN_AT_ONCE]]
-                    self._or_later(self._backend.settle, part)
+                    part = [waiter for _, waiter in waiters[start : start + WOKEN_AT_ONCE]]
+                    self._or_later(self._backend.wake, part)
                     yield len(part) * self._backend.seconds_to_resume
 
     def _once(self, function: Callable[[], object]) -> Iterator[float]:
@@ -148,7 +148,7 @@ class Completion:
     def _count_unwatched(self, home: Home) -> None:
         if self._undelivered is None:
             return
-        watched = {index for index, future in home.waiters or () if self._backend.is_pending(future)}
+        watched = {index for index, waiter in home.waiters or () if self._backend.is_waiting(waiter)}
         watched.update(index for index, entry in home.callbacks or () if not isinstance(entry, Intercepted))
         errors = [
             error

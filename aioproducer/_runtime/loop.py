@@ -24,10 +24,10 @@ from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedErr
 from aioproducer.errors.wordless import wordless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from random import Random
 
-    from aioproducer._backend import Backend, Connector, Waiter
+    from aioproducer._backend import Backend, Connector
     from aioproducer._core.accumulator import Waiting
     from aioproducer._core.batch import ProducerBatch
     from aioproducer._wire.negotiation import BrokerVersions
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("aioproducer.producer")
 
-WRITING_SECONDS: Final = 0.002
+WRITING_SECONDS = 0.002
 """For so long in one pass of the loop requests are made and written: one of 1 MiB, of a thousand partitions, takes 4
 ms. There is at least one in each."""
 
@@ -83,7 +83,7 @@ class Runtime:
         self._completion = Completion(backend, watched, interceptors, self.clock, self.figures, self._poller.call_after)
         self._connect = connect
         self._links: dict[int, Link] = {}
-        self._asking: list[Waiter] = []
+        self._asking: list[Awaitable[None]] = []
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
         self._is_closing = False
@@ -242,7 +242,11 @@ class Runtime:
 
     def _resume(self, woken: Sequence[Waiting]) -> None:
         for entry in woken:
-            if isinstance(entry, PendingAppend) and entry.waiter is not None and not entry.waiter.is_waiting():
+            if (
+                isinstance(entry, PendingAppend)
+                and entry.waiter is not None
+                and not self.backend.is_waiting(entry.waiter)
+            ):
                 self.accumulator.cancel(entry)
         self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aioproducer._backend import Backend, Waiter
+    from collections.abc import Awaitable
+
+    from aioproducer._backend import Backend
     from aioproducer._core.accumulator import Accumulator
 
 
@@ -15,7 +17,7 @@ class Room:
     def __init__(self, accumulator: Accumulator, backend: Backend) -> None:
         self._accumulator = accumulator
         self._backend = backend
-        self._waiting: dict[Waiter, int] = {}
+        self._waiting: dict[Awaitable[None], int] = {}
 
     async def wait(self, size_bytes: int) -> None:
         """Return when there was room a moment ago. Cancel-safe. Closing wakes everybody."""

@@ -81,11 +81,11 @@ def _woken_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancelled_waiter_woken(patch: pytest.MonkeyPatch) -> None:
-    def whatever_its_state(self: Any, futures: Sequence[Any]) -> None:
-        for future in futures:
-            future.set_result(None)
+    def whatever_its_state(self: Any, waiters: Sequence[Any]) -> None:
+        for waiter in waiters:
+            waiter.set_result(None)
 
-    patch.setattr(AsyncioBackend, "settle", whatever_its_state)
+    patch.setattr(AsyncioBackend, "wake", whatever_its_state)
 
 
 def _disconnected_not_reported(patch: pytest.MonkeyPatch) -> None:
@@ -115,11 +115,11 @@ def _waiters_of_a_batch_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def _only_the_first_is_woken(patch: pytest.MonkeyPatch) -> None:
-    def settle(self: Any, futures: Sequence[Any]) -> None:
-        for future in futures[:1]:
-            future.resume()
+    def wake(self: Any, waiters: Sequence[Any]) -> None:
+        for waiter in waiters[:1]:
+            waiter.resume()
 
-    patch.setattr(TrioBackend, "settle", settle)
+    patch.setattr(TrioBackend, "wake", wake)
 
 
 def _told_twice(patch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ class FakeBackend:
     def __init__(self) -> None:
         self.clock: Callable[[], float] = lambda: 0.0
         self.is_here = True
-        self.new_future: Callable[[], Awaitable[None]] = FakeFuture
+        self.new_waiter: Callable[[], Awaitable[None]] = FakeFuture
         self.seconds_to_resume = 0.0
         self.home: object = "here"
         self.whereabouts: Callable[[], object] = lambda: "here" if self.is_here else "elsewhere"
@@ -47,14 +47,8 @@ class FakeBackend:
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         self.soon.append((function, arguments))
 
-    def is_pending(self, future: Any) -> bool:
+    def is_waiting(self, waiter: Any) -> bool:
         raise AssertionError("a delivery does not ask who waits")
-
-    def settle(self, futures: Sequence[Any]) -> None:
-        raise AssertionError("a delivery wakes nobody")
-
-    def new_waiter(self) -> Any:
-        raise AssertionError("a delivery has no waiter")
 
     def wake(self, waiters: Sequence[Any]) -> None:
         raise AssertionError("a delivery wakes nobody")

@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aioproducer._backend.asyncio_ import AsyncioBackend, AsyncioPoller, AsyncioWaiter
+from aioproducer._backend.asyncio_ import AsyncioBackend, AsyncioPoller
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
@@ -21,7 +21,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"use_uvloop": request.param}
 
 
-async def _park(waiter: AsyncioWaiter, then: Callable[[], object] = lambda: None) -> str:
+async def _park(waiter: Awaitable[None], then: Callable[[], object] = lambda: None) -> str:
     await waiter
     then()
     return "resumed"
@@ -64,8 +64,8 @@ async def test_cancelling_one_task_cancels_no_other_and_wakes_no_cancelled_one()
     tasks[0].cancel()
     await asyncio.wait([tasks[0]])
     assert tasks[0].cancelled()
-    assert not first.is_waiting()
-    assert second.is_waiting()
+    assert not backend.is_waiting(first)
+    assert backend.is_waiting(second)
     backend.call_soon(backend.wake, [first, second])
     assert await tasks[1] == "resumed"
 
@@ -120,7 +120,7 @@ async def test_a_woken_task_runs_in_its_own_context() -> None:
     variable = contextvars.ContextVar[str]("variable")
     seen: list[str] = []
 
-    async def run(name: str, waiter: AsyncioWaiter) -> None:
+    async def run(name: str, waiter: Awaitable[None]) -> None:
         variable.set(name)
         await waiter
         seen.append(variable.get())
@@ -160,15 +160,15 @@ async def test_settling_resumes_the_tasks_in_order_before_it_returns_and_leaves_
         await future
         seen.append(variable.get())
 
-    futures = [backend.new_future() for _ in range(3)]
+    futures = [backend.new_waiter() for _ in range(3)]
     tasks = [asyncio.create_task(run(number, future)) for number, future in enumerate(futures)]
     await asyncio.sleep(0)
     tasks[1].cancel("why")
-    assert [backend.is_pending(future) for future in futures] == [True, False, True]
+    assert [backend.is_waiting(future) for future in futures] == [True, False, True]
     before_it_returned: list[list[int]] = []
 
     def settle_and_look() -> None:
-        backend.settle([futures[2], futures[1], futures[0]])
+        backend.wake([futures[2], futures[1], futures[0]])
         before_it_returned.append(list(seen))
 
     backend.call_soon(settle_and_look)
@@ -181,16 +181,16 @@ async def test_settling_resumes_the_tasks_in_order_before_it_returns_and_leaves_
 
 async def test_what_was_settled_before_it_is_awaited_does_not_wait() -> None:
     backend = AsyncioBackend()
-    future = backend.new_future()
-    backend.settle([future])
-    assert not backend.is_pending(future)
+    future = backend.new_waiter()
+    backend.wake([future])
+    assert not backend.is_waiting(future)
     async with asyncio.timeout(1):
         await future
 
 
 async def test_who_else_watches_a_future_is_told_as_well() -> None:
     backend = AsyncioBackend()
-    future = cast("asyncio.Future[None]", backend.new_future())
+    future = cast("asyncio.Future[None]", backend.new_waiter())
     told: list[object] = []
 
     async def run() -> None:
@@ -200,14 +200,14 @@ async def test_who_else_watches_a_future_is_told_as_well() -> None:
     task = asyncio.create_task(run())
     await asyncio.sleep(0)
     future.add_done_callback(told.append)
-    backend.call_soon(backend.settle, [future])
+    backend.call_soon(backend.wake, [future])
     await task
     assert told == ["task", future]
 
 
 async def test_the_end_of_the_program_in_a_task_is_raised_and_the_others_resume_later() -> None:
     backend = AsyncioBackend()
-    futures = [backend.new_future() for _ in range(3)]
+    futures = [backend.new_waiter() for _ in range(3)]
     resumed: list[int] = []
 
     async def run(number: int) -> None:
@@ -222,7 +222,7 @@ async def test_the_end_of_the_program_in_a_task_is_raised_and_the_others_resume_
 
     def settle() -> None:
         try:
-            backend.settle(futures)
+            backend.wake(futures)
         except SystemExit as error:
             raised.append(error)
 

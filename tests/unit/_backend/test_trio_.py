@@ -27,7 +27,7 @@ async def _park(waiter: Awaitable[None] | TrioWaiter, then: Callable[[], object]
 async def test_wake_resumes_those_who_wait_and_leaves_out_the_cancelled() -> None:
     backend = TrioBackend()
     resumed: list[int] = []
-    waiters = [backend.new_future() for _ in range(3)]
+    waiters = [backend.new_waiter() for _ in range(3)]
     async with trio.open_nursery() as nursery:
         scope = trio.CancelScope()
 
@@ -41,14 +41,15 @@ async def test_wake_resumes_those_who_wait_and_leaves_out_the_cancelled() -> Non
         await trio.testing.wait_all_tasks_blocked()
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        assert [backend.is_pending(waiter) for waiter in waiters] == [True, False, True]
-        backend.call_soon(backend.settle, waiters)
+        assert [backend.is_waiting(waiter) for waiter in waiters] == [True, False, True]
+        backend.call_soon(backend.wake, waiters)
     assert sorted(resumed) == [0, 2]
 
 
 async def test_a_waiter_that_was_woken_before_it_is_awaited_does_not_wait() -> None:
-    waiter = TrioBackend().new_waiter()
-    waiter.resume()
+    backend = TrioBackend()
+    waiter = backend.new_waiter()
+    backend.wake([waiter])
     with trio.fail_after(1):
         await waiter
 
@@ -60,7 +61,7 @@ async def test_a_task_that_was_woken_is_not_cancelled_before_it_resumes() -> Non
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_park, waiter, lambda: resumed.append(1))
         await trio.testing.wait_all_tasks_blocked()
-        waiter.resume()
+        backend.wake([waiter])
         nursery.cancel_scope.cancel()
     assert resumed == [1]
 

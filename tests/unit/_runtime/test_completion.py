@@ -29,13 +29,13 @@ class FakeBackend:
     def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
         self.passes.append(lambda: function(*arguments))
 
-    def settle(self, futures: Sequence[int]) -> None:
+    def wake(self, waiters: Sequence[int]) -> None:
         """Wake tasks, which are numbers here; it takes each as long as the test says."""
-        for number in futures:
+        for number in waiters:
             self.woken.append(number)
             self.now += self.seconds_per_task
 
-    def is_pending(self, future: int) -> bool:
+    def is_waiting(self, waiter: int) -> bool:
         return True
 
     def turn(self) -> None:
