@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.batch import BatchEvent, ProducerBatch
+from aioproducer._core.choosing import PartitionChoice
 from aioproducer._core.flushing import FlushEpochs
 from aioproducer._core.queues import PartitionQueue, Schedule
-from aioproducer._core.sticky import LoadTable, draw_uniform, load_table
 from aioproducer._core.topics import RATIO_MARGIN, TopicState
 from aioproducer._records.record_headers import NO_HEADERS, HeaderBlocks, encode_headers
 from aioproducer._records.sizes import (
@@ -23,16 +23,14 @@ from aioproducer._records.sizes import (
     record_upper_bound,
 )
 from aioproducer.errors import RecordTooLargeError
-from aioproducer.partitioners import KeyHasher, make_partitioner
 from aioproducer.records import TopicPartition
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from aioproducer.config import ProducerConfig
     from aioproducer.errors import KafkaError
-    from aioproducer.records import Headers, HeadersLike, TopicView
+    from aioproducer.records import Headers, HeadersLike
 
 OBJECT_BYTES: Final = 96
 """What a buffered record costs beyond its encoded bytes: its places in the columns, object headers, its Delivery."""
@@ -73,24 +71,17 @@ class Appender:
         self._is_transactional = config.transactional_id is not None
         self._touched: set[TopicPartition] = set()  # what got batches, and why a call was refused: for its transaction
         self._refusal: KafkaError | None = None
-        self._rng = rng
         self._batch_size = config.batch_size
         self._buffer_memory = config.buffer_memory
         self._max_request_size = config.max_request_size
         self._is_compressing = config.compression_type != "none"
-        # Any: the user's function may return anything, and the compiled form would refuse it before the check does.
-        self._partitioner: Callable[[TopicView, bytes | None, bytes | None], Any] | None = (
-            None if config.partitioner is None else make_partitioner(config.partitioner, rng)
-        )
-        self._hash_keys = not config.partitioner_ignore_keys
-        self._is_hashing = self._partitioner is None and self._hash_keys
-        self._is_adaptive = config.partitioner_adaptive_partitioning_enable
-        self._availability_timeout = config.partitioner_availability_timeout_ms / 1000
-        self._hasher = KeyHasher()
-        self._hashes = self._hasher.hashes
         self._header_blocks = HeaderBlocks()
         self._topics: dict[str, TopicState] = {}
         self._schedule = Schedule(config.linger_ms / 1000)
+        self._choice = PartitionChoice(config, rng, self._schedule)
+        self._is_hashing = self._choice.is_hashing
+        self._hasher = self._choice.hasher
+        self._hashes = self._hasher.hashes
         self._flushes = FlushEpochs()
         self._unfinished: OrderedDict[ProducerBatch, None] = OrderedDict()  # by creation, but for parts of a split
         self._latest = 0.0  # the latest time told; a call that tells none means about this one
@@ -290,10 +281,10 @@ class Appender:
         block = encode_headers(headers) if headers else None
         headers_bytes = 1 if block is None else len(block)
         if partition is None:
-            partition = self._choose_partition(state, key, value)
+            partition = self._choice.partition(state, key, value)
         is_sticky = partition is None
         while True:
-            queue = self._sticky_queue(state) if partition is None else state.queue(partition)
+            queue = self._choice.sticky_queue(state) if partition is None else state.queue(partition)
             batch = queue.open_batch
             if batch is None:
                 batch = self._open_batch(state, queue, now)
@@ -315,7 +306,7 @@ class Appender:
         if is_sticky:
             state.sticky.produced += batch.estimated_size - before
             if state.sticky.is_switch_due(has_open_batch=queue.open_batch is not None):
-                state.sticky.switch(self._draw(state))
+                state.sticky.switch(self._choice.draw(state))
         if is_at_sticky:
             self._arm(state, queue)
         return batch
@@ -337,65 +328,6 @@ class Appender:
         if self._is_transactional and self._refusal is None:
             self._refusal = error
         return error
-
-    # ── which partition ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _choose_partition(self, state: TopicState, key: bytes | None, value: bytes | None) -> int | None:
-        """Return the partition of a record that names none; None leaves it to the sticky partition."""
-        view = state.view
-        assert view is not None, "nothing is appended to a topic that was never known"
-        if self._partitioner is not None:
-            partition = self._partitioner(view, key, value)
-            if partition is not None and type(partition) is not int:
-                raise TypeError(
-                    f"the partitioner returned {type(partition).__name__} for topic {state.name!r};"
-                    " it must return an int, or None"
-                )
-            if partition is not None and not 0 <= partition < view.partition_count:
-                raise ValueError(
-                    f"the partitioner returned partition {partition} for topic {state.name!r},"
-                    f" which has {view.partition_count}; it must return a number from 0 to"
-                    f" {view.partition_count - 1}, or None"
-                )
-            return partition
-        if key is not None and self._hash_keys:
-            return self._hasher.partition(key, view.partition_count)
-        return None
-
-    def _sticky_queue(self, state: TopicState) -> PartitionQueue:
-        """Return where a record without a key goes now; a switch that was put off until a batch's end is made here."""
-        state.disarm()
-        sticky = state.sticky
-        partition = sticky.partition
-        if partition is not None:
-            queue = state.queue(partition)
-            if not sticky.is_switch_due(has_open_batch=queue.open_batch is not None):
-                return queue
-        partition = self._draw(state)
-        sticky.switch(partition)
-        return state.queue(partition)
-
-    def _draw(self, state: TopicState) -> int:
-        view = state.view
-        assert view is not None, "nothing is appended to a topic that was never known"
-        table = self._load_table(state, view) if self._is_adaptive else None
-        return draw_uniform(view, self._rng) if table is None else table.draw(self._rng)
-
-    def _load_table(self, state: TopicState, view: TopicView) -> LoadTable | None:
-        # Made when it is needed, about once for batch_size bytes, at the cost of the topic's partitions.
-        queues = state.queues
-        if len(queues) < view.partition_count:
-            return None
-        usable = [partition for partition in view.available if self._takes_requests(queues.get(partition))]
-        sizes = [len(queues[partition].batches) if partition in queues else 0 for partition in usable]
-        return load_table(view.partition_count, usable, sizes)
-
-    def _takes_requests(self, queue: PartitionQueue | None) -> bool:
-        """Whether the leader has not kept data waiting for longer than partitioner_availability_timeout_ms."""
-        if self._availability_timeout <= 0 or queue is None:
-            return True
-        node = self._schedule.nodes.get(queue.leader)
-        return node is None or node.ready_at - node.drained_at <= self._availability_timeout
 
     # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -444,7 +376,7 @@ class Appender:
     def _arm(self, state: TopicState, queue: PartitionQueue) -> None:
         """Let records without a key take the short way to this queue's open batch, if it is the sticky partition."""
         batch = queue.open_batch
-        if batch is None or self._partitioner is not None or queue.partition != state.sticky.partition:
+        if batch is None or not self._choice.is_sticky or queue.partition != state.sticky.partition:
             return
         factor = batch.size_factor
         # The last record of a batch takes the long way, as does the one that makes a switch due. With compression, a
