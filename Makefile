@@ -31,12 +31,13 @@ demo: $(RUNS) ## send in all three ways, read back: the embedded cluster, or BOO
 test: $(STAMP) ## check, test-fast and test-kafka, timed; REQUIRE_KAFKA=1 fails where Java is missing
 	@$(PYTHON) scripts/run_tests.py
 
-check: $(STAMP) ## style, types and layers
+check: $(STAMP) ## style, types, layers, and that each row of the scenario table names a test that exists
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pyright
 	.venv/bin/lint-imports
+	$(PYTEST) -q tests/scenarios
 
 test-fast: $(STAMP) ## every test that needs no Java
 	$(PYTEST) -m 'not kafka' -n auto --dist loadfile
