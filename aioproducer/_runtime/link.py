@@ -43,7 +43,7 @@ class Link:
         self._scope: anyio.CancelScope | None = None  # made in the task: anyio knows the loop only there
         self._is_closed = False
         self._outbox: deque[Send] = deque()
-        self._has_to_wait = False  # for the next poll, as this pass of the loop has been long enough
+        self._has_to_wait = False  # for the next pass of the loop, as this one has been long enough
         self._connection: Connection | None = None
         self._can_write = False  # the socket has taken all so far, and no batch is with a worker thread
         self._unanswered: int | None = None  # a request that is complete once the socket has taken it
@@ -58,7 +58,7 @@ class Link:
             self._pump()
 
     def go_on(self) -> None:
-        """Write what has had to wait for this poll."""
+        """Write what has had to wait for this pass of the loop."""
         self._has_to_wait = False
         self._pump()
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aioproducer.producer")
 
 WRITING_SECONDS = 0.002
-"""For so long in one pass of the loop requests are made and written: one of 1 MiB, of a thousand partitions, takes 4
-ms. There is at least one in each."""
+"""For so long in one pass of the loop requests are made and written, in all its polls: the answers of a hundred brokers
+may come in one pass, and each has the core polled. One request of 1 MiB, of a thousand partitions, takes 4 ms."""
 
 LOOP_ENDED: Final = (
     "the event loop ended before the producer was closed; leave its `async with` block, or await close(), in the same"
@@ -90,7 +90,8 @@ class Runtime:
         self._deadline: float | None = None  # what the last poll returned
         self._has_to_poll = True  # something besides answers asks for a poll
         self._has_answers = False
-        self._write_until = 0.0  # in this poll
+        self._write_until = 0.0  # in this pass of the loop
+        self._is_pass_marked = False  # we shall hear when this pass is over; until then it gets no more time
         self._to_write: list[Link] = []  # in the next
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
@@ -181,8 +182,9 @@ class Runtime:
                 return self._deadline
         self._has_to_poll = False
         now = self.clock()
-        self._write_until = now + WRITING_SECONDS
-        if self._to_write:
+        if now >= self._write_until and not self._is_pass_marked:
+            self._write_until = now + WRITING_SECONDS
+        if self._to_write and not self.has_written_long():
             self._write_on()
         self._act(self.sender.poll(now))
         self._wake(self.accumulator.take_woken())
@@ -195,6 +197,9 @@ class Runtime:
         if self._is_closing and self.sender.is_drained:
             self._poller.stop()
             return None
+        # Not for each poll: another pass of the loop takes 5 µs.
+        if not self._is_pass_marked and self.clock() >= self._write_until - WRITING_SECONDS / 2:
+            self._mark_pass()
         self._deadline = self.sender.deadline(now)
         return self._deadline
 
@@ -202,9 +207,19 @@ class Runtime:
         waiting, self._to_write = self._to_write, []
         for link in waiting:
             link.go_on()
-        # The first has written, and perhaps nobody else: another one is the first in the next poll.
+        # The first has written, and perhaps nobody else: another one is the first next time.
         if self._to_write and self._to_write[0] is waiting[0]:
             self._to_write.append(self._to_write.pop(0))
+
+    def _mark_pass(self) -> None:
+        self._is_pass_marked = True
+        self.backend.call_soon(self._on_next_pass)
+
+    def _on_next_pass(self) -> None:
+        self._is_pass_marked = False
+        self._write_until = self.clock() + WRITING_SECONDS
+        if self._to_write:
+            self._poke()
 
     def _act(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -299,13 +314,14 @@ class Runtime:
     # ── asked and told by the links ───────────────────────────────────────────────────────────────────────────────────
 
     def has_written_long(self) -> bool:
-        """Whether the requests written in this poll have taken so long that others should have their turn."""
+        """Whether the requests written in this pass have taken so long that others should have their turn."""
         return self.clock() >= self._write_until
 
     def write_later(self, link: Link) -> None:
-        """Have the link go on in the next poll."""
+        """Have the link go on in the next pass."""
         self._to_write.append(link)
-        self._poke()
+        if not self._is_pass_marked:
+            self._mark_pass()
 
     def on_link_open(self, link: Link, node_id: int, versions: BrokerVersions) -> None:
         """The connection can be used."""

@@ -63,3 +63,24 @@ async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.M
         runtime.abort(ProducerClosedError("the test is over"))
     written = [link.written for link in links]
     assert max(written) - min(written) <= 1, written
+
+
+async def test_polls_of_one_pass_share_its_time_to_write(clock: trio.testing.MockClock) -> None:
+    config = ProducerConfig(bootstrap_servers="boot:9092")
+    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
+    links = [BusyLink(runtime, clock) for _ in range(3)]
+    written: list[int] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runtime.run)
+        for link in links:
+            runtime.write_later(link)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+            before = sum(link.written for link in links)
+            for _ in range(5):  # as the answers of so many brokers would have it
+                runtime.on_link_read()
+                runtime._poll()
+            written.append(sum(link.written for link in links) - before)
+        runtime.abort(ProducerClosedError("the test is over"))
+    assert max(written) == 1, written
+    assert sum(link.written for link in links) >= 10
