@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aioproducer._core.accumulator import BATCHES_AT_ONCE
 from aioproducer._core.batch import BatchState, ProducerBatch
 from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer.errors import DeliveryTimeoutError, KafkaError, ProducerClosedError
@@ -110,8 +111,8 @@ def test_queues_follow_their_leader() -> None:
 
 
 def test_an_idle_accumulator_has_no_deadline() -> None:
-    accumulate = accumulator({"t": [0] * 1000}, linger_ms=5)
-    batches = [append(accumulate, partition=p) for p in range(1000)]
+    accumulate = accumulator({"t": [0] * 500}, linger_ms=5)
+    batches = [append(accumulate, partition=p) for p in range(500)]
     assert set(drain(accumulate)) == set(batches)
     for batch in batches:
         accumulate.complete(batch, base_offset=0)
@@ -160,6 +161,15 @@ def test_max_size_bounds_a_request_but_never_to_nothing() -> None:
     batches = [append(accumulate, partition=p, value=b"v" * 1000) for p in range(3)]
     assert drain(accumulate, max_size=10) == batches[:1]
     assert drain(accumulate, max_size=3000) == batches[1:]
+
+
+def test_a_request_has_a_bounded_number_of_batches_however_small_they_are() -> None:
+    count = 2 * BATCHES_AT_ONCE + 1
+    accumulate = accumulator({"t": [0] * count}, batch_size=0)
+    batches = [append(accumulate, partition=partition) for partition in range(count)]
+    assert drain(accumulate) == batches[:BATCHES_AT_ONCE]
+    assert drain(accumulate) == batches[BATCHES_AT_ONCE:-1]
+    assert drain(accumulate) == batches[-1:]
 
 
 def test_a_small_request_size_serves_all_partitions_in_turn() -> None:

@@ -72,6 +72,7 @@ async def test_polls_of_one_pass_share_its_time_to_write(clock: trio.testing.Moc
     written: list[int] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runtime.run)
+        await anyio.wait_all_tasks_blocked()
         for link in links:
             runtime.write_later(link)
         for _ in range(20):
