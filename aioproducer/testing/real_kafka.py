@@ -62,8 +62,8 @@ __all__ = [
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 30.0
 
-# What differs from Kafka's defaults: small files, few threads, no waiting for a group that has one member, and failures
-# noticed in seconds. Anything of it can be overridden by `properties`.
+# What differs from Kafka's defaults: small files, few threads, no waiting for a group that has one member, failures
+# noticed in seconds, and records stay, however old their timestamps are. `properties` overrides any of it.
 _SMALL: Final = {
     "num.network.threads": "2",
     "num.io.threads": "4",
@@ -71,6 +71,7 @@ _SMALL: Final = {
     "background.threads": "2",
     "log.segment.bytes": str(16 * 1024 * 1024),
     "log.index.size.max.bytes": str(1024 * 1024),
+    "log.retention.ms": "-1",
     "log.cleaner.dedupe.buffer.size": str(2 * 1024 * 1024),  # the default is a third of the heap we give
     "offsets.topic.num.partitions": "2",
     "transaction.state.log.num.partitions": "2",

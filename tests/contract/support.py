@@ -54,8 +54,9 @@ class Cluster:
     async def create_topic(
         self, partitions: int = 1, config: Mapping[str, str] | None = None, name: str | None = None
     ) -> str:
-        """Create a topic and wait until every partition has a leader; return its name."""
+        """Create a topic that keeps old records, and wait until each partition has a leader; return its name."""
         topic = name or new_topic_name()
+        settings = {"retention.ms": "-1", **(config or {})}
         host, port = await first_reachable(self.bootstrap_servers)
         async with asker(host, port) as broker:
             answer = await broker.ask(
@@ -65,9 +66,7 @@ class Cluster:
                             name=topic,
                             num_partitions=partitions,
                             replication_factor=-1,
-                            configs=[
-                                CreatableTopicConfig(name=key, value=value) for key, value in (config or {}).items()
-                            ],
+                            configs=[CreatableTopicConfig(name=key, value=value) for key, value in settings.items()],
                         )
                     ]
                 ),

@@ -39,6 +39,7 @@ deliveries = [await producer.submit("orders", b"%d" % number, key=b"k") for numb
 """,
     """
 await task
+await asyncio.sleep(0)  # the loop calls back in its next pass
 print(done, [(await delivery).offset for delivery in deliveries])
 """,
     """

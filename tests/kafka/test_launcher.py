@@ -38,8 +38,8 @@ time.sleep(60)
 """
 
 
-def produce(bootstrap_servers: str, topic: str, value: bytes, timeout: float = 20) -> str:
-    """Produce one record with librdkafka; the error's name, empty when it was acknowledged."""
+def produce(bootstrap_servers: str, topic: str, value: bytes, timeout: float = 20, timestamp_ms: int = 0) -> str:
+    """Produce one record with librdkafka (timestamp 0: now); the error's name, empty when it was acknowledged."""
     outcomes: list[str] = []
 
     def on_delivery(error: Any, _: Any) -> None:
@@ -47,7 +47,7 @@ def produce(bootstrap_servers: str, topic: str, value: bytes, timeout: float = 2
 
     settings = {"bootstrap.servers": bootstrap_servers, "message.timeout.ms": int(timeout * 1000), "log_level": 0}
     producer: Any = Producer(settings)
-    producer.produce(topic, value, on_delivery=on_delivery)
+    producer.produce(topic, value, timestamp=timestamp_ms, on_delivery=on_delivery)
     producer.flush(timeout + 5)
     assert len(outcomes) == 1
     return outcomes[0]
@@ -202,6 +202,14 @@ async def test_async_with_does_not_block_the_loop(anyio_backend_name: str) -> No
     assert ticks > 20, anyio_backend_name
     assert len(set(pids)) == 2
     assert not [pid for pid in pids if pid is None or exists(pid)]
+
+
+def test_records_with_old_timestamps_stay() -> None:
+    deleting_often = {"log.initial.task.delay.ms": "0", "log.retention.check.interval.ms": "50"}
+    with RealCluster(properties=deleting_often) as cluster:
+        assert produce(cluster.bootstrap_servers, "topic", b"old", timestamp_ms=5) == ""
+        time.sleep(0.5)
+        assert consume(cluster.bootstrap_servers, "topic") == b"old"
 
 
 def test_failed_start_shows_the_log_and_leaves_nothing() -> None:

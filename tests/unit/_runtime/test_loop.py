@@ -80,7 +80,7 @@ async def test_polls_of_one_pass_share_its_time_to_write(clock: trio.testing.Moc
             before = sum(link.written for link in links)
             for _ in range(5):  # as the answers of so many brokers would have it
                 runtime.on_link_read()
-                runtime._poll()
+                runtime._poll()  # pyright: ignore[reportPrivateUsage]
             written.append(sum(link.written for link in links) - before)
         runtime.abort(ProducerClosedError("the test is over"))
     assert max(written) == 1, written
