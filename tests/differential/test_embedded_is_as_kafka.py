@@ -37,8 +37,8 @@ KNOWN: Final[dict[str, tuple[Callable[[Step, str], bool], str]]] = {
         "records are not decoded when a batch is appended: that takes 5 µs a record, more than all the rest together",
     ),
     "server settings": (
-        lambda step, field: field.endswith((".config_source", "segment.bytes.value")),
-        "where a default comes from: the real one has a server.properties, and its launcher makes segments small",
+        lambda step, field: field.endswith((".config_source", "segment.bytes.value", "retention.ms.value")),
+        "the real one has a server.properties, and its launcher makes segments small and has records of any age kept",
     ),
     "sessions": (
         lambda step, field: isinstance(step, Ask) and step.case == "Fetch in a new session" and field == "session_id",
