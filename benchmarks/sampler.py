@@ -1,4 +1,8 @@
-"""Which function does a process spend its CPU time in? Asks a thousand times in a second of CPU, by a signal.
+"""Which function does a process spend its CPU time in? Asks by a signal, a millisecond after the last on average.
+
+The time between is drawn at random, since what a loop does comes round every few milliseconds: a steady beat would fall
+into step with it, and so does one that counts CPU time, which kernels tell in steps of up to four. What waits
+for events is left out.
 
 Unlike a profiler that hooks every call it costs the same for small and large functions, so that shares are what they
 are without it. Time in C (system calls, codecs, asyncio's own C parts) counts for the Python function that calls it.
@@ -7,6 +11,7 @@ are without it. Time in C (system calls, codecs, asyncio's own C parts) counts f
 from __future__ import annotations
 
 import json
+import random
 import signal
 from collections import Counter
 from pathlib import Path
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERVAL: Final = 0.001
+WAITING: Final = ("EpollSelector.select", "EpollIOManager.get_events")  # of asyncio and trio
 
 
 class Sampler:
@@ -24,18 +30,23 @@ class Sampler:
     def __init__(self) -> None:
         self.functions: Counter[str] = Counter()
         self.lines: Counter[str] = Counter()
+        self._random = random.Random(1)
 
     def start(self) -> None:
         """Begin."""
-        signal.signal(signal.SIGPROF, self._sample)
-        signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
+        signal.signal(signal.SIGALRM, self._sample)
+        self._come_again()
 
     def stop(self) -> None:
         """End."""
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _come_again(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._random.uniform(0.5 * INTERVAL, 1.5 * INTERVAL))
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
-        if frame is None:
+        self._come_again()
+        if frame is None or frame.f_code.co_qualname in WAITING:
             return
         code = frame.f_code
         place = f"{short(code.co_filename)}:{code.co_firstlineno} {code.co_qualname}"
