@@ -1,8 +1,8 @@
 """Which function does a process spend its CPU time in? Asks by a signal, a millisecond after the last on average.
 
 The time between is drawn at random, since what a loop does comes round every few milliseconds: a steady beat would fall
-into step with it, and so does one that counts CPU time, which kernels tell in steps of up to four. What waits
-for events is left out.
+into step with it, and so does one that counts CPU time, which kernels tell in steps of up to four. Samples of waiting
+for events are left out.
 
 Unlike a profiler that hooks every call it costs the same for small and large functions, so that shares are what they
 are without it. Time in C (system calls, codecs, asyncio's own C parts) counts for the Python function that calls it.
