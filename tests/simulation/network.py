@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _TICK = 1e-6
 
+tap: Callable[[float, int, int, int, Message], None] | None = None
+"""Told of each request that is written, for digests: when, to which node, version, correlation id, message."""
+
 
 class Connection:
     """One connection: what is on its way, and which of the two ends still lives."""
@@ -234,6 +237,8 @@ class Network:
         if effect.produce is not None:
             message = self._produce_request(effect.produce)
         assert message is not None
+        if tap is not None:
+            tap(self._clock.now, connection.node_id, effect.version, effect.correlation_id, message)
         connection.last_arrival = max(connection.last_arrival, self._clock.now + self._latency())
         self._clock.at(
             connection.last_arrival, self._arrive, connection, message, effect.version, effect.correlation_id

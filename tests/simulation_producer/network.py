@@ -29,10 +29,14 @@ from aioproducer.testing._broker.state import Options
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from aioproducer._wire.frames import RequestHeader
     from aioproducer.testing._broker import Output
 
 HOST: Final = "broker"
 FIRST_PORT: Final = 9_000
+
+tap: Callable[[float, int, RequestHeader, bytes], None] | None = None
+"""Told of each request that arrives, for digests: when, at which node, its header and its body."""
 
 
 @dataclass
@@ -259,6 +263,8 @@ class MemoryCluster:
     def _handle(self, stream: MemoryStream, frame: bytes) -> list[Output]:
         header, body = decode_request(frame)
         now = anyio.current_time()
+        if tap is not None:
+            tap(now, stream.node_id, header, bytes(body))
         key, version, correlation_id = header.api_key, header.api_version, header.correlation_id
         if not self.core.accepts(key, version):
             return self.core.refuse(stream.node_id, stream, key, version, correlation_id, now)
