@@ -12,8 +12,19 @@ from typing import TYPE_CHECKING
 from aioproducer._version import __version__
 
 if TYPE_CHECKING:
-    from aioproducer.config import ProducerConfig
-    from aioproducer.delivery import Delivery
+    from aioproducer._config import ProducerConfig
+    from aioproducer._producer.delivery import Delivery
+    from aioproducer._producer.producer import Producer
+    from aioproducer._producer.protocol import ProducerProtocol
+    from aioproducer._producer.transaction import Transaction
+    from aioproducer._types import (
+        ConsumerGroupMetadata,
+        OffsetAndMetadata,
+        ProducerRecord,
+        RecordMetadata,
+        TopicPartition,
+        TopicView,
+    )
     from aioproducer.errors import (
         AuthenticationError,
         AuthorizationError,
@@ -49,18 +60,7 @@ if TYPE_CHECKING:
     )
     from aioproducer.interceptors import ProducerInterceptor
     from aioproducer.partitioners import Partitioner
-    from aioproducer.producer import Producer
-    from aioproducer.protocol import ProducerProtocol
-    from aioproducer.records import (
-        ConsumerGroupMetadata,
-        OffsetAndMetadata,
-        ProducerRecord,
-        RecordMetadata,
-        TopicPartition,
-        TopicView,
-    )
     from aioproducer.serializers import Serializer
-    from aioproducer.transaction import Transaction
 
     __compiled__: bool
 
@@ -115,20 +115,20 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "ConsumerGroupMetadata": "records",
-    "Delivery": "delivery",
-    "OffsetAndMetadata": "records",
+    "ConsumerGroupMetadata": "_types",
+    "Delivery": "_producer.delivery",
+    "OffsetAndMetadata": "_types",
     "Partitioner": "partitioners",
-    "Producer": "producer",
-    "ProducerConfig": "config",
+    "Producer": "_producer.producer",
+    "ProducerConfig": "_config",
     "ProducerInterceptor": "interceptors",
-    "ProducerProtocol": "protocol",
-    "ProducerRecord": "records",
-    "RecordMetadata": "records",
+    "ProducerProtocol": "_producer.protocol",
+    "ProducerRecord": "_types",
+    "RecordMetadata": "_types",
     "Serializer": "serializers",
-    "TopicPartition": "records",
-    "TopicView": "records",
-    "Transaction": "transaction",
+    "TopicPartition": "_types",
+    "TopicView": "_types",
+    "Transaction": "_producer.transaction",
 }
 """The module of each public name that is not in errors."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers, ProducerRecord, RecordMetadata
+    from aioproducer._types import Headers, ProducerRecord, RecordMetadata
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer.records import TopicView
+    from aioproducer._types import TopicView
 
 PartitionerName = Literal[
     "round_robin",

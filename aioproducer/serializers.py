@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 T_contra = TypeVar("T_contra", contravariant=True)
 T = TypeVar("T")

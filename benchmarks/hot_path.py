@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from aioproducer import Producer
 from aioproducer._backend import current
-from aioproducer._core.accumulator import Accumulator
-from aioproducer._core.batch import BatchEvent, ProducerBatch
-from aioproducer._core.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
+from aioproducer._config import ProducerConfig
+from aioproducer._core.accumulator.accumulator import Accumulator
+from aioproducer._core.accumulator.batch import BatchEvent, ProducerBatch
+from aioproducer._core.cluster.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
+from aioproducer._producer.delivery import Delivery
+from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._records.encode import encode_records
-from aioproducer._runtime.intake import Intake
-from aioproducer.config import ProducerConfig
-from aioproducer.delivery import Delivery
 from aioproducer.testing import EmbeddedCluster
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def viewing() -> float:
 
 def checking_all() -> float:
     """A run that checks a record's arguments the long way, as headers or a serializer need it."""
-    intake = Intake(None, None, ())
-    prepare, value = intake.prepare, b"x" * 100
+    preparer = RecordPreparer(None, None, ())
+    prepare, value = preparer.prepare, b"x" * 100
     begin = time.perf_counter()
     for _ in range(COUNT):
         prepare("t", value, None, None, None, None)

@@ -61,8 +61,8 @@ class Sampler:
 def short(filename: str) -> str:
     """Return the end of a path, from the package on.
 
-    >>> short("/usr/lib/python3.11/site-packages/trio/_core/_run.py"), short("/src/aioproducer/delivery.py")
-    ('trio/_core/_run.py', 'aioproducer/delivery.py')
+    >>> short("/usr/lib/python3.11/site-packages/trio/_core/_run.py"), short("/src/aioproducer/_producer/delivery.py")
+    ('trio/_core/_run.py', 'aioproducer/_producer/delivery.py')
     """
     parts = Path(filename).parts
     for start in ("site-packages", "lib"):

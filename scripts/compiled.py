@@ -46,7 +46,7 @@ NOT_HERE: Final = {
     "tests/simulation_producer/test_planted_bugs.py",
 }
 CHECK: Final = """
-import aioproducer, aioproducer._core.appending as hot
+import aioproducer, aioproducer._core.accumulator.append as hot
 assert aioproducer.__compiled__ is True, "the wheel is pure"
 assert not hot.__file__.endswith(".py"), hot.__file__
 print("testing", hot.__file__)

@@ -51,7 +51,7 @@ def missing_java() -> str:
     """One line that names what the real-Kafka tests lack and how to get it; empty when nothing is missing."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return ""
-    from aioproducer.testing import real_kafka
+    from aioproducer.testing import _real_kafka as real_kafka
 
     missing = [] if real_kafka.has_java() else ["Java"]
     if not (real_kafka.has_jars() or real_kafka.has_maven()):

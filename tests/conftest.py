@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from aioproducer.testing import RealCluster
-from aioproducer.testing.real_kafka import has_jars, has_java, has_maven
+from aioproducer.testing._real_kafka import has_jars, has_java, has_maven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import aioproducer
-from aioproducer._core import batch
-from aioproducer.delivery import Delivery
+from aioproducer._core.accumulator import batch
+from aioproducer._producer.delivery import Delivery
 from hatch_build import COMPILER, SWITCH, CompiledBuildHook
 
 if TYPE_CHECKING:

@@ -66,8 +66,8 @@ class AsyncioPoller:
     def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], float | None]) -> None:
         self._loop = loop
         self._step = step
-        self._is_poked = False
-        self._is_at_it = False  # and looks itself whether it was poked
+        self._is_woken = False
+        self._is_at_it = False  # and looks itself whether it was woken
         self._is_stepping = False
         self._is_stopped = False
         self._after: list[Callable[[], object]] = []
@@ -75,30 +75,30 @@ class AsyncioPoller:
         self._timer_at = 0.0
         self._ended: asyncio.Future[None] = loop.create_future()
 
-    def poke(self) -> None:
-        """See `Poller.poke`."""
-        if not self._is_poked:
-            self._is_poked = True
+    def wake(self) -> None:
+        """See `Poller.wake`."""
+        if not self._is_woken:
+            self._is_woken = True
             if not self._is_at_it:
-                self._loop.call_soon(self._if_poked)
+                self._loop.call_soon(self._if_woken)
 
-    def poke_at_once(self) -> None:
-        """See `Poller.poke_at_once`."""
+    def wake_now(self) -> None:
+        """See `Poller.wake_now`."""
         if asyncio.current_task() is not None:
-            self.poke()  # a task cannot be resumed from within another one
+            self.wake()  # a task cannot be resumed from within another one
             return
         self._is_at_it = True
         try:
             self._step_now()
-            if self._is_poked:  # by those who were told: a task that sends one by one needs no other pass of the loop
+            if self._is_woken:  # by those who were told: a task that sends one by one needs no other pass of the loop
                 self._step_now()
         finally:
             self._is_at_it = False
-            if self._is_poked:
-                self._loop.call_soon(self._if_poked)
+            if self._is_woken:
+                self._loop.call_soon(self._if_woken)
 
     def _step_now(self) -> None:
-        self._is_poked = False
+        self._is_woken = False
         if self._is_stopped:
             return
         self._is_stepping = True
@@ -140,18 +140,18 @@ class AsyncioPoller:
 
     async def serve(self) -> None:
         """See `Poller.serve`."""
-        self.poke()
+        self.wake()
         try:
             await self._ended
         finally:
             self.stop()
 
-    def _if_poked(self) -> None:
-        if self._is_poked:  # otherwise it was stepped at once meanwhile
+    def _if_woken(self) -> None:
+        if self._is_woken:  # otherwise it was stepped at once meanwhile
             self._step_now()
 
     def _arm(self, deadline: float) -> None:
-        if self._is_stopped or self._is_poked:
+        if self._is_stopped or self._is_woken:
             return
         if self._timer is not None:
             if deadline >= self._timer_at:
@@ -176,15 +176,15 @@ class AsyncioBackend:
         self.clock: Callable[[], float] = time.monotonic  # loop.time() of uvloop has only milliseconds
         # 0.05 µs; the public get_running_loop raises instead of answering None, 0.5 µs. None in a thread without a loop
         # and in a forked child: CPython knows the process that a loop runs in.
-        self.whereabouts: Callable[[], object] = asyncio._get_running_loop
-        self.home: object = self._loop
+        self.current_token: Callable[[], object] = asyncio._get_running_loop
+        self.token: object = self._loop
         # 1.3 µs a wait, where objects of ours that a task accepts as futures took 2.1: it calls these in C.
         self.new_waiter: Callable[[], Awaitable[None]] = partial(asyncio.Future, loop=self._loop)
         self.seconds_to_resume = 0.0
 
     def is_current(self) -> bool:
         """See `Backend.is_current`."""
-        return self.whereabouts() is self.home
+        return self.current_token() is self.token
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Backend.spawn_host`."""

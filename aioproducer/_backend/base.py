@@ -62,12 +62,12 @@ Connector = Callable[[str, int], Awaitable[Stream]]
 class Poller(Protocol):
     """Calls `step` whenever there may be something to do; what `step` returns is when to call it again by itself."""
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Have `step` called in the next pass of the loop, once for any number of calls."""
         ...
 
-    def poke_at_once(self) -> None:
-        """As `poke`, or before this returns where the loop can; never called from `step`."""
+    def wake_now(self) -> None:
+        """As `wake`, or before this returns where the loop can; never called from `step`."""
         ...
 
     def call_after(self, function: Callable[[], object]) -> None:
@@ -104,12 +104,12 @@ class Backend(Protocol):
     clock: Callable[[], float]
     """Monotonic seconds; under trio's MockClock, its virtual time."""
 
-    whereabouts: Callable[[], object]
-    """Returns `home` in this loop, thread and process, and something else anywhere else. Asked once per record: a plain
-    function of C where there is one.
+    current_token: Callable[[], object]
+    """Returns `token` in this loop, thread and process, and something else anywhere else. Asked once per record: a
+    plain function of C where there is one.
     """
 
-    home: object
+    token: object
 
     def is_current(self) -> bool:
         """True in this loop, thread and process only."""

@@ -90,12 +90,12 @@ class TrioPoller:
         self._wake_up = TrioWakeUp()
         self._is_stopped = False
 
-    def poke(self) -> None:
-        """See `Poller.poke`."""
+    def wake(self) -> None:
+        """See `Poller.wake`."""
         self._wake_up.set()
 
-    def poke_at_once(self) -> None:
-        """See `Poller.poke_at_once`."""
+    def wake_now(self) -> None:
+        """See `Poller.wake_now`."""
         self._wake_up.set()
 
     def call_after(self, function: Callable[[], object]) -> None:
@@ -124,22 +124,22 @@ class TrioBackend:
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self.clock: Callable[[], float] = trio.current_time
-        self.home: object = self._token
+        self.token: object = self._token
         process_id = os.getpid()
 
-        def whereabouts() -> object:
+        def current_token() -> object:
             try:
                 return trio.lowlevel.current_trio_token() if os.getpid() == process_id else None
             except RuntimeError:
                 return None
 
-        self.whereabouts: Callable[[], object] = whereabouts
+        self.current_token: Callable[[], object] = current_token
         self.new_waiter: Callable[[], Awaitable[None]] = TrioWaiter
         self.seconds_to_resume = SECONDS_TO_RESUME
 
     def is_current(self) -> bool:
         """See `Backend.is_current`."""
-        return self.whereabouts() is self.home
+        return self.current_token() is self.token
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Backend.spawn_host`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._wire.schema import Message
     from aioproducer.errors import KafkaError
 

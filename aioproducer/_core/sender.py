@@ -11,18 +11,18 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aioproducer._core.batch import BatchState
+from aioproducer._core.accumulator.batch import BatchState
+from aioproducer._core.cluster.dispatch import Dispatcher
+from aioproducer._core.cluster.metadata import MetadataState
+from aioproducer._core.cluster.metadata_updater import MetadataUpdater, SentMetadata
+from aioproducer._core.cluster.node import Node, NodeState
+from aioproducer._core.cluster.nodes import Nodes
 from aioproducer._core.effects import Completed, Send
-from aioproducer._core.identity import Identity
-from aioproducer._core.metadata import MetadataState
-from aioproducer._core.node import Node, NodeState
-from aioproducer._core.nodes import Nodes
-from aioproducer._core.outbox import Outbox
-from aioproducer._core.outcomes import with_doubt
-from aioproducer._core.produce import Produce, SentProduce
-from aioproducer._core.refresh import Refresh, SentMetadata
-from aioproducer._core.retries import Verdict
-from aioproducer._core.sequences import Sequences
+from aioproducer._core.produce.errors import with_possibly_written
+from aioproducer._core.produce.produce import InFlightProduce, Produce
+from aioproducer._core.produce.sequences import Sequences
+from aioproducer._core.requests.producer_id import Identity
+from aioproducer._core.requests.verdicts import Verdict
 from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataResponse
@@ -40,16 +40,16 @@ from aioproducer.errors import (
 if TYPE_CHECKING:
     import random
 
-    from aioproducer._core.accumulator import Accumulator
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._config import ProducerConfig
+    from aioproducer._core.accumulator.accumulator import Accumulator
+    from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.cluster.metadata import ClusterMetadata
+    from aioproducer._core.cluster.node import InFlight
     from aioproducer._core.effects import Effect
-    from aioproducer._core.metadata import ClusterMetadata
-    from aioproducer._core.node import InFlight
-    from aioproducer._core.transaction_requests import Exchange
-    from aioproducer._core.transactions import Transactions
+    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.requests import Exchange
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
-    from aioproducer.config import ProducerConfig
 
 logger = logging.getLogger("aioproducer.sender")
 
@@ -95,13 +95,13 @@ class Sender:
         self.transactions: Transactions | None = None
         if is_transactional:
             # Here and not at the top: with their messages they are 8 ms that most producers have no use for.
-            from aioproducer._core.transactions import Transactions
+            from aioproducer._core.transactions.manager import Transactions
 
             self.transactions = Transactions(config, accumulator, self._sequences, rng)
         self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng, self.transactions)
         self._max_request_size = config.max_request_size
-        self._outbox = Outbox(self._nodes)
-        self._refresh = Refresh(config, accumulator, self._metadata, self._sequences, self._outbox)
+        self._dispatcher = Dispatcher(self._nodes)
+        self._metadata_updater = MetadataUpdater(config, accumulator, self._metadata, self._sequences, self._dispatcher)
         self._polled_at = -math.inf
         self._has_news = True  # something was told since the last poll that may make something due
         self._is_delivered = False  # besides, a broker has accepted all of a request
@@ -110,7 +110,7 @@ class Sender:
 
     def poll(self, now: float) -> list[Effect]:
         """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
-        self._outbox.wake_at = math.inf
+        self._dispatcher.wake_at = math.inf
         self._accumulator.tick(now)
         if self.fatal_error is not None:
             self._check_connections(now)  # what is on the wire keeps its memory until it is answered or given up
@@ -120,7 +120,7 @@ class Sender:
             self._fail_all(self.fatal_error)
         self._polled_at = now
         self._has_news = self._is_delivered = False
-        effects = self._outbox.take()
+        effects = self._dispatcher.take()
         if self._produce.completed:
             effects.append(Completed(self._produce.completed))
             self._produce.completed = []
@@ -158,7 +158,7 @@ class Sender:
         waiting = self._accumulator.deadline()
         # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
         waiting = math.inf if waiting is None else max(waiting, self._polled_at + _ROUNDING)
-        times = [self._outbox.wake_at, self._nodes.next_due, waiting]
+        times = [self._dispatcher.wake_at, self._nodes.next_due, waiting]
         if self.fatal_error is None:
             times += [self._identity.next_at()] if self.transactions is None else self.transactions.times()
             if not self._metadata.in_progress:
@@ -285,7 +285,7 @@ class Sender:
                 self._on_complete_without_answer(earlier)
             is_delivered = self._on_answer(node, request, message, now)
         except ProtocolError as error:
-            self._outbox.effects.append(self._nodes.disconnect(node, error))
+            self._dispatcher.effects.append(self._nodes.disconnect(node, error))
         # A connection that is to be closed as it is not needed any more, or sooner as it is idle, is for a poll.
         if is_delivered and node.is_current and self._nodes.next_due >= due:
             self._is_delivered = True
@@ -302,7 +302,7 @@ class Sender:
         self._check_connections(now)
         self._produce.settle()
         try:
-            self._refresh.ask(now)
+            self._metadata_updater.ask(now)
             if transactions is None:
                 self._identify(now)
         except UnsupportedVersionError as error:  # a broker that is too old for what every producer needs is the end
@@ -338,16 +338,16 @@ class Sender:
 
     def _check_connections(self, now: float) -> None:
         if now >= self._nodes.next_due:
-            self._outbox.effects += self._nodes.check(now)
+            self._dispatcher.effects += self._nodes.check(now)
 
     def _identify(self, now: float) -> None:
         if not self._identity.is_due(now):
             return
-        node = self._outbox.least_loaded(now)
+        node = self._dispatcher.least_loaded(now)
         if node is None:
             return
-        version = self._outbox.version_for(node, InitProducerIdRequest)
-        self._outbox.send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
+        version = self._dispatcher.version_for(node, InitProducerIdRequest)
+        self._dispatcher.send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
 
     def _transact(self, transactions: Transactions, now: float) -> None:
         transactions.on_batches(self._produce.completed)
@@ -360,10 +360,10 @@ class Sender:
     def _exchange(self, transactions: Transactions, exchange: Exchange, now: float) -> None:
         coordinator = exchange.coordinator
         if coordinator is None or coordinator.broker is None:
-            node = self._outbox.least_loaded(now)
+            node = self._dispatcher.least_loaded(now)
         else:
             known = self._nodes.get(coordinator.broker.node_id) or self._nodes.add(coordinator.broker)
-            node = known if self._outbox.is_usable(known, now) else None
+            node = known if self._dispatcher.is_usable(known, now) else None
         if node is None:
             return
         assert node.versions is not None, "a node that is ready has versions"
@@ -375,12 +375,12 @@ class Sender:
             self._has_news = True
             return
         exchange.attempts.begin()
-        self._outbox.send(node, version, message, _SentExchange(version, exchange), now)
+        self._dispatcher.send(node, version, message, _SentExchange(version, exchange), now)
 
     def _send_ready(self, now: float) -> None:
         held_until = -math.inf if self.transactions is None else self.transactions.held_until()
         if now < held_until:
-            self._outbox.wake_at = min(self._outbox.wake_at, held_until)
+            self._dispatcher.wake_at = min(self._dispatcher.wake_at, held_until)
             return
         for node_id in self._accumulator.ready_nodes(now):
             while self._send_batches(node_id, now):
@@ -389,7 +389,7 @@ class Sender:
     def _send_batches(self, node_id: int, now: float) -> bool:
         """Send one request to the node; False if there is nothing more for it now, or it can take none."""
         node = self._nodes.get(node_id)
-        if node is None or not self._accumulator.is_ready(node_id) or not self._outbox.is_usable(node, now):
+        if node is None or not self._accumulator.is_ready(node_id) or not self._dispatcher.is_usable(node, now):
             return False
         batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send)
         if not batches:
@@ -400,7 +400,7 @@ class Sender:
         sent, plan = begun
         expects_response = self._produce.expects_response
         correlation_id = self._nodes.begin_request(node, sent, now, expects_response=expects_response)
-        self._outbox.effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
+        self._dispatcher.effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
         return True
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -408,10 +408,10 @@ class Sender:
     def _on_answer(self, node: Node, request: InFlight, message: Message, now: float) -> bool:
         """Act on an answer; return whether it says that all of a Produce request is delivered, and nothing else."""
         match request.context, message:
-            case SentProduce() as sent, ProduceResponse():
+            case InFlightProduce() as sent, ProduceResponse():
                 return self._on_produce_answer(node, sent, message, now)
             case SentMetadata() as sent, MetadataResponse():
-                self._refresh.on_response(node, sent, message, now)
+                self._metadata_updater.on_response(node, sent, message, now)
             case _SentInitProducerId() as sent, InitProducerIdResponse():
                 self._on_producer_id(node, sent, message, now)
             case _SentExchange() as sent, Response() if message.api_key == sent.exchange.request.api_key:
@@ -422,7 +422,7 @@ class Sender:
                 raise error
         return False
 
-    def _on_produce_answer(self, node: Node, sent: SentProduce, message: ProduceResponse, now: float) -> bool:
+    def _on_produce_answer(self, node: Node, sent: InFlightProduce, message: ProduceResponse, now: float) -> bool:
         if sent.version >= _PRODUCE_THROTTLE_SINCE:
             self._nodes.throttle(node, message.throttle_time_ms, now)
         before = self._metadata.cluster
@@ -431,7 +431,7 @@ class Sender:
         except ProtocolError as error:
             self._produce.on_lost(sent, error, now)
             raise
-        self._refresh.use(before, now)
+        self._metadata_updater.use(before, now)
         return is_delivered and self._metadata.cluster is before
 
     def _on_producer_id(
@@ -451,7 +451,7 @@ class Sender:
             self._note_failed(self._accumulator.fail_queued(error), error)
 
     def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:
-        from aioproducer._core.transaction_requests import TRANSACTION_THROTTLE_SINCE
+        from aioproducer._core.transactions.requests import TRANSACTION_THROTTLE_SINCE
 
         assert self.transactions is not None, "only a transaction has exchanges"
         if sent.version >= TRANSACTION_THROTTLE_SINCE.get(message.api_key, 0):
@@ -463,12 +463,12 @@ class Sender:
             self.transactions.on_node_lost(node_id, error, now)
 
     def _on_complete_without_answer(self, request: InFlight) -> None:
-        if isinstance(request.context, SentProduce):
+        if isinstance(request.context, InFlightProduce):
             self._produce.on_written(request.context)
 
     def _on_lost(self, request: InFlight, error: KafkaError, now: float) -> None:
         match request.context:
-            case SentProduce() as sent:
+            case InFlightProduce() as sent:
                 self._produce.on_lost(sent, error, now)
             case SentMetadata():
                 self._metadata.fail(error, now)
@@ -486,7 +486,7 @@ class Sender:
         # Whoever waits for a topic that cannot be asked for learns why, should the wait end in a timeout.
         before = self._metadata.cluster
         self._metadata.explain(self._accumulator.busy_topics(), error)
-        self._refresh.use(before, now)
+        self._metadata_updater.use(before, now)
 
     def _fail_all(self, error: KafkaError) -> None:
         if self.transactions is not None:
@@ -494,7 +494,7 @@ class Sender:
         self._note_failed(self._accumulator.fail_all(error), error)
 
     def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:
-        in_doubt = with_doubt(error, possibly_written=True)
+        in_doubt = with_possibly_written(error, possibly_written=True)
         for batch in batches:
             self._sequences.on_failed(batch)
             batch.error = in_doubt if batch.possibly_written else error

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from aioproducer.records import BytesLike
+    from aioproducer._types import BytesLike
 
 
 class Crc32c(Protocol):

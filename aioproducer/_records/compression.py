@@ -21,7 +21,7 @@ from aioproducer.errors import ConfigurationError, CorruptRecordError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aioproducer.records import BytesLike
+    from aioproducer._types import BytesLike
 
 Compressor: TypeAlias = Callable[[bytes], bytes]
 

@@ -34,7 +34,7 @@ from aioproducer._records.sizes import BATCH_OVERHEAD
 from aioproducer.errors import CorruptRecordError
 
 if TYPE_CHECKING:
-    from aioproducer.records import BytesLike, Headers
+    from aioproducer._types import BytesLike, Headers
 
 __all__ = [
     "BatchHeader",

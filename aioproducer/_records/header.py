@@ -28,7 +28,7 @@ from aioproducer._records.sizes import BATCH_OVERHEAD
 from aioproducer.errors import CorruptRecordError, ProtocolError
 
 if TYPE_CHECKING:
-    from aioproducer.records import BytesLike
+    from aioproducer._types import BytesLike
 
 MAGIC: Final = 2
 LENGTH_OFFSET: Final = 8

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aioproducer._records.varints import NULL, VARINTS, short_varint
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers, HeadersLike
+    from aioproducer._types import Headers, HeadersLike
 
 NO_HEADERS: Final = b"\0"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 BATCH_OVERHEAD: Final = 61
 """Bytes of the header of a RecordBatch, from the base offset to the record count."""

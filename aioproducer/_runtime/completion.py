@@ -10,24 +10,24 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from aioproducer._core.batch import ProducerBatch
-from aioproducer._core.waiting import PendingAppend
-from aioproducer.delivery import outcome_error, record_metadata, run_callback
-from aioproducer.errors.wordless import wordless
-from aioproducer.records import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
+from aioproducer._core.accumulator.batch import ProducerBatch
+from aioproducer._core.accumulator.waiting import PendingAppend
+from aioproducer._runtime.outcome import outcome_error, record_metadata, run_callback
+from aioproducer._types import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
+from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aioproducer._backend import Backend
-    from aioproducer._runtime.figures import Figures
+    from aioproducer._metrics.counters import Counters
     from aioproducer._runtime.undelivered import Undelivered
     from aioproducer.interceptors import ProducerInterceptor
 
-Home: TypeAlias = ProducerBatch | PendingAppend
+RecordHolder: TypeAlias = ProducerBatch | PendingAppend
 """What holds a record: its batch, or the entry that waits for one."""
 
-TELLING_SECONDS = 0.001
+CALLBACK_SECONDS = 0.001
 """For so long in one pass of the loop callbacks are called and tasks are woken."""
 
 WOKEN_AT_ONCE: Final = 32
@@ -54,7 +54,7 @@ class Completion:
         undelivered: Undelivered | None,
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         clock: Callable[[], float],
-        figures: Figures,
+        figures: Counters,
         call_after: Callable[[Callable[[], object]], None],
     ) -> None:
         self._backend = backend
@@ -67,10 +67,10 @@ class Completion:
         self._clock = clock
         self._figures = figures
 
-    def schedule(self, homes: Sequence[Home]) -> None:
+    def schedule(self, holders: Sequence[RecordHolder]) -> None:
         """Finish these outside of any task: at once, or in one of the next passes of the loop."""
-        if homes:
-            self._tell(self._finish(homes))
+        if holders:
+            self._tell(self._finish(holders))
 
     def then(self, function: Callable[[], object]) -> None:
         """Run `function` when everybody has been told of what was scheduled before."""
@@ -84,38 +84,38 @@ class Completion:
         self._to_tell.append(steps)
         if not self._is_telling:
             self._is_telling = True
-            self._call_after(self._tell_some)
+            self._call_after(self._run_some)
 
-    def _tell_some(self) -> None:
+    def _run_some(self) -> None:
         """Go on for a millisecond; then others have their turn. The tasks that are woken take that time.
 
         What is told in the next moments has only the rest of that time: several answers may come in one pass.
         """
         now = self._clock()
         if now >= self._until:
-            self._until = now + TELLING_SECONDS
+            self._until = now + CALLBACK_SECONDS
         while self._to_tell:
             for seconds_to_come in self._to_tell[0]:
                 self._until -= seconds_to_come
                 if self._clock() >= self._until:
-                    self._backend.call_soon(self._tell_some)
+                    self._backend.call_soon(self._run_some)
                     return
             self._to_tell.popleft()
         self._is_telling = False
 
-    def _finish(self, homes: Iterable[Home]) -> Iterator[float]:
+    def _finish(self, holders: Iterable[RecordHolder]) -> Iterator[float]:
         """Tell of these, in steps, each of which may be followed by a pause; yields what time it is yet to take."""
-        for home in homes:
-            if home.error is not None or (isinstance(home, ProducerBatch) and home.record_errors):
-                self._figures.records_failed += _failed_count(home)
-                self._count_unwatched(home)
-            callbacks, home.callbacks = home.callbacks, None
+        for holder in holders:
+            if holder.error is not None or (isinstance(holder, ProducerBatch) and holder.record_errors):
+                self._figures.records_failed += _failed_count(holder)
+                self._count_unwatched(holder)
+            callbacks, holder.callbacks = holder.callbacks, None
             if callbacks is not None:
                 # They were registered in any order; sorting is stable, so those of one record keep theirs.
                 for index, entry in sorted(callbacks, key=_index):
-                    self._or_later(self._call, home, index, entry)
+                    self._or_later(self._call, holder, index, entry)
                     yield 0.0
-            waiters, home.waiters = home.waiters, None
+            waiters, holder.waiters = holder.waiters, None
             if waiters is not None:
                 for start in range(0, len(waiters), WOKEN_AT_ONCE):
                     part = [waiter for _, waiter in waiters[start : start + WOKEN_AT_ONCE]]
@@ -133,30 +133,30 @@ class Completion:
         except BaseException as error:
             self._backend.call_soon(_raise, error)
 
-    def _call(self, home: Home, index: int, entry: Any) -> None:
+    def _call(self, holder: RecordHolder, index: int, entry: Any) -> None:
         if isinstance(entry, Intercepted):
-            error = outcome_error(home, index)
+            error = outcome_error(holder, index)
             if error is None:
-                metadata = record_metadata(home, index)
+                metadata = record_metadata(holder, index)
             else:
-                partition = home.partition if home.partition is not None else -1
-                metadata = RecordMetadata(home.topic, partition, NO_OFFSET, NO_TIMESTAMP)
+                partition = holder.partition if holder.partition is not None else -1
+                metadata = RecordMetadata(holder.topic, partition, NO_OFFSET, NO_TIMESTAMP)
             acknowledge(self._interceptors, metadata, error, entry.headers)
         else:
             run_callback(*entry)
 
-    def _count_unwatched(self, home: Home) -> None:
+    def _count_unwatched(self, holder: RecordHolder) -> None:
         if self._undelivered is None:
             return
-        watched = {index for index, waiter in home.waiters or () if self._backend.is_waiting(waiter)}
-        watched.update(index for index, entry in home.callbacks or () if not isinstance(entry, Intercepted))
+        watched = {index for index, waiter in holder.waiters or () if self._backend.is_waiting(waiter)}
+        watched.update(index for index, entry in holder.callbacks or () if not isinstance(entry, Intercepted))
         errors = [
             error
-            for index in range(home.count if isinstance(home, ProducerBatch) else 1)
-            if index not in watched and (error := outcome_error(home, index)) is not None
+            for index in range(holder.count if isinstance(holder, ProducerBatch) else 1)
+            if index not in watched and (error := outcome_error(holder, index)) is not None
         ]
         if errors:
-            self._undelivered.add(home.topic, len(errors), errors[0], self._clock())
+            self._undelivered.add(holder.topic, len(errors), errors[0], self._clock())
 
 
 def acknowledge(
@@ -176,15 +176,15 @@ def acknowledge(
             log.warning(
                 "an interceptor's on_acknowledgement raised (%s)",
                 type(interceptor).__name__,
-                exc_info=wordless(raised),
+                exc_info=redacted(raised),
                 extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
             )
 
 
-def _failed_count(home: Home) -> int:
-    if not isinstance(home, ProducerBatch):
+def _failed_count(holder: RecordHolder) -> int:
+    if not isinstance(holder, ProducerBatch):
         return 1
-    return home.count if home.error is not None else len(home.record_errors or ())
+    return holder.count if holder.error is not None else len(holder.record_errors or ())
 
 
 def _raise(error: BaseException) -> None:

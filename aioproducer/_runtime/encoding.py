@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
-from aioproducer._core.batch import BatchState
+from aioproducer._core.accumulator.batch import BatchState
 from aioproducer._records.compression import Codec, compressor, load
 from aioproducer._records.encode import encode_records, restamp, seal_batch
 from aioproducer._records.sizes import BATCH_OVERHEAD
@@ -17,8 +17,8 @@ from aioproducer._records.sizes import BATCH_OVERHEAD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aioproducer._core.batch import ProducerBatch
-    from aioproducer.config import ProducerConfig
+    from aioproducer._config import ProducerConfig
+    from aioproducer._core.accumulator.batch import ProducerBatch
 
 _THREAD_BYTES: Final = {Codec.GZIP: 16_384}
 _THREAD_BYTES_OTHERS: Final = 32_768

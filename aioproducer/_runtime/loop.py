@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
 import anyio
 
-from aioproducer._core.accumulator import Accumulator, PendingAppend
+from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
 from aioproducer._core.sender import Sender
+from aioproducer._metrics.counters import Counters
+from aioproducer._metrics.sampled import SampledMetrics
 from aioproducer._mypyc import mypyc_attr
+from aioproducer._runtime.broker_connection import BrokerConnection
+from aioproducer._runtime.buffer_wait import BufferWaiters
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.encoding import Encoder
-from aioproducer._runtime.figures import Figures
-from aioproducer._runtime.link import Link
-from aioproducer._runtime.room import Room
 from aioproducer._runtime.undelivered import Undelivered
-from aioproducer._runtime.windows import WindowedFigures
 from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
-from aioproducer.errors.wordless import wordless
+from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from random import Random
 
     from aioproducer._backend import Backend, Connector
-    from aioproducer._core.accumulator import Waiting
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._config import ProducerConfig
+    from aioproducer._core.accumulator.accumulator import Waiting
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
-    from aioproducer.config import ProducerConfig
     from aioproducer.interceptors import ProducerInterceptor
 
 _log = logging.getLogger("aioproducer.producer")
@@ -71,10 +71,10 @@ class Runtime:
         self.sender = Sender(config, self.accumulator, rng)
         self.encoder = Encoder(config)
         self.undelivered = Undelivered()
-        self.figures = Figures(
-            windowed=WindowedFigures(config.metrics_num_samples, config.metrics_sample_window_ms / 1000)
+        self.figures = Counters(
+            windowed=SampledMetrics(config.metrics_num_samples, config.metrics_sample_window_ms / 1000)
         )
-        self.room = Room(self.accumulator, backend)
+        self.room = BufferWaiters(self.accumulator, backend)
         self.connected = anyio.Event()
         self.finished = anyio.Event()
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
@@ -82,7 +82,7 @@ class Runtime:
         self._poller = backend.new_poller(self._poll)
         self._completion = Completion(backend, watched, interceptors, self.clock, self.figures, self._poller.call_after)
         self._connect = connect
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, BrokerConnection] = {}
         self._asking: list[Awaitable[None]] = []
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
@@ -92,26 +92,26 @@ class Runtime:
         self._has_answers = False
         self._write_until = 0.0  # in this pass of the loop
         self._is_pass_marked = False  # we shall hear when this pass is over; until then it gets no more time
-        self._to_write: list[Link] = []  # in the next
+        self._to_write: list[BrokerConnection] = []  # in the next
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
         """Have the core polled in the next pass of the loop: something was appended, asked for or given up."""
         self.accumulator.needs_wake = False
-        self._poke()
+        self._wake_poller()
 
     def begin_close(self) -> None:
         """Deliver what was accepted, then end. Bounded by delivery_timeout_ms."""
         self._is_closing = True
         self.sender.begin_close(self.clock())
-        self._poke()
+        self._wake_poller()
 
     def abort(self, error: KafkaError) -> None:
         """Fail everything that is not delivered with `error`, then end."""
         self._is_closing = True
         self.sender.abort(error, self.clock())
-        self._poke()
+        self._wake_poller()
 
     async def wait_told(self) -> None:
         """Return when everybody has been told of all outcomes that are final by now: callbacks have run, failures are
@@ -122,7 +122,7 @@ class Runtime:
         if self.finished.is_set():
             self._wake_asking()
         else:
-            self._poke()
+            self._wake_poller()
         await waiter
 
     async def run(self) -> None:
@@ -139,7 +139,7 @@ class Runtime:
             bug = _innermost(error)
             _log.critical(
                 "the producer stopped because of a bug in it; records are failed, close it",
-                exc_info=wordless(bug),
+                exc_info=redacted(bug),
                 extra={"event": "producer_failed"},
             )
             text = f"the producer's background task failed ({type(bug).__name__}, see __cause__); make a new producer"
@@ -165,9 +165,9 @@ class Runtime:
                 self._asked.popleft()()
             await self._has_asked.wait_until(None)
 
-    def _poke(self) -> None:
+    def _wake_poller(self) -> None:
         self._has_to_poll = True
-        self._poller.poke()
+        self._poller.wake()
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,7 +219,7 @@ class Runtime:
         self._is_pass_marked = False
         self._write_until = self.clock() + WRITING_SECONDS
         if self._to_write:
-            self._poke()
+            self._wake_poller()
 
     def _act(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -231,7 +231,7 @@ class Runtime:
                 case Completed():
                     self._completion.schedule(effect.batches)
                 case Connect():
-                    link = self._links[effect.node_id] = Link(self, effect, self._connect)
+                    link = self._links[effect.node_id] = BrokerConnection(self, effect, self._connect)
                     self.call_in_task(partial(self._tasks.start_soon, link.run))
                 case Disconnect():
                     link = self._links.get(effect.node_id)
@@ -293,7 +293,7 @@ class Runtime:
         except Exception as error:
             _log.critical(
                 "the producer's core failed too; its records are failed without it",
-                exc_info=wordless(error),
+                exc_info=redacted(error),
                 extra={"event": "producer_failed"},
             )
             batches.extend(self.accumulator.fail_all(outcome))
@@ -317,40 +317,40 @@ class Runtime:
         """Whether the requests written in this pass have taken so long that others should have their turn."""
         return self.clock() >= self._write_until
 
-    def write_later(self, link: Link) -> None:
+    def write_later(self, link: BrokerConnection) -> None:
         """Have the link go on in the next pass."""
         self._to_write.append(link)
         if not self._is_pass_marked:
             self._mark_pass()
 
-    def on_link_open(self, link: Link, node_id: int, versions: BrokerVersions) -> None:
+    def on_link_open(self, link: BrokerConnection, node_id: int, versions: BrokerVersions) -> None:
         """The connection can be used."""
         if self._links.get(node_id) is link:
             self.sender.on_connected(node_id, versions, self.clock())
-            self._poke()
+            self._wake_poller()
 
-    def on_link_failed(self, link: Link, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
+    def on_link_failed(self, link: BrokerConnection, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
         """It could not be opened, or was closed before it was."""
         self.failures[address] = str(error)
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_connect_failed(node_id, error, self.clock())
-            self._poke()
+            self._wake_poller()
 
-    def on_link_closed(self, link: Link, node_id: int, error: KafkaError | None) -> None:
+    def on_link_closed(self, link: BrokerConnection, node_id: int, error: KafkaError | None) -> None:
         """It was open and is closed; nothing more comes from it."""
         if self._links.get(node_id) is link:
             del self._links[node_id]
             self.sender.on_disconnected(node_id, error, self.clock())
-            self._poke()
+            self._wake_poller()
 
-    def on_link_written(self, link: Link, node_id: int, correlation_id: int) -> None:
+    def on_link_written(self, link: BrokerConnection, node_id: int, correlation_id: int) -> None:
         """All bytes of a request that expects no answer are with the socket."""
         if self._links.get(node_id) is link:
             self.sender.on_written(node_id, correlation_id, self.clock())
-            self._poke()
+            self._wake_poller()
 
-    def on_link_response(self, link: Link, node_id: int, correlation_id: int, message: Message) -> None:
+    def on_link_response(self, link: BrokerConnection, node_id: int, correlation_id: int, message: Message) -> None:
         """The answer to a request; `on_link_read` follows."""
         if self._links.get(node_id) is link:
             self.sender.on_response(node_id, correlation_id, message, self.clock())
@@ -358,7 +358,7 @@ class Runtime:
     def on_link_read(self) -> None:
         """All answers that came at once have been told of: act on them."""
         self._has_answers = True
-        self._poller.poke_at_once()
+        self._poller.wake_now()
 
 
 def _innermost(error: Exception) -> Exception:

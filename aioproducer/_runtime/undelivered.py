@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aioproducer.errors import KafkaError, UndeliveredError
-from aioproducer.errors.wordless import wordless
+from aioproducer.errors._redact import redacted
 
 _log = logging.getLogger("aioproducer.delivery")
 
@@ -50,7 +50,7 @@ class Undelivered:
             on_error(error)
         except Exception as raised:
             _log.error(
-                "on_error raised; the producer goes on", exc_info=wordless(raised), extra={"event": "on_error_failed"}
+                "on_error raised; the producer goes on", exc_info=redacted(raised), extra={"event": "on_error_failed"}
             )
 
     def _write(self, key: tuple[str, str], error: KafkaError | None, now: float) -> None:

@@ -37,8 +37,8 @@ KafkaError::
 
 from __future__ import annotations
 
-from aioproducer.errors.codes import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE, ErrorCode, name_of
-from aioproducer.errors.exceptions import (
+from aioproducer.errors._codes import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE, ErrorCode, name_of
+from aioproducer.errors._exceptions import (
     AuthenticationError,
     AuthorizationError,
     BootstrapError,
@@ -70,7 +70,7 @@ from aioproducer.errors.exceptions import (
     UndeliveredError,
     UnsupportedVersionError,
 )
-from aioproducer.errors.from_code import CLASSES, error_for
+from aioproducer.errors._from_code import CLASSES, error_for
 
 __all__ = [
     "CLASSES",

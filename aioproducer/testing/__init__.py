@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from aioproducer.testing.cluster import BlockingCluster, EmbeddedCluster
-    from aioproducer.testing.faults import FaultHandle
-    from aioproducer.testing.log_reader import LogRecord, read_topic
-    from aioproducer.testing.proxy import FaultProxy
-    from aioproducer.testing.real_kafka import RealCluster
-    from aioproducer.testing.recording import RecordingProducer
+    from aioproducer.testing._cluster import BlockingCluster, EmbeddedCluster
+    from aioproducer.testing._faults import FaultHandle
+    from aioproducer.testing._log_reader import LogRecord, read_topic
+    from aioproducer.testing._proxy import FaultProxy
+    from aioproducer.testing._real_kafka import RealCluster
+    from aioproducer.testing._recording import RecordingProducer
 
 __all__ = [
     "BlockingCluster",
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "BlockingCluster": "aioproducer.testing.cluster",
-    "EmbeddedCluster": "aioproducer.testing.cluster",
-    "FaultHandle": "aioproducer.testing.faults",
-    "FaultProxy": "aioproducer.testing.proxy",
-    "LogRecord": "aioproducer.testing.log_reader",
-    "RealCluster": "aioproducer.testing.real_kafka",
-    "RecordingProducer": "aioproducer.testing.recording",
-    "read_topic": "aioproducer.testing.log_reader",
+    "BlockingCluster": "aioproducer.testing._cluster",
+    "EmbeddedCluster": "aioproducer.testing._cluster",
+    "FaultHandle": "aioproducer.testing._faults",
+    "FaultProxy": "aioproducer.testing._proxy",
+    "LogRecord": "aioproducer.testing._log_reader",
+    "RealCluster": "aioproducer.testing._real_kafka",
+    "RecordingProducer": "aioproducer.testing._recording",
+    "read_topic": "aioproducer.testing._log_reader",
 }
 
 

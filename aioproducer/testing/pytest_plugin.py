@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from aioproducer import Producer
-    from aioproducer.testing.cluster import BlockingCluster, ClusterSettings
-    from aioproducer.testing.fixtures import Kafka
+    from aioproducer.testing._cluster import BlockingCluster, ClusterSettings
+    from aioproducer.testing._fixtures import Kafka
 
 EMBEDDED: Final = "embedded"
 REAL: Final = "real"
@@ -98,8 +98,8 @@ def _kafka_servers(pytestconfig: pytest.Config) -> Iterator[list[str] | None]:
 def kafka(
     _kafka_portal: BlockingPortal, _kafka_servers: list[str] | None, request: pytest.FixtureRequest
 ) -> Iterator[Kafka]:
-    """A Kafka with no topics of other tests: see `aioproducer.testing.fixtures.Kafka`."""
-    from aioproducer.testing.fixtures import Kafka
+    """A Kafka with no topics of other tests: see `aioproducer.testing._fixtures.Kafka`."""
+    from aioproducer.testing._fixtures import Kafka
 
     name: str = request.node.name
     with Kafka.open(_kafka_portal, _kafka_servers, name) as opened:

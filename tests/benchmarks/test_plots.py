@@ -77,7 +77,7 @@ def test_axis_holds_all_values_and_one() -> None:
     [
         ("/usr/lib/python3.11/asyncio/events.py", "asyncio/events.py"),
         ("/venv/lib/python3.11/site-packages/trio/_core/_run.py", "trio/_core/_run.py"),
-        ("/src/main/aioproducer/_core/batch.py", "aioproducer/_core/batch.py"),
+        ("/src/main/aioproducer/_core/accumulator/batch.py", "aioproducer/_core/accumulator/batch.py"),
         ("/src/main/benchmarks/clients/ours.py", "clients/ours.py"),
     ],
 )

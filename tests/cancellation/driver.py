@@ -23,7 +23,7 @@ import trio.abc
 import trio.testing
 
 from aioproducer import Producer
-from aioproducer._runtime import entrance
+from aioproducer._producer import send_path
 from aioproducer.testing._broker.state import Options
 from tests.contract.support import producer_tasks
 from tests.simulation_producer.ledger import Ledger
@@ -208,8 +208,8 @@ def _play_once(play: Play, flavour: Flavour, point: int, order: int) -> tuple[bo
     perform = _with_task if flavour == "asyncio task" else _with_scope
     with _logged() as lines, pytest.MonkeyPatch.context() as patch:
         # A filled batch lets others have their turn; the real clock, by which they have it else, has no part in this.
-        patch.setattr(entrance, "YIELD_BATCHES", 1)
-        patch.setattr(entrance, "YIELD_MS", 10**15)
+        patch.setattr(send_path, "YIELD_BATCHES", 1)
+        patch.setattr(send_path, "YIELD_MS", 10**15)
         if flavour == "trio scope":
             importlib.import_module("trio._core._run")._r.seed(1_000 * order + point)
             trio.run(

@@ -329,11 +329,11 @@ class WaitForRoom(Play):
         await settled(2)
 
     async def _other(self, stage: Stage) -> None:
-        await stage.producer.wait_for_room(1_000)
+        await stage.producer.wait_for_buffer(1_000)
         self.other.set()
 
     async def call(self, stage: Stage) -> None:
-        await stage.producer.wait_for_room(1_000)
+        await stage.producer.wait_for_buffer(1_000)
 
     async def help(self, stage: Stage) -> None:
         await settled()
@@ -353,7 +353,7 @@ PLAYS: Final[dict[str, Callable[[], Play]]] = {
     "close twice": partial(CloseWhileAnotherCloses, linger_ms=0),
     "flush": partial(Flush, retry_backoff_ms=2, retry_backoff_max_ms=2),
     "partitions_for": PartitionsFor,
-    "wait_for_room": partial(WaitForRoom, **SMALL),
+    "wait_for_buffer": partial(WaitForRoom, **SMALL),
     "await delivery": AwaitDelivery,
     "send_all": partial(SendAll, **SMALL),
     "send": partial(OfKnownTopic, "send", **NO_LINGER),

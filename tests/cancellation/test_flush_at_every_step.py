@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from aioproducer import Delivery, Producer, UndeliveredError
-from aioproducer._runtime.completion import TELLING_SECONDS
+from aioproducer._runtime.completion import CALLBACK_SECONDS
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
 from tests.cancellation.driver import SteppingLoop, Steps
@@ -69,7 +69,7 @@ def test_callbacks_that_take_long_have_all_run_when_flush_returns() -> None:
         told: list[Delivery] = []
 
         def slowly(delivery: Delivery) -> None:
-            time.sleep(TELLING_SECONDS / 2)
+            time.sleep(CALLBACK_SECONDS / 2)
             told.append(delivery)
 
         async with (

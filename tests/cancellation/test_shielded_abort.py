@@ -15,7 +15,7 @@ from aioproducer.testing import EmbeddedCluster
 from tests.contract.support import producer_tasks, settled
 
 if TYPE_CHECKING:
-    from aioproducer.testing.faults import FaultHandle
+    from aioproducer.testing._faults import FaultHandle
 
 SECONDS: Final = 5
 Body = Callable[[Producer[bytes, bytes], asyncio.Event], Awaitable[None]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from aioproducer.testing.proxy import DIRECTIONS
+from aioproducer.testing._proxy import DIRECTIONS
 
 if TYPE_CHECKING:
     from tests.chaos.scene import Scene

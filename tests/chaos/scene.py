@@ -18,7 +18,7 @@ from aioproducer._wire.messages.metadata import (
     MetadataResponsePartition,
 )
 from aioproducer.errors import KafkaError
-from aioproducer.testing._asker import asker
+from aioproducer.testing._request_client import asker
 from tests.chaos.ledger import number_of
 
 with warnings.catch_warnings():

@@ -21,7 +21,7 @@ import pytest
 from aioproducer._wire.fields import Field, Kind
 from aioproducer._wire.frames import encode_request, encode_response
 from aioproducer._wire.messages import REQUESTS, RESPONSES, ApiKey
-from aioproducer.testing.real_kafka import fetch_jars, java_command
+from aioproducer.testing._real_kafka import fetch_jars, java_command
 from tests.unit._wire.samples import CASES, Case, case_id, random_message
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from aioproducer._records.decode import Record, control_batch, decode_batch, rew
 from aioproducer._records.encode import encode_records, restamp, seal_batch
 from aioproducer._records.record_headers import encode_headers
 from aioproducer._records.sizes import headers_size, record_size, record_upper_bound
-from aioproducer.testing.real_kafka import fetch_jars, java_command
+from aioproducer.testing._real_kafka import fetch_jars, java_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 pytestmark = pytest.mark.kafka
 

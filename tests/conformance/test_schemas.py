@@ -18,7 +18,7 @@ from uuid import UUID
 import pytest
 
 from aioproducer._wire.fields import Field, Kind
-from aioproducer.testing.real_kafka import fetch_jars
+from aioproducer.testing._real_kafka import fetch_jars
 from tests.unit._wire.samples import CLASSES
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from aioproducer.testing.cluster import EmbeddedCluster
+from aioproducer.testing._cluster import EmbeddedCluster
 from tests.contract.support import Cluster, HasBootstrapServers, producer_tasks, until
 
 LOOPS: Final[dict[str, tuple[str, dict[str, Any]]]] = {

@@ -24,8 +24,8 @@ from aioproducer._wire.messages.create_topics import (
 )
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer.errors import error_for
-from aioproducer.testing._asker import asker, first_reachable
-from aioproducer.testing.log_reader import Isolation, LogRecord, read_topic
+from aioproducer.testing._log_reader import Isolation, LogRecord, read_topic
+from aioproducer.testing._request_client import asker, first_reachable
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -230,8 +230,9 @@ async def gather(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
 
 def producer_tasks() -> list[str]:
     """Names of tasks of producers that are alive on the running loop."""
-    # The host task has that name; those inside are named after their functions, as the embedded cluster's are.
-    return [name for name in _task_names() if name == "aioproducer" or name.startswith("aioproducer._")]
+    # The host task has that name; those inside are named after their functions, as the calls of a test are, too.
+    inside = ("aioproducer._runtime.", "aioproducer._net.", "aioproducer._backend.")
+    return [name for name in _task_names() if name == "aioproducer" or name.startswith(inside)]
 
 
 def _task_names() -> Iterator[str]:

@@ -29,7 +29,7 @@ from aioproducer import (
 )
 
 if TYPE_CHECKING:
-    from aioproducer.testing.cluster import EmbeddedCluster
+    from aioproducer.testing._cluster import EmbeddedCluster
 
 TOPIC: Final = "orders"
 MISSING: Final = object()

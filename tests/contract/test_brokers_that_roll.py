@@ -10,7 +10,7 @@ import pytest
 
 from aioproducer import Delivery, OffsetAndMetadata, Producer, TopicPartition
 from aioproducer.errors import CommitOutcomeUnknownError, KafkaTimeoutError, TransactionAbortedError
-from aioproducer.testing.cluster import EmbeddedCluster
+from aioproducer.testing._cluster import EmbeddedCluster
 from tests.contract.support import producer_tasks, until
 
 QUICK: dict[str, Any] = {

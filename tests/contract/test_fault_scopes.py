@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aioproducer.testing import EmbeddedCluster
-    from aioproducer.testing.faults import FaultHandle
+    from aioproducer.testing._faults import FaultHandle
 
 TOPICS: Final = ("struck", "spared")
 SECONDS: Final = 10.0

@@ -175,7 +175,7 @@ async def test_a_negative_timeout_is_refused(cluster: Cluster) -> None:
 async def test_a_timeout_that_is_no_number_is_refused(cluster: Cluster) -> None:
     text: Any = "5"
     async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
-        for call in (producer.close, producer.flush, partial(producer.wait_for_room, 1)):
+        for call in (producer.close, producer.flush, partial(producer.wait_for_buffer, 1)):
             with pytest.raises(TypeError, match="timeout is str; it must be a number of seconds"):
                 await call(timeout=text)
 

@@ -31,8 +31,8 @@ from tests.contract.support import Network, new_topic_name, settled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aioproducer.records import Headers, TopicView
-    from aioproducer.testing.cluster import EmbeddedCluster
+    from aioproducer._types import Headers, TopicView
+    from aioproducer.testing._cluster import EmbeddedCluster
 
 WORD: Final = "".join(["SEN", "TINEL"])  # not as a literal: a traceback has lines of source
 SECRET: Final = WORD.encode()

@@ -16,9 +16,9 @@ from aioproducer import (
     ProducerClosedError,
     UndeliveredError,
 )
+from aioproducer._producer.status import ProducerStatus
 from aioproducer.errors import ErrorCode
 from aioproducer.metrics import GAUGES, TOTALS, WINDOWED
-from aioproducer.status import ProducerStatus
 from tests.contract.support import Network, settled, until
 
 if TYPE_CHECKING:
@@ -195,15 +195,15 @@ async def test_room_is_there_at_once_or_when_records_are_done(cluster: Cluster) 
         batch_size=5_000,
         linger_ms=0,
     ) as producer:
-        await producer.wait_for_room()
-        await producer.wait_for_room(10_000)
+        await producer.wait_for_buffer()
+        await producer.wait_for_buffer(10_000)
         await producer.partitions_for(topic)
         network.hold()
         producer.submit_nowait(topic, bytes(8_000))
-        await producer.wait_for_room(1_000)
+        await producer.wait_for_buffer(1_000)
 
         async def wait(size: int) -> None:
-            await producer.wait_for_room(size)
+            await producer.wait_for_buffer(size)
             waited.append(size)
 
         async with anyio.create_task_group() as tasks:
@@ -225,12 +225,12 @@ async def test_waiting_for_room_can_be_given_up_or_time_out(cluster: Cluster) ->
         network.hold()
         producer.submit_nowait(topic, bytes(9_000))
         with anyio.move_on_after(0.01) as scope:
-            await producer.wait_for_room(5_000)
+            await producer.wait_for_buffer(5_000)
         assert scope.cancelled_caught
         with pytest.raises(BufferTimeoutError, match="5000 bytes"):
-            await producer.wait_for_room(5_000, timeout=0.01)
+            await producer.wait_for_buffer(5_000, timeout=0.01)
         with pytest.raises(ValueError, match="buffer_memory=10000"):
-            await producer.wait_for_room(10_001)
+            await producer.wait_for_buffer(10_001)
         network.release()
 
 
@@ -247,7 +247,7 @@ async def test_closing_ends_waiting_for_room(cluster: Cluster) -> None:
 
     async def wait() -> None:
         with pytest.raises(ProducerClosedError):
-            await producer.wait_for_room(5_000)
+            await producer.wait_for_buffer(5_000)
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:

@@ -22,7 +22,7 @@ from aioproducer.errors import (
 from tests.contract.support import producer_tasks, settled
 
 if TYPE_CHECKING:
-    from aioproducer.testing.cluster import EmbeddedCluster
+    from aioproducer.testing._cluster import EmbeddedCluster
 
 QUICK: dict[str, Any] = {
     # One answer is waited for 400 ms, a record lives for 1,000, a connection is tried again after 20 to 100.

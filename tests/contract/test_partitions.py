@@ -160,7 +160,7 @@ async def test_partitions_added_later_can_be_used(cluster: Cluster) -> None:
         CreatePartitionsResponse,
         CreatePartitionsTopic,
     )
-    from aioproducer.testing._asker import asker, first_reachable
+    from aioproducer.testing._request_client import asker, first_reachable
 
     topic = await cluster.create_topic(partitions=1)
     async with Producer(bootstrap_servers=cluster.bootstrap_servers, max_block_ms=10_000) as producer:

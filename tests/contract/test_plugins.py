@@ -15,7 +15,7 @@ from aioproducer.serializers import json_serializer, utf8
 from tests.contract.support import Cluster, new_topic_name
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 
 @pytest.mark.real_subset

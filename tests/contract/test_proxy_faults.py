@@ -17,7 +17,7 @@ import pytest
 
 from aioproducer import Delivery, Producer
 from aioproducer.testing import EmbeddedCluster, FaultProxy
-from aioproducer.testing.proxy import DIRECTIONS, Direction, Ending
+from aioproducer.testing._proxy import DIRECTIONS, Direction, Ending
 from tests.chaos.ledger import Ledger, numbered, value_of
 from tests.chaos.load import Load
 from tests.contract.support import until

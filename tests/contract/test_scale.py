@@ -16,7 +16,7 @@ import pytest
 from aioproducer import Producer
 
 if TYPE_CHECKING:
-    from aioproducer.testing.cluster import EmbeddedCluster
+    from aioproducer.testing._cluster import EmbeddedCluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -14,7 +14,7 @@ from aioproducer import Delivery, Producer, ProducerRecord, RecordMetadata
 from tests.contract.support import wait_for_records
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
     from tests.contract.support import Cluster
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]

@@ -21,8 +21,8 @@ from aioproducer import (
 from aioproducer.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
+    from aioproducer._producer.threads import ThreadEntry
     from aioproducer.testing import EmbeddedCluster
-    from aioproducer.threads import ThreadEntry
     from tests.contract.support import Cluster
 
 

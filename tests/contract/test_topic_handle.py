@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aioproducer import Delivery
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
     from tests.contract.support import Cluster
 
 

@@ -17,7 +17,7 @@ from aioproducer._wire.messages.create_partitions import (
 )
 from aioproducer._wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from aioproducer.errors import BrokerError, DeliveryTimeoutError, InvalidRecordError, KafkaError
-from aioproducer.testing._asker import asker, first_reachable
+from aioproducer.testing._request_client import asker, first_reachable
 from tests.contract.support import Cluster, new_topic_name
 
 if TYPE_CHECKING:

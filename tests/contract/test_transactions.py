@@ -19,7 +19,7 @@ from aioproducer.errors import (
     ProducerFencedError,
     TransactionAbortedError,
 )
-from aioproducer.testing.cluster import EmbeddedCluster
+from aioproducer.testing._cluster import EmbeddedCluster
 from tests.contract.support import Cluster, producer_tasks, until
 from tests.contract.transactions_suite import *  # noqa: F403 - the tests that hold for every cluster
 from tests.contract.transactions_suite import BodyError, Scene

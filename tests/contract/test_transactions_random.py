@@ -11,7 +11,7 @@ import pytest
 from aioproducer import Delivery, Producer, TopicPartition
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import CommitOutcomeUnknownError, ErrorCode, KafkaError, KafkaTimeoutError
-from aioproducer.testing.cluster import EmbeddedCluster
+from aioproducer.testing._cluster import EmbeddedCluster
 from tests.contract.support import producer_tasks, until
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from aioproducer.errors import (
     TransactionAbortableError,
     TransactionAbortedError,
 )
-from aioproducer.testing._asker import asker, first_reachable
+from aioproducer.testing._request_client import asker, first_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

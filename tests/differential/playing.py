@@ -40,7 +40,7 @@ from aioproducer._wire.messages.produce import (
 )
 from aioproducer._wire.schema import Response
 from aioproducer.errors import KafkaConnectionError
-from aioproducer.testing._asker import asker, first_reachable
+from aioproducer.testing._request_client import asker, first_reachable
 from tests.contract.support import Cluster, HasBootstrapServers
 from tests.differential.catalogue import CASES, NOWHERE, Scene
 from tests.differential.plain import Plainer, has_code, relevant
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from aioproducer._wire.schema import Request, Response
-    from aioproducer.testing._asker import Asker
-    from aioproducer.testing.log_reader import Isolation
+    from aioproducer.testing._log_reader import Isolation
+    from aioproducer.testing._request_client import RequestClient
     from tests.differential.script import Damage, Step
 
 PASSING: Final = frozenset({6, 14, 15, 16, 51})
@@ -91,7 +91,7 @@ class Player:
         self._transactional_id = f"differential-{uuid.uuid4().hex[:8]}"
         self._group = f"group-{uuid.uuid4().hex[:8]}"
         self._stack = AsyncExitStack()
-        self._asker: Asker | None = None
+        self._asker: RequestClient | None = None
 
     async def play(self, steps: Sequence[Step]) -> list[Answer]:
         """The answers, one for each step, and the log at the end."""
@@ -141,7 +141,7 @@ class Player:
             case _:
                 assert_never(step)
 
-    async def _connected(self) -> Asker:
+    async def _connected(self) -> RequestClient:
         if self._asker is None:
             host, port = await first_reachable(self._cluster.bootstrap_servers)
             self._asker = await self._stack.enter_async_context(asker(host, port))

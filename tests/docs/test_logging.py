@@ -98,5 +98,5 @@ def test_no_exception_of_other_code_is_logged_with_its_words() -> None:
             if keyword.arg == "exc_info":
                 assert isinstance(keyword.value, ast.Call), line
                 assert isinstance(keyword.value.func, ast.Name), line
-                assert keyword.value.func.id == "wordless", line
+                assert keyword.value.func.id == "redacted", line
         assert line.level != "exception", line

@@ -7,7 +7,7 @@ from typing import Final
 
 import aioproducer
 from aioproducer import ErrorCode, KafkaError
-from aioproducer._core.retries import PRODUCE_RULES
+from aioproducer._core.requests.verdicts import PRODUCE_RULES
 from aioproducer.errors import name_of
 from aioproducer.metrics import GAUGES, TOTALS, WINDOWED
 from tests.docs.snippets import ROOT
@@ -42,7 +42,7 @@ def test_the_table_of_codes_is_what_the_producer_does() -> None:
         told |= dict.fromkeys(names(row[1]), (verdict, True))
         told |= dict.fromkeys(names(row[2]), (verdict, False))
     assert told == {
-        name_of(code): (rule.verdict.name, rule.is_refusal)
+        name_of(code): (rule.verdict.name, rule.proves_not_written)
         for code, rule in PRODUCE_RULES.items()
         if code not in OF_TRANSACTIONS
     }

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from aioproducer.cli import demo_program, demo_program_trio, main
-from aioproducer.cli.demo import RECORDS, Printer
+from aioproducer._cli import demo_program, demo_program_trio, main
+from aioproducer._cli.demo import RECORDS, Printer
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from aioproducer.records import RecordMetadata
+    from aioproducer._types import RecordMetadata
 
 LINE: Final = re.compile(r"  (\S+)\[(\d)\]@(\d+) +(\S.*\S) +key=([\w-]+) +(\d+\.\d) ms")
 WAYS: Final = {
@@ -75,7 +75,7 @@ def test_a_task_whose_record_failed_has_a_line_that_says_why(capsys: pytest.Capt
 def test_without_a_broker_it_fails_in_one_line_that_names_the_address(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioproducer.cli.demo.MAX_BLOCK_MS", 200)
+    monkeypatch.setattr("aioproducer._cli.demo.MAX_BLOCK_MS", 200)
     address = f"127.0.0.1:{unused_port()}"
     assert main(["demo", "--bootstrap", address]) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -17,9 +17,9 @@ import confluent_kafka
 import pytest
 
 from aioproducer import Producer
-from aioproducer.cli.dev import line_of
-from aioproducer.testing.log_reader import LogRecord
-from aioproducer.testing.tail import Arrival
+from aioproducer._cli.dev import line_of
+from aioproducer.testing._log_reader import LogRecord
+from aioproducer.testing._tail import Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Generator

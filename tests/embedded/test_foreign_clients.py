@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from aioproducer._records.decode import read_header
-from aioproducer.records import TopicPartition
+from aioproducer._types import TopicPartition
 from aioproducer.testing import EmbeddedCluster
 from tests.embedded.clients import CLIENTS, CODECS, HEADERS, KEY, Client, Codec, Described, FencedError
 

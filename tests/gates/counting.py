@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 import aioproducer
 from aioproducer import Delivery, Producer, ProducerRecord
-from aioproducer._runtime import completion, entrance, loop
+from aioproducer._producer import send_path
+from aioproducer._runtime import completion, loop
 from aioproducer.testing import EmbeddedCluster
 
 if TYPE_CHECKING:
@@ -196,8 +197,8 @@ def run() -> dict[str, float]:
     thread = threading.Thread(target=lambda: found.append(asyncio.run(measure())))
     # Under a tracer all of these would be over after a few records already, and what follows counted or not.
     with (
-        patch.object(entrance, "YIELD_MS", 10**15),
-        patch.object(completion, "TELLING_SECONDS", 10.0**9),
+        patch.object(send_path, "YIELD_MS", 10**15),
+        patch.object(completion, "CALLBACK_SECONDS", 10.0**9),
         patch.object(loop, "WRITING_SECONDS", 10.0**9),
     ):
         thread.start()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer.cli import main
+from aioproducer._cli import main
 
 if TYPE_CHECKING:
     from aioproducer.testing import RealCluster

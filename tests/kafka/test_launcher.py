@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, Producer
 
 from aioproducer.testing import RealCluster
 from aioproducer.testing._kafka_node import broker_ids
-from aioproducer.testing.real_kafka import RealKafkaError
+from aioproducer.testing._real_kafka import RealKafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ import pytest
 
 from aioproducer import Delivery, Producer, RecordMetadata
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from aioproducer.testing._asker import asker, first_reachable
-from aioproducer.testing.log_reader import read_topic
+from aioproducer.testing._log_reader import read_topic
+from aioproducer.testing._request_client import asker, first_reachable
 from tests.contract.support import Cluster, wait_for_records
 
 if TYPE_CHECKING:
     from aioproducer.testing import RealCluster
-    from aioproducer.testing.log_reader import LogRecord
+    from aioproducer.testing._log_reader import LogRecord
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -16,11 +16,11 @@ import anyio.to_thread
 import pytest
 
 from aioproducer import Producer, TopicPartition, Transaction
-from aioproducer._core.coordinators import CoordinatorType
+from aioproducer._core.requests.coordinators import CoordinatorType
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer.errors import CommitOutcomeUnknownError, KafkaError
 from aioproducer.testing import RealCluster
-from aioproducer.testing.interception import Interception, Moment
+from aioproducer.testing._interception import Interception, Moment
 from tests.kafka.transactions import (
     committed_offsets,
     committed_values,

@@ -23,11 +23,11 @@ from aioproducer._wire.messages.create_topics import (
 )
 from aioproducer._wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from aioproducer.testing._asker import asker, first_reachable
+from aioproducer.testing._request_client import asker, first_reachable
 from tests.contract.support import new_topic_name
 
 if TYPE_CHECKING:
-    from aioproducer._core.coordinators import CoordinatorType
+    from aioproducer._core.requests.coordinators import CoordinatorType
     from tests.contract.transactions_suite import Scene
 
 COUNT = 20

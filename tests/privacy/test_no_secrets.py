@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from aioproducer import ConfigurationError, Producer, ProducerConfig, ProducerRecord
-from aioproducer._core.batch import ProducerBatch
-from aioproducer._runtime.intake import Intake, Prepared
-from aioproducer.config.declared import SETTINGS
+from aioproducer._config.declared import SETTINGS
+from aioproducer._core.accumulator.batch import ProducerBatch
+from aioproducer._producer.prepare import PreparedRecord, RecordPreparer
+from aioproducer._types import copy_bytes, normalize_headers
 from aioproducer.errors import SerializationError
-from aioproducer.records import copy_bytes, normalize_headers
 from tests.unit._core.accumulators import accumulator
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_objects_among_the_settings_are_shown_by_their_type(caplog: pytest.LogCa
 
 def test_what_holds_a_record_does_not_show_it() -> None:
     record = ProducerRecord("t", SECRET, key=SECRET, headers={"h": SECRET})
-    prepared = Prepared("t", 0, SECRET, SECRET, (("h", SECRET),), 1)
+    prepared = PreparedRecord("t", 0, SECRET, SECRET, (("h", SECRET),), 1)
     known = accumulator({"t": [0]})
     batch = known.try_append("t", 0, SECRET, SECRET, (("h", SECRET),), 1, 0.0)
     pending = known.enqueue("unknown", None, SECRET, SECRET, None, 1, 0.0, 9.0, accepted=True)
@@ -126,6 +126,6 @@ def test_a_serializer_that_raises_is_told_of_by_the_class_and_keeps_its_words_to
         raise ValueError(value)
 
     with pytest.raises(SerializationError, match="value serializer raised ValueError") as caught:
-        Intake(None, fails, ()).prepare("t", WORD, None, None, None, None)
+        RecordPreparer(None, fails, ()).prepare("t", WORD, None, None, None, None)
     assert WORD not in str(caught.value) + repr(caught.value)
     assert WORD in str(caught.value.__cause__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioproducer._core.open_transaction import Outcome
-from aioproducer._core.transaction_requests import VERSION_1
-from aioproducer._core.transaction_states import TransactionState as CoreState
+from aioproducer._core.transactions.open_transaction import Outcome
+from aioproducer._core.transactions.requests import VERSION_1
+from aioproducer._core.transactions.states import TransactionState as CoreState
 from aioproducer.errors import BufferFullError, ErrorCode, IllegalStateError, ProducerClosedError, ProducerFencedError
 from aioproducer.testing._broker.transactions import TransactionState
 from tests.simulation.calls import Violation

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from tests.simulation.history import Result, run
 from tests.simulation.presets import inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.sender import Sender
 
 # Any, here and below: parts of the core that are private to it, and replaced.
@@ -176,7 +176,7 @@ def _refusal_clears_older_doubt(sender: Sender, accumulator: Accumulator) -> Non
         begun = begin(*arguments)
         if begun is not None:
             entries = begun[0].entries
-            entries[:] = [entry._replace(was_in_doubt=False) for entry in entries]
+            entries[:] = [entry._replace(was_possibly_written=False) for entry in entries]
         return begun
 
     produce.begin_request = without_doubt

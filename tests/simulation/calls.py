@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioproducer._core.accumulator import FlushTicket, PendingAppend, PendingState, PendingTopic
-from aioproducer._core.batch import BatchState
-from aioproducer.delivery import follow_split, outcome_error
+from aioproducer._core.accumulator.accumulator import FlushTicket, PendingAppend, PendingState, PendingTopic
+from aioproducer._core.accumulator.batch import BatchState
+from aioproducer._runtime.outcome import follow_split, outcome_error
 from aioproducer.errors import BufferFullError, KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer._core.accumulator import Accumulator, Waiting
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.accumulator import Accumulator, Waiting
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from tests.simulation.clock import Clock
     from tests.simulation.scenario import Scenario
     from tests.simulation.trace import Trace

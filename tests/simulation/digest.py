@@ -1,9 +1,10 @@
 """One digest for what many histories of both simulations put on the wire and told: python -m tests.simulation.digest
 
-A change that is to leave behaviour as it is leaves these digests as they are, too. Of each history goes in: every request
-with its time, node, version and bytes, and of every record how it ended: when, with which code, retriable or not, possibly
-written or not, at which offset. No name of a class or a text is in it. The digests of the present code are in
-tests/data/digests.txt, one line for every fifty histories, so that a difference can be searched for; `--write` renews them.
+A change that is to leave behaviour as it is leaves these digests as they are, too. Of each history goes in: every
+request with its time, node, version and bytes, and of every record how it ended: when, with which code, retriable or
+not, possibly written or not, at which offset. No name of a class and no text is in it. The digests of the present code
+are in tests/data/digests.txt, one line for every fifty histories, so that a difference can be searched for; `--write`
+renews them.
 """
 
 # ruff: noqa: T201 - what it prints is what it is for
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import multiprocessing
 import os
 import sys
@@ -57,7 +59,9 @@ def core_history(seed: int, digest: Digest) -> None:
     from tests.simulation.scenario import draw
 
     def tap(now: float, node_id: int, version: int, correlation_id: int, message: Any) -> None:
-        digest.add(round(now, 9), node_id, message.api_key, version, correlation_id, b"".join(message.encode_parts(version)))
+        digest.add(
+            round(now, 9), node_id, message.api_key, version, correlation_id, b"".join(message.encode_parts(version))
+        )
 
     network.tap = tap
     history = History(draw(seed))
@@ -76,7 +80,6 @@ def core_history(seed: int, digest: Digest) -> None:
 def producer_history(seed: int, digest: Digest, *, is_transactional: bool) -> None:
     """Let a history of the whole producer happen."""
     import pytest
-    import trio._core._run as scheduler
 
     from tests.simulation_producer import network, story
     from tests.simulation_producer.transactional_story import TransactionalStory
@@ -85,7 +88,8 @@ def producer_history(seed: int, digest: Digest, *, is_transactional: bool) -> No
         digest.add(round(now, 9), node_id, header.api_key, header.api_version, header.correlation_id, bytes(body))
 
     network.tap = tap
-    vars(scheduler)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True  # else it depends on addresses who of two runs first
+    scheduler: Any = importlib.import_module("trio._core._run")
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # else it depends on addresses who of two runs first
     kind: Callable[[int], Any] = TransactionalStory if is_transactional else story.Story
     made: list[Any] = []
 
@@ -146,7 +150,8 @@ def main() -> int:
     parser.add_argument("--file", type=Path, default=FILE)
     arguments = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets of names are ordered by it
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation.digest", *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+        again = [sys.executable, "-m", "tests.simulation.digest", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
     time.time_ns = lambda: WALL_CLOCK_NS  # in the timestamps of the records; before the package takes it over
     lines = digests(arguments.histories, arguments.processes)
     if arguments.write:

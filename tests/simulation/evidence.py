@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aioproducer._records.decode import decode_batch
-from aioproducer.delivery import follow_split
+from aioproducer._runtime.outcome import follow_split
 from aioproducer.errors import BufferFullError, BufferTimeoutError, DeliveryTimeoutError
 from tests.simulation import atomicity
 from tests.simulation.calls import Violation

@@ -20,7 +20,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.transactional import NotingGroups
 
 if TYPE_CHECKING:
-    from aioproducer._core.accumulator import Accumulator
+    from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.sender import Sender
     from tests.simulation.network import Network
     from tests.simulation.transactional import Transactional

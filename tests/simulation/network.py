@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.effects import Connect, Disconnect, ProducePlan, Send
     from aioproducer._core.sender import Sender
     from aioproducer._wire.schema import Message

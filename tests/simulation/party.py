@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, assert_never
 
-from aioproducer._core.accumulator import Accumulator
+from aioproducer._core.accumulator.accumulator import Accumulator
 from aioproducer._core.effects import Completed, Connect, Disconnect, Send
 from aioproducer._core.sender import Sender
 from tests.simulation import evidence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.effects import Effect
     from aioproducer.testing._broker import ClusterCore
     from tests.simulation.clock import Clock

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeAlias
 
+from aioproducer._config import ProducerConfig
 from aioproducer._wire.api_keys import ApiKey
-from aioproducer.config import ProducerConfig
 from tests.simulation.transactional import SUITABLE, Transactional, make_transactional
 
 Theme: TypeAlias = Callable[[Random, dict[str, Any], dict[str, Any]], None]  # Any: values of a scenario, and settings

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from aioproducer._core.transaction_states import TransactionState
+from aioproducer._core.transactions.states import TransactionState
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer.errors import DeliveryTimeoutError, IllegalStateError

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from aioproducer._core.batch import ProducerBatch
+from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.effects import Completed, Send
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceRequest, ProduceResponse

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer._core.open_transaction import Outcome
-from aioproducer._core.transaction_requests import EndTransaction
-from aioproducer._core.transaction_states import TransactionEvent, TransactionState
-from aioproducer._core.transactions import Transactions
+from aioproducer._core.transactions.manager import Transactions
+from aioproducer._core.transactions.open_transaction import Outcome
+from aioproducer._core.transactions.requests import EndTransaction
+from aioproducer._core.transactions.states import TransactionEvent, TransactionState
 from tests.simulation.bugs import PlantedBug
 from tests.simulation.history import Result, run
 from tests.simulation.presets import inside
 from tests.simulation.scenario import TRANSACTIONAL_SEEDS
 
 if TYPE_CHECKING:
-    from aioproducer._core.accumulator import Accumulator
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.accumulator import Accumulator
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.sender import Sender
 
 # Any, here and below: parts of the core that are private to it, and replaced.

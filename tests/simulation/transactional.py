@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._types import TopicPartition
 from aioproducer._wire.api_keys import ApiKey
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.groups import Groups
 
 if TYPE_CHECKING:

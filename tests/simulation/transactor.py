@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from aioproducer._core.open_transaction import Awaited, Outcome
-from aioproducer._core.transaction_requests import OffsetCommit
+from aioproducer._core.transactions.open_transaction import Awaited, Outcome
+from aioproducer._core.transactions.requests import OffsetCommit
+from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata
 from aioproducer.errors import (
     CommitOutcomeUnknownError,
     IllegalStateError,
@@ -20,7 +21,6 @@ from aioproducer.errors import (
     TransactionAbortableError,
     TransactionAbortedError,
 )
-from aioproducer.records import ConsumerGroupMetadata, OffsetAndMetadata
 from tests.simulation.calls import Call, Violation
 from tests.simulation.transactional import GROUPS, OFFSETS_OF
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer._core.open_transaction import OpenTransaction, TransactionTicket
-    from aioproducer._core.transactions import Transactions
+    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from tests.simulation.clock import Clock
     from tests.simulation.scenario import Scenario
     from tests.simulation.trace import Trace

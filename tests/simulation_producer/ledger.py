@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aioproducer import Delivery, KafkaError, Producer, ProducerRecord, RecordMetadata
-from aioproducer.testing.reading import records_of
+from aioproducer.testing._assertions import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
     from aioproducer.testing._broker.state import ClusterState
 
 

@@ -19,7 +19,8 @@ import trio
 import trio.testing
 
 from aioproducer import Delivery, IllegalStateError, KafkaError, Producer, UndeliveredError
-from aioproducer._runtime import entrance, opening
+from aioproducer._producer import send_path
+from aioproducer._runtime import startup
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
@@ -290,7 +291,7 @@ class Story:
         self._expect(view.partition_count > 0, "a topic without partitions")
 
     async def _wait_for_room(self, callers: anyio.abc.TaskGroup) -> None:
-        await self.producer.wait_for_room(self.rng.choice((1, 1_000, 3_000)), timeout=5.0)
+        await self.producer.wait_for_buffer(self.rng.choice((1, 1_000, 3_000)), timeout=5.0)
 
     async def _pause(self, callers: anyio.abc.TaskGroup) -> None:
         await anyio.sleep(self.rng.choice((0.0, 0.001, 0.1, 3.0)))
@@ -401,9 +402,9 @@ def run(
     make: Callable[[int], Story] = Story,
 ) -> Report:
     """Play the story of a seed; the same seed gives the same story (with the same PYTHONHASHSEED)."""
-    monkeypatch.setattr(entrance, "YIELD_BATCHES", 1)
-    monkeypatch.setattr(entrance, "YIELD_MS", 10**15)  # of the real clock, which must have no part in this
-    monkeypatch.setattr(opening, "random", SimpleNamespace(Random=lambda: random.Random(seed)))
+    monkeypatch.setattr(send_path, "YIELD_BATCHES", 1)
+    monkeypatch.setattr(send_path, "YIELD_MS", 10**15)  # of the real clock, which must have no part in this
+    monkeypatch.setattr(startup, "random", SimpleNamespace(Random=lambda: random.Random(seed)))
     scheduler = importlib.import_module("trio._core._run")
     scheduler._r.seed(seed)
     if plant is not None:

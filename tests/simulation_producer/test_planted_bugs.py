@@ -12,13 +12,13 @@ import trio
 
 from aioproducer._backend.asyncio_ import AsyncioBackend
 from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
-from aioproducer._core.accumulator import Accumulator
-from aioproducer._core.transactions import Transactions
-from aioproducer._runtime import entrance
+from aioproducer._core.accumulator.accumulator import Accumulator
+from aioproducer._core.transactions.manager import Transactions
+from aioproducer._producer import send_path
+from aioproducer._producer.transaction import TransactionBlock
+from aioproducer._runtime.broker_connection import BrokerConnection
 from aioproducer._runtime.completion import Completion
-from aioproducer._runtime.link import Link
 from aioproducer._runtime.loop import Runtime
-from aioproducer.transaction import TransactionBlock
 from tests.cancellation import test_flush_at_every_step as flushing
 from tests.cancellation.driver import Flavour, play_at_every_point
 from tests.cancellation.test_every_point import PLAYS
@@ -149,7 +149,7 @@ def _grant_kept_over_a_mere_checkpoint(patch: pytest.MonkeyPatch) -> None:
         del pending
         await runtime.backend.yield_now()
 
-    patch.setattr(entrance, "give_way", yield_only)
+    patch.setattr(send_path, "yield_with_grant", yield_only)
 
 
 def _flush_does_not_wait_until_told(patch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def _written_in_another_order(patch: pytest.MonkeyPatch) -> None:
         (self._outbox.append if effect.produce is None else self._outbox.appendleft)(effect)
         self._pump()
 
-    patch.setattr(Link, "send", send)
+    patch.setattr(BrokerConnection, "send", send)
 
 
 def _connection_left_open(patch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ async def _for_room(producer: Producer[bytes, bytes], cluster: MemoryCluster) ->
     cluster.hold()
     producer.submit_nowait("orders", b"x" * 2_500)
     calls: list[Callable[[], Awaitable[object]]] = [lambda: producer.submit("orders", b"x" * 400)] * 30
-    calls += [lambda: producer.send("orders", b"x" * 400), lambda: producer.wait_for_room(2_000)] * 5
+    calls += [lambda: producer.send("orders", b"x" * 400), lambda: producer.wait_for_buffer(2_000)] * 5
     await gathered(calls, cluster.release)
 
 
@@ -115,7 +115,7 @@ async def _close_of_others(producer: Producer[bytes, bytes], cluster: MemoryClus
         lambda: refused(lambda: producer.submit("orders", b"x" * 400)),
         lambda: refused(lambda: producer.send("late", b"v")),
         lambda: refused(lambda: producer.partitions_for("late")),
-        lambda: refused(lambda: producer.wait_for_room(2_000)),
+        lambda: refused(lambda: producer.wait_for_buffer(2_000)),
         producer.flush,
     ]
     async with anyio.create_task_group() as tasks:

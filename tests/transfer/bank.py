@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 from anyio.streams.text import TextReceiveStream
 
-from aioproducer.testing.log_reader import read_topic
+from aioproducer.testing._log_reader import read_topic
 from tests.kafka.transactions import create_topic_on, wait_healthy
 from tests.transfer.auditor import Auditor
 from tests.transfer.transfers import PARTITIONS

@@ -40,10 +40,11 @@ SELDOM_USED = (
     "json",
     "logging",
     "tomllib",
-    "aioproducer.config.names",
-    "aioproducer.config.sources",
-    "aioproducer._runtime.figures",
-    "aioproducer.status",
+    "aioproducer._config.names",
+    "aioproducer._config.sources",
+    "aioproducer._metrics.counters",
+    "aioproducer._producer.statistics",
+    "aioproducer._producer.status",
 )
 
 

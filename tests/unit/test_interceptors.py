@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from aioproducer._types import Headers, ProducerRecord, RecordMetadata
 from aioproducer.interceptors import ProducerInterceptor
-from aioproducer.records import Headers, ProducerRecord, RecordMetadata
 
 
 class Tracing(ProducerInterceptor[Any, Any]):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aioproducer import _murmur2
+from aioproducer._types import TopicView
 from aioproducer.partitioners import (
     MEMO_KEY_BYTES,
     MEMO_SIZE,
@@ -24,7 +25,6 @@ from aioproducer.partitioners import (
     murmur2_of_length,
     murmur2_partition,
 )
-from aioproducer.records import TopicView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 
 from aioproducer import ProducerRecord
-from aioproducer._runtime.intake import Intake, Prepared
+from aioproducer._producer.prepare import PreparedRecord, RecordPreparer
 from aioproducer.errors import SerializationError
 from aioproducer.serializers import Serializer, json_serializer, protobuf, pydantic_json, utf8
 
@@ -39,9 +39,9 @@ class Price(msgspec.Struct):
     cents: int
 
 
-def serialized(serializer: Serializer[Any], value: object) -> Prepared:
+def serialized(serializer: Serializer[Any], value: object) -> PreparedRecord:
     """What the producer makes of the value."""
-    return Intake(None, serializer, ()).prepare("orders", value, None, None, None, None)
+    return RecordPreparer(None, serializer, ()).prepare("orders", value, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_cloud_event_comes_back_from_the_record_that_the_sdk_makes(is_binary: 
     event = CloudEvent(attributes, {"id": 7})
     message = (to_binary if is_binary else to_structured)(event, JSONFormat())
     record = ProducerRecord("events", message.value, key=message.key, headers=message.headers)
-    prepared = Intake(utf8, None, ()).prepare(
+    prepared = RecordPreparer(utf8, None, ()).prepare(
         record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers
     )
     assert prepared.key == b"customer-7"

@@ -1,7 +1,7 @@
 """A Kafka cluster as a pure core: requests in, answers now or later; no socket, no clock, no randomness of its own.
 
 `ClusterCore` is the whole cluster: every broker, topic, log and coordinator. It is served over TCP by
-`aioproducer.testing.cluster`, and driven directly by simulations.
+`aioproducer.testing._cluster`, and driven directly by simulations.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aioproducer.records import TopicPartition
+    from aioproducer._types import TopicPartition
 
 
 class Effect(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from aioproducer.records import TopicPartition
+    from aioproducer._types import TopicPartition
 
 
 class CommittedOffset(NamedTuple):

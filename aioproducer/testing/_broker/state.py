@@ -7,8 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from aioproducer._types import check_topic
 from aioproducer.errors import ErrorCode, InvalidTopicError
-from aioproducer.records import check_topic
 from aioproducer.testing._broker.configs import TopicConfig, parse
 from aioproducer.testing._broker.faults import Faults
 from aioproducer.testing._broker.groups import Groups
@@ -19,7 +19,7 @@ from aioproducer.testing._broker.transactions import Transactions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aioproducer.records import TopicPartition
+    from aioproducer._types import TopicPartition
 
 INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state"})
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from aioproducer._types import TopicPartition
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.requests import Refused
 
 if TYPE_CHECKING:

@@ -332,8 +332,8 @@ async def polling(step: Stepped) -> AsyncGenerator[AsyncioPoller]:
 async def test_any_number_of_pokes_is_one_step_in_the_next_pass() -> None:
     step = Stepped()
     async with polling(step) as poller:
-        poller.poke()
-        poller.poke()
+        poller.wake()
+        poller.wake()
         assert step.count == 1
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -346,10 +346,10 @@ async def test_a_poke_within_a_step_is_another_step() -> None:
 
         def poke_once() -> None:
             if step.count == 2:
-                poller.poke()
+                poller.wake()
 
         step.then = poke_once
-        poller.poke()
+        poller.wake()
         for _ in range(5):
             await asyncio.sleep(0)
         assert step.count == 3
@@ -361,16 +361,16 @@ async def test_a_callback_of_the_loop_has_it_step_at_once_and_a_task_soon() -> N
     async with polling(step) as poller:
 
         def callback() -> None:
-            poller.poke()
-            poller.poke_at_once()
+            poller.wake()
+            poller.wake_now()
             seen.append(step.count)
 
         asyncio.get_running_loop().call_soon(callback)
         for _ in range(5):
             await asyncio.sleep(0)
         assert seen == [2]
-        assert step.count == 2  # the poke before was answered by it
-        poller.poke_at_once()  # from this task
+        assert step.count == 2  # the wake before was answered by it
+        poller.wake_now()  # from this task
         assert step.count == 2
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -384,7 +384,7 @@ async def test_what_a_step_leads_to_is_answered_at_once_and_then_in_the_next_pas
 
         def told() -> None:
             order.append("told")
-            poller.poke()
+            poller.wake()
 
         def lead_on() -> None:
             order.append("step")
@@ -392,7 +392,7 @@ async def test_what_a_step_leads_to_is_answered_at_once_and_then_in_the_next_pas
 
         step.then = lead_on
         loop = asyncio.get_running_loop()
-        loop.call_soon(poller.poke_at_once)
+        loop.call_soon(poller.wake_now)
         loop.call_soon(order.append, "others")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -420,7 +420,7 @@ async def test_a_sooner_deadline_takes_the_place_of_a_later_one() -> None:
     step = Stepped(backend.clock() + 60)
     async with polling(step) as poller:
         step.deadline = backend.clock() + 0.02
-        poller.poke()
+        poller.wake()
         await asyncio.sleep(0.01)
         assert step.count == 2
         step.deadline = None
@@ -438,7 +438,7 @@ async def test_what_is_put_off_runs_after_the_step_outside_of_any_task() -> None
             order.append("step")
 
         step.then = put_off
-        asyncio.get_running_loop().call_soon(poller.poke_at_once)
+        asyncio.get_running_loop().call_soon(poller.wake_now)
         asyncio.get_running_loop().call_soon(order.append, "back")
         for _ in range(3):
             await asyncio.sleep(0)
@@ -462,7 +462,7 @@ async def test_what_a_step_raises_ends_the_serving_after_what_was_put_off() -> N
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(poller.serve(), 1)
     assert told == [1]
-    poller.poke()
+    poller.wake()
     await asyncio.sleep(0.01)
     assert step.count == 1
 
@@ -473,6 +473,6 @@ async def test_a_stopped_or_cancelled_poller_steps_no_more() -> None:
     with anyio.move_on_after(0.01) as scope:
         await poller.serve()
     assert scope.cancelled_caught
-    poller.poke()
+    poller.wake()
     await asyncio.sleep(0.05)
     assert step.count == 1

@@ -153,8 +153,8 @@ async def test_the_poller_steps_when_poked_when_due_and_until_it_is_stopped() ->
             await trio.testing.wait_all_tasks_blocked()
             assert len(steps) == 1
             deadline = backend.clock() + 0.02
-            poller.poke()
-            poller.poke_at_once()
+            poller.wake()
+            poller.wake_now()
             await trio.testing.wait_all_tasks_blocked()
             assert len(steps) == 2
             deadline = None

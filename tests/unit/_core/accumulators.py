@@ -6,19 +6,19 @@ import random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from aioproducer._core.accumulator import Accumulator
-from aioproducer._core.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
-from aioproducer.config import ProducerConfig
+from aioproducer._config import ProducerConfig
+from aioproducer._core.accumulator.accumulator import Accumulator
+from aioproducer._core.cluster.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
-    from aioproducer._core.accumulator import PendingAppend
-    from aioproducer._core.batch import ProducerBatch
-    from aioproducer.config import ProducerSettings
+    from aioproducer._config import ProducerSettings
+    from aioproducer._core.accumulator.accumulator import PendingAppend
+    from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._types import Headers
     from aioproducer.errors import KafkaError
-    from aioproducer.records import Headers
 
 UNLIMITED = 2**30
 OVERHEAD = 96

@@ -6,9 +6,10 @@ import random
 from typing import TYPE_CHECKING, assert_never
 from uuid import UUID, uuid5
 
-from aioproducer._core.accumulator import Accumulator
+from aioproducer._config import ProducerConfig, ProducerSettings
+from aioproducer._core.accumulator.accumulator import Accumulator
+from aioproducer._core.cluster.metadata import Broker
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
-from aioproducer._core.metadata import Broker
 from aioproducer._core.sender import Sender
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -26,14 +27,13 @@ from aioproducer._wire.messages.produce import (
     TopicProduceResponse,
 )
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
-from aioproducer.config import ProducerConfig, ProducerSettings
 from aioproducer.errors import DeliveryTimeoutError, KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._wire.messages.produce import BatchIndexAndErrorMessage, NodeEndpoint
     from aioproducer._wire.schema import Message
 

@@ -16,7 +16,7 @@ from aioproducer.errors import (
 from tests.unit._core.harness import Shell, topic_answer
 
 if TYPE_CHECKING:
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
 
 NOT_ENOUGH_REPLICAS = 19
 

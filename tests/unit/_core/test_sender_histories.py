@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import pytest
 
-from aioproducer._core.accumulator import Accumulator
+from aioproducer._core.accumulator.accumulator import Accumulator
 from aioproducer._core.effects import Completed, Connect, Disconnect, Send
 from aioproducer._core.sender import Sender
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -28,7 +28,7 @@ from aioproducer.errors import KafkaConnectionError
 from tests.unit._core.harness import TOPIC_ID, config, metadata_answer, topic_answer, versions
 
 if TYPE_CHECKING:
-    from aioproducer._core.batch import ProducerBatch
+    from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.effects import Effect, ProducePlan
     from aioproducer._wire.schema import Message
 

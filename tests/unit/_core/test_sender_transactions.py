@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.transaction_requests import OffsetCommit
-from aioproducer._core.transaction_states import TransactionState
+from aioproducer._core.transactions.requests import OffsetCommit
+from aioproducer._core.transactions.states import TransactionState
+from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from aioproducer._wire.messages.add_partitions_to_txn import (
@@ -41,15 +42,14 @@ from aioproducer.errors import (
     TransactionAbortedError,
     UnsupportedVersionError,
 )
-from aioproducer.records import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from tests.unit._core.harness import Shell, topic_answer
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from aioproducer._core.batch import ProducerBatch
-    from aioproducer._core.open_transaction import OpenTransaction, TransactionTicket
-    from aioproducer._core.transactions import Transactions
+    from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from aioproducer._wire.schema import Message
 
 _S = TransactionState

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aioproducer._core.transaction_requests import OffsetCommit
-from aioproducer._core.transaction_states import TransactionState
+from aioproducer._core.transactions.requests import OffsetCommit
+from aioproducer._core.transactions.states import TransactionState
+from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from aioproducer._wire.messages.add_partitions_to_txn import (
@@ -34,17 +35,16 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponseTopic,
 )
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
-from aioproducer.records import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from tests.unit._core.harness import Shell, metadata_answer, topic_answer
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from aioproducer._core.open_transaction import OpenTransaction, TransactionTicket
-    from aioproducer._core.transactions import Transactions
+    from aioproducer._config import ProducerSettings
+    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from aioproducer._wire.messages.metadata import MetadataResponseTopic
     from aioproducer._wire.schema import Message, Request
-    from aioproducer.config import ProducerSettings
 
 COORDINATOR = 2
 """The broker that coordinates everything; the partitions are led by broker 1."""

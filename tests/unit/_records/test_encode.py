@@ -17,7 +17,7 @@ from aioproducer._records.varints import varint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 NOW = 1_700_000_000_000
 

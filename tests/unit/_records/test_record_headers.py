@@ -11,7 +11,7 @@ from aioproducer._records.record_headers import MAX_NAMES, HeaderBlocks, encode_
 from aioproducer._records.sizes import headers_size
 
 if TYPE_CHECKING:
-    from aioproducer.records import Headers
+    from aioproducer._types import Headers
 
 WELL_FORMED: list[Headers] = [
     (),

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from aioproducer._core.batch import BatchState, ProducerBatch
-from aioproducer._runtime.completion import TELLING_SECONDS, WOKEN_AT_ONCE, Completion
-from aioproducer._runtime.figures import Figures
+from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
+from aioproducer._metrics.counters import Counters
+from aioproducer._producer.delivery import Delivery
+from aioproducer._runtime.completion import CALLBACK_SECONDS, WOKEN_AT_ONCE, Completion
 from aioproducer._runtime.undelivered import Undelivered
-from aioproducer.delivery import Delivery
 
 
 class FakeBackend:
@@ -54,7 +54,7 @@ class Setting:
             Undelivered(),
             (),
             lambda: self.backend.now,
-            Figures(),
+            Counters(),
             self.backend.call_soon,
         )
 
@@ -84,21 +84,21 @@ def test_tasks_are_woken_in_the_order_of_batches_and_records() -> None:
 
 def test_what_takes_long_is_cut_into_passes_of_the_loop() -> None:
     it = Setting()
-    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 2
+    it.backend.seconds_per_task = CALLBACK_SECONDS / WOKEN_AT_ONCE / 2
     it.completion.schedule([batch_of(1000)])
     passes = 0
     while it.backend.passes:
         before = it.backend.now
         it.backend.turn()
         passes += 1
-        assert it.backend.now - before <= TELLING_SECONDS * 1.5
+        assert it.backend.now - before <= CALLBACK_SECONDS * 1.5
     assert it.backend.woken == list(range(1000))
     assert passes >= 1000 / WOKEN_AT_ONCE / 2 - 1
 
 
 def test_tasks_that_resume_after_they_were_woken_count_with_what_they_are_to_take() -> None:
     it = Setting()
-    it.backend.seconds_to_resume = TELLING_SECONDS / WOKEN_AT_ONCE / 2
+    it.backend.seconds_to_resume = CALLBACK_SECONDS / WOKEN_AT_ONCE / 2
     it.completion.schedule([batch_of(1000)])
     it.backend.turn()
     assert it.backend.woken == list(range(2 * WOKEN_AT_ONCE))
@@ -106,7 +106,7 @@ def test_tasks_that_resume_after_they_were_woken_count_with_what_they_are_to_tak
 
 def test_what_is_told_twice_in_a_moment_shares_the_time_of_one() -> None:
     it = Setting()
-    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 4
+    it.backend.seconds_per_task = CALLBACK_SECONDS / WOKEN_AT_ONCE / 4
     it.completion.schedule([batch_of(2 * WOKEN_AT_ONCE)])
     it.backend.turn()
     assert not it.backend.passes
@@ -117,10 +117,10 @@ def test_what_is_told_twice_in_a_moment_shares_the_time_of_one() -> None:
 
 def test_a_moment_later_there_is_all_of_the_time_again() -> None:
     it = Setting()
-    it.backend.seconds_per_task = TELLING_SECONDS / WOKEN_AT_ONCE / 4
+    it.backend.seconds_per_task = CALLBACK_SECONDS / WOKEN_AT_ONCE / 4
     it.completion.schedule([batch_of(2 * WOKEN_AT_ONCE)])
     it.backend.turn()
-    it.backend.now += TELLING_SECONDS
+    it.backend.now += CALLBACK_SECONDS
     it.completion.schedule([batch_of(1000)])
     it.backend.turn()
     assert len(it.backend.woken) == 6 * WOKEN_AT_ONCE
@@ -128,7 +128,7 @@ def test_a_moment_later_there_is_all_of_the_time_again() -> None:
 
 def test_what_is_to_follow_follows_all_that_was_scheduled_before() -> None:
     it = Setting()
-    it.backend.seconds_per_task = TELLING_SECONDS
+    it.backend.seconds_per_task = CALLBACK_SECONDS
     it.completion.schedule([batch_of(200)])
     seen: list[int] = []
     it.completion.then(lambda: seen.append(len(it.backend.woken)))
@@ -141,7 +141,7 @@ def test_what_is_to_follow_follows_all_that_was_scheduled_before() -> None:
 
 def test_in_a_hurry_there_are_no_pauses() -> None:
     it = Setting()
-    it.backend.seconds_per_task = TELLING_SECONDS
+    it.backend.seconds_per_task = CALLBACK_SECONDS
     it.completion.hurry()
     it.completion.schedule([batch_of(200)])
     it.backend.turn()

@@ -11,11 +11,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aioproducer._core.batch import BatchState, ProducerBatch
+from aioproducer._config import ProducerConfig
+from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._records.decode import decode_batch
 from aioproducer._records.record_headers import encode_headers
 from aioproducer._runtime.encoding import Encoder
-from aioproducer.config import ProducerConfig
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 SMALL, LARGE = 10, 5_000  # records of 20 bytes: one is compressed on the loop, the other in a thread

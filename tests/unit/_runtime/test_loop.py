@@ -10,9 +10,9 @@ import pytest
 import trio.testing
 
 from aioproducer import _backend
-from aioproducer._runtime.link import Link
+from aioproducer._config import ProducerConfig
+from aioproducer._runtime.broker_connection import BrokerConnection
 from aioproducer._runtime.loop import WRITING_SECONDS, Runtime
-from aioproducer.config import ProducerConfig
 from aioproducer.errors import ProducerClosedError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def anyio_backend(clock: trio.testing.MockClock) -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": clock}
 
 
-class BusyLink(Link):
+class BusyLink(BrokerConnection):
     """A connection that always has one more request, each of which takes all of the time of a poll."""
 
     def __init__(self, runtime: Runtime, clock: trio.testing.MockClock) -> None:
@@ -38,7 +38,7 @@ class BusyLink(Link):
         self._clock = clock
 
     def go_on(self) -> None:
-        """As Link.go_on."""
+        """As BrokerConnection.go_on."""
         while not self._runtime.has_written_long():
             self.written += 1
             self._clock.jump(WRITING_SECONDS)

@@ -14,14 +14,14 @@ import pytest
 from anyio.abc import SocketAttribute
 
 from aioproducer.testing import FaultProxy
-from aioproducer.testing.interception import Interception
+from aioproducer.testing._interception import Interception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from anyio.abc import SocketStream
 
-    from aioproducer.testing.interception import Moment
+    from aioproducer.testing._interception import Moment
 
 SECONDS = 10
 TICK = 0.002  # uvloop tells the time and times its callbacks in whole milliseconds

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from aioproducer._types import TopicPartition
     from aioproducer._wire.messages.api_versions import ApiVersionsResponse
     from aioproducer._wire.schema import Message, Response
-    from aioproducer.records import TopicPartition
     from aioproducer.testing._broker.requests import Outcome, Request
     from aioproducer.testing._broker.state import ClusterState
 

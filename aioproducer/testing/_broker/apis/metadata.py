@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._types import TopicPartition
 from aioproducer._wire.messages.describe_cluster import (
     DescribeClusterBroker,
     DescribeClusterRequest,
@@ -28,7 +29,6 @@ from aioproducer._wire.messages.metadata import (
 )
 from aioproducer._wire.schema import ZERO_UUID
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.faults import Effect
 from aioproducer.testing._broker.partition import NO_LEADER
 from aioproducer.testing._broker.requests import Refused

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._types import TopicPartition
 from aioproducer._wire.messages.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -35,7 +36,6 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponseTopic,
 )
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.groups import CommittedOffset
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import Identity

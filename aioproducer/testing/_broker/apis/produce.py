@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aioproducer._records.compression import Codec
 from aioproducer._records.header import ATTRIBUTES_OFFSET, CODEC_MASK, MAGIC, MAGIC_OFFSET, TRANSACTIONAL_BIT
+from aioproducer._types import TopicPartition
 from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -28,7 +29,6 @@ from aioproducer._wire.messages.produce import (
     TopicProduceResponse,
 )
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.faults import Effect
 from aioproducer.testing._broker.requests import NoAnswer, Refused, Wait
 from aioproducer.testing._broker.state import INTERNAL_TOPICS

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aioproducer._types import TopicPartition
 from aioproducer._wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from aioproducer._wire.messages.add_partitions_to_txn import (
     AddPartitionsToTxnPartitionResult,
@@ -29,7 +30,6 @@ from aioproducer._wire.messages.describe_transactions import (
 )
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import Identity
 

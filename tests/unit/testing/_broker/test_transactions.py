@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from aioproducer._types import TopicPartition
 from aioproducer.errors import ErrorCode
-from aioproducer.records import TopicPartition
 from aioproducer.testing._broker.groups import CommittedOffset, Groups
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import LAST_EPOCH, Identity, Transactions, TransactionState

@@ -1,0 +1,166 @@
+"""What are the settings of one producer, checked and made complete?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack, cast
+
+from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
+from aioproducer._config.rules import Findings, apply_rules
+from aioproducer.errors import ConfigurationError
+
+# What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
+# most producers are made from arguments, without a mistake, and importing them would take 2 ms more.
+
+if TYPE_CHECKING:
+    from aioproducer._config.typed import ProducerSettings
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class ProducerConfig(DeclaredSettings):
+    """The settings of a producer: immutable, complete and consistent; an attribute for each (docs/settings.md).
+
+    Attributes:
+        warnings: sentences about settings that are legal but surprising; the Producer logs each once.
+        notes: sentences about what followed from the settings given; the Producer logs them for information.
+
+    Example:
+        >>> ProducerConfig(bootstrap_servers="localhost:9092", linger_ms=20).linger_ms
+        20
+    """
+
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, **settings: Unpack[ProducerSettings]) -> None:
+        """Check the settings and add the defaults.
+
+        Raises:
+            ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
+        """
+        self._fill(dict(settings), _explain_unknown(settings), text_is_parsed=False)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
+        """Make a configuration from names as Kafka writes them ("linger.ms"), with values of their type or as text.
+
+        librdkafka's and aiokafka's names for the same settings are understood too.
+
+        Args:
+            config: names and values.
+            settings: settings that can't be written in `config`, such as serializers; they win over it.
+
+        Raises:
+            ConfigurationError: as the constructor.
+
+        Example:
+            >>> ProducerConfig.from_config({"bootstrap.servers": "localhost:9092", "linger.ms": "20"}).linger_ms
+            20
+        """
+        from aioproducer._config.sources import translate
+
+        translated, problems = translate(config)
+        problems += _explain_unknown(settings)
+        self = cls.__new__(cls)
+        self._fill({**translated, **settings}, problems, text_is_parsed=True)
+        return self
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
+        """Make a configuration from a .properties file (Java's form) or a .toml file.
+
+        Raises:
+            ConfigurationError: as from_config, or the file is malformed.
+            OSError: the file cannot be read.
+        """
+        from aioproducer._config.sources import read_file
+
+        return cls.from_config(read_file(path), **settings)
+
+    @classmethod
+    def from_env(
+        cls, prefix: str, environment: Mapping[str, str] | None = None, /, **settings: Unpack[ProducerSettings]
+    ) -> ProducerConfig:
+        """Make a configuration from environment variables; nothing else here reads any.
+
+        Args:
+            prefix: of the variables, as "ORDERS_KAFKA_" in ORDERS_KAFKA_LINGER_MS. All that begin with it must be
+                settings.
+            environment: instead of os.environ.
+            settings: they win over the environment.
+
+        Raises:
+            ConfigurationError: as from_config.
+        """
+        from aioproducer._config.sources import read_environment
+
+        return cls.from_config(read_environment(prefix, environment), **settings)
+
+    def describe(self) -> dict[str, str]:
+        """Return the settings in force, by name, as texts fit for a log: no secrets, objects by their type."""
+        return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{name}={shown(declaration, getattr(self, name))}"
+            for name, declaration in SETTINGS.items()
+            if declaration.required or getattr(self, name) != declaration.default
+        ]
+        return f"ProducerConfig({', '.join(changed)})"
+
+    def _fill(self, settings: dict[str, Any], problems: list[str], *, text_is_parsed: bool) -> None:
+        values: dict[str, Any] = {}
+        broken: set[str] = set()
+        for name, declaration in SETTINGS.items():
+            try:
+                values[name] = _value(declaration, settings, text_is_parsed)
+            except ValueError as error:
+                problems.append(f"{name} {error}")
+                values[name] = declaration.default
+                broken.add(name)
+        found = Findings(values, frozenset(settings), problems)
+        apply_rules(found, broken)
+        if found.problems:
+            raise ConfigurationError(found.problems)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "warnings", tuple(found.warnings))
+        object.__setattr__(self, "notes", tuple(found.notes))
+
+
+def _explain_unknown(settings: Iterable[str]) -> list[str]:
+    unknown = [name for name in settings if name not in SETTINGS]
+    if not unknown:
+        return []
+    from aioproducer._config.names import explain_unknown
+
+    return [explain_unknown(name) for name in unknown]
+
+
+def _value(declaration: Setting, settings: Mapping[str, Any], text_is_parsed: bool) -> Any:
+    if declaration.name not in settings:
+        if declaration.required:
+            raise ValueError("is missing; name at least one broker as host:port")
+        return declaration.default
+    value = settings[declaration.name]
+    if text_is_parsed and isinstance(value, str):
+        return declaration.kind.text(value.strip())
+    return declaration.kind.native(value)
+
+
+def shown(declaration: Setting, value: object) -> str:
+    """Return the value of a setting as a text for logs."""
+    if declaration.secret:
+        return "[hidden]"
+    if declaration.name == "bootstrap_servers" and value:
+        servers = cast("tuple[tuple[str, int], ...]", value)
+        return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in servers)
+    if declaration.name == "acks" and value == -1:
+        return "all"
+    if isinstance(value, tuple):
+        return f"[{', '.join(type(item).__name__ for item in cast('tuple[object, ...]', value))}]"
+    if value is None or isinstance(value, str | int):
+        return str(value)
+    return getattr(value, "__qualname__", None) or type(value).__name__

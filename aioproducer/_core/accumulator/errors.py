@@ -1,0 +1,71 @@
+"""How does a call read that waited in vain, or could not wait? Its errors, with what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioproducer.errors import BrokerError, BufferFullError, BufferTimeoutError, ErrorCode, MetadataTimeoutError
+
+if TYPE_CHECKING:
+    from aioproducer._core.accumulator.topics import TopicState
+    from aioproducer._core.accumulator.waiting import PendingAppend
+
+
+def buffer_full(pending: PendingAppend, free: int, total: int, *, owed: int, waiting: int) -> BufferFullError:
+    """Return the error of a record that cannot be accepted at once.
+
+    Args:
+        pending: the record.
+        free: the free bytes of buffer_memory.
+        total: buffer_memory.
+        owed: the bytes that calls which wait for their topic will need.
+        waiting: how many calls wait for room.
+    """
+    for_topics = f", {owed:,} of them for calls that wait for their topic" if owed else ""
+    return BufferFullError(
+        f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {free:,} of"
+        f" buffer_memory={total:,} are free{for_topics}{_waiting(waiting)}; wait with submit or send, try again later,"
+        " or raise buffer_memory"
+    )
+
+
+def memory_timeout(
+    pending: PendingAppend, free: int, total: int, *, waiting: int, elapsed: float
+) -> BufferTimeoutError:
+    """Return the error of a call that waited for room until max_block_ms; the arguments as above."""
+    return BufferTimeoutError(
+        f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}) within {elapsed:.1f} s"
+        f" (max_block_ms): {free:,} of buffer_memory={total:,} are free{_waiting(waiting)}; the brokers take less than"
+        " is sent, or cannot be reached (producer.status() tells): send less, or raise buffer_memory",
+        elapsed=elapsed,
+        topic=pending.topic,
+        partition=pending.partition,
+    )
+
+
+def _waiting(count: int) -> str:
+    return "" if not count else f" and {'1 call waits' if count == 1 else f'{count} calls wait'} for room"
+
+
+def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> MetadataTimeoutError:
+    """Return the error of a call that waited for a topic, or for a partition of it, until max_block_ms."""
+    within = f"within {elapsed:.1f} s (max_block_ms)"
+    if state.is_known and state.view is not None:
+        count = state.view.partition_count
+        there = "1 partition, 0" if count == 1 else f"{count} partitions, 0 to {count - 1}"
+        missing = (
+            f"partition {partition} of topic {state.name!r} did not appear {within}; the topic has {there}:"
+            " name one of them, or add some"
+        )
+    elif state.error is not None and state.error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+        missing = (
+            f"topic {state.name!r} does not exist, or may not be seen: that is what the brokers answered, and it did"
+            f" not appear {within}; check its name, create it, or grant Describe on it"
+        )
+    else:
+        why = "" if state.error is None else f"; last failure: {state.error}"
+        advice = "" if isinstance(state.error, BrokerError) else "; check that the brokers can be reached"
+        missing = f"topic {state.name!r} was not known {within}{why}{advice}"
+    error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
+    error.__cause__ = state.error
+    return error

@@ -1,0 +1,384 @@
+"""Can a broker take a request now, and if not, when? Every broker's connection (`node`), as far as deciding goes.
+
+A connection has at most `max_in_flight_requests_per_connection` requests under way, answered in order. One that is not
+answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). RetryTimer to
+connect back off exponentially per broker, and so does the time they may take (KIP-601).
+
+`next_due` is a lower bound of when a timer may run out, so that a poll looks at the nodes only when one may have.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
+from aioproducer._core.effects import Connect, Disconnect
+from aioproducer._core.requests.verdicts import exponential_backoff
+from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError, RequestTimeoutError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
+    from aioproducer._config import ProducerConfig
+    from aioproducer._core.cluster.metadata import Broker
+    from aioproducer._wire.negotiation import BrokerVersions
+
+logger = logging.getLogger("aioproducer.connection")
+
+SILENCE: Final = 1.0
+"""Seconds without an answer that are worth telling, if there is something else to tell."""
+MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
+
+
+class Nodes:
+    """All brokers. Told what happened, asked who can take what."""
+
+    def __init__(self, config: ProducerConfig, bootstrap: Sequence[tuple[str, int]], rng: random.Random) -> None:
+        self.next_due = math.inf
+        self._rng = rng
+        self._max_in_flight = config.max_in_flight_requests_per_connection
+        self._request_timeout = config.request_timeout_ms / 1000
+        self._backoff = config.reconnect_backoff_ms / 1000
+        self._backoff_max = config.reconnect_backoff_max_ms / 1000
+        self._setup = config.socket_connection_setup_timeout_ms / 1000
+        self._setup_max = config.socket_connection_setup_timeout_max_ms / 1000
+        idle = config.connections_max_idle_ms
+        self._max_idle = idle / 1000 if idle >= 0 else math.inf
+        self._nodes = {-1 - i: Node(-1 - i, host, port) for i, (host, port) in enumerate(bootstrap)}
+        self._bootstrap = list(self._nodes.values())
+        self._moved: dict[int, tuple[str, int]] = {}
+        self._ready_count = 0
+
+    # ── who there is ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __getitem__(self, node_id: int) -> Node:
+        return self._nodes[node_id]
+
+    def all(self) -> list[Node]:
+        """Return all of them, bootstrap servers too."""
+        return list(self._nodes.values())
+
+    def has_all(self, brokers: Mapping[int, Broker]) -> bool:
+        """Whether exactly these brokers are the candidates now."""
+        return set(brokers) == {node.node_id for node in self._nodes.values() if node.is_current}
+
+    def get(self, node_id: int) -> Node | None:
+        """Return the node, None if the cluster has none of that id."""
+        return self._nodes.get(node_id)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether any broker can be talked to now."""
+        return self._ready_count > 0
+
+    def update(self, brokers: Mapping[int, Broker], now: float) -> None:
+        """Take over the brokers of new metadata. Bootstrap servers and vanished brokers are let go once idle."""
+        for broker in brokers.values():
+            node = self._nodes.get(broker.node_id)
+            if node is None:
+                self._nodes[broker.node_id] = Node(broker.node_id, broker.host, broker.port)
+            elif (node.host, node.port) != (broker.host, broker.port):
+                self._relocate(node, broker)
+        for node in list(self._nodes.values()):
+            node.is_current = node.node_id in brokers
+            self._forget_if_gone(node)
+        self.next_due = min(self.next_due, now)
+
+    def add(self, broker: Broker) -> Node:
+        """Take in a broker that metadata has not told of yet, a coordinator; return it."""
+        node = self._nodes[broker.node_id] = Node(broker.node_id, broker.host, broker.port)
+        return node
+
+    def rebootstrap(self) -> None:
+        """Ask the bootstrap servers again, besides the brokers known so far (KIP-899)."""
+        for node in self._bootstrap:
+            node.is_current = True
+
+    def close_all(self, error: KafkaError) -> list[Disconnect]:
+        """Close every connection; what is in flight there fails when the end is reported."""
+        open_states = (NodeState.CONNECTING, NodeState.READY)
+        return [self._close(node, error) for node in self._nodes.values() if node.state in open_states]
+
+    def _relocate(self, node: Node, broker: Broker) -> None:
+        # The open connection leads to the old address: it is closed in the next check, and the new address used after
+        # it.
+        if node.state is NodeState.DISCONNECTED:
+            node.host, node.port = broker.host, broker.port
+            node.failures, node.not_before = 0, -math.inf
+        else:
+            self._moved[node.node_id] = (broker.host, broker.port)
+
+    def _forget_if_gone(self, node: Node) -> None:
+        if not node.is_current and node.node_id >= 0 and node.state is NodeState.DISCONNECTED:
+            del self._nodes[node.node_id]
+
+    # ── who can take a request ───────────────────────────────────────────────────────────────────────────────────────
+
+    def can_send(self, node: Node, now: float) -> bool:
+        """Whether a request may be given to the broker now."""
+        return (
+            node.state is NodeState.READY
+            and now >= node.throttled_until
+            and len(node.in_flight) < self._max_in_flight
+            and node.node_id not in self._moved
+        )
+
+    def blocked_until(self, node: Node, now: float) -> float:
+        """Return when a broker that cannot take a request may be able to; infinity if an event must come first."""
+        if node.state is NodeState.DISCONNECTED:
+            return max(node.not_before, now)
+        if node.state is NodeState.READY and now < node.throttled_until:
+            return node.throttled_until
+        return math.inf
+
+    def can_connect(self, node: Node, now: float) -> bool:
+        """Whether an attempt to connect may be made now."""
+        return node.state is NodeState.DISCONNECTED and now >= node.not_before
+
+    def least_loaded(self, now: float) -> Node | None:
+        """Return the node to ask something that any broker can answer; None if all back off or are throttled.
+
+        A usable connection with the fewest requests under way; else one that is being opened (wait for it); else the
+        one whose last attempt was longest ago (connect to it). Ties are broken at random. Cost: the number of
+        brokers.
+        """
+        nodes = self._candidates()
+        if not nodes:
+            return None
+        offset = int(self._rng.random() * len(nodes))
+        nodes = nodes[offset:] + nodes[:offset]
+        ready = [node for node in nodes if self.can_send(node, now)]
+        if ready:
+            return min(ready, key=lambda node: len(node.in_flight))
+        connecting = next((node for node in nodes if node.state is NodeState.CONNECTING), None)
+        if connecting is not None:
+            return connecting
+        connectable = [node for node in nodes if self.can_connect(node, now)]
+        return min(connectable, key=lambda node: node.last_attempt) if connectable else None
+
+    def is_cut_off(self) -> bool:
+        """Whether no candidate is connected (a throttled one is) or being connected; asked when none is connectable."""
+        busy = (NodeState.READY, NodeState.CONNECTING, NodeState.CLOSING)
+        return not any(node.state in busy for node in self._candidates())
+
+    def next_candidate_at(self, now: float) -> float:
+        """Return when the first candidate can be connected to or asked; infinity if an event has to come first."""
+        return min((self.blocked_until(node, now) for node in self._candidates()), default=math.inf)
+
+    def _candidates(self) -> list[Node]:
+        return [node for node in self._nodes.values() if node.is_current]
+
+    # ── what is done ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connect(self, node: Node, now: float) -> Connect:
+        """Begin an attempt to connect; `can_connect` must hold."""
+        self._move(node, NodeEvent.CONNECT)
+        node.last_attempt = now
+        timeout = exponential_backoff(node.setup_failures + 1, self._setup, self._setup_max, self._rng)
+        node.connect_deadline = now + timeout
+        self.next_due = min(self.next_due, node.connect_deadline)
+        told = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
+        logger.debug("connecting to %s", node.address, extra=told)
+        return Connect(node.node_id, node.host, node.port, timeout)
+
+    def begin_request(self, node: Node, context: object, now: float, *, expects_response: bool = True) -> int:
+        """Note a request that is handed to the shell now; return its correlation id.
+
+        Raises:
+            AssertionError: the node cannot take one.
+        """
+        if not self.can_send(node, now):
+            raise AssertionError(f"{node.address} cannot take a request now (state {node.state.name})")
+        node.last_correlation_id = node.last_correlation_id % MAX_CORRELATION_ID + 1
+        deadline = now + self._request_timeout
+        node.in_flight.append(InFlight(node.last_correlation_id, context, now, deadline, expects_response))
+        node.last_used = now
+        self.next_due = min(self.next_due, deadline)
+        return node.last_correlation_id
+
+    def check(self, now: float) -> list[Disconnect]:
+        """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed."""
+        if now < self.next_due:
+            return []
+        closed: list[Disconnect] = []
+        following = math.inf
+        for node in self._nodes.values():
+            due = self._due_at(node)
+            if due <= now:
+                closed.append(self._close(node, self._why_closed(node, now)))
+            else:
+                following = min(following, due)
+        self.next_due = following
+        return closed
+
+    def _due_at(self, node: Node) -> float:
+        if node.state is NodeState.CONNECTING:
+            return node.connect_deadline
+        if node.state is not NodeState.READY:
+            return math.inf
+        if node.node_id in self._moved:
+            return -math.inf
+        if node.in_flight:
+            return node.in_flight[0].deadline
+        if not node.is_current and self._has_ready_candidate():
+            return -math.inf
+        return node.last_used + self._max_idle
+
+    def _has_ready_candidate(self) -> bool:
+        return any(node.is_current and node.state is NodeState.READY for node in self._nodes.values())
+
+    def _why_closed(self, node: Node, now: float) -> KafkaError | None:
+        if node.state is NodeState.CONNECTING:
+            return KafkaConnectionError(
+                f"{node.address} was not connected within {now - node.last_attempt:.1f} s, its first answer included;"
+                " check the address, firewalls, and that a Kafka broker answers there",
+                node=node.node_id,
+                address=(node.host, node.port),
+            )
+        if node.in_flight and node.node_id not in self._moved:
+            return RequestTimeoutError(
+                f"{node.address} did not answer within request_timeout_ms={self._request_timeout * 1000:.0f};"
+                " its connection is closed and the requests on it are sent again",
+                elapsed=now - node.in_flight[0].sent_at,
+            )
+        return None
+
+    def trouble(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
+        """Return what is wrong with the broker at present: it is away, or has been silent for so long."""
+        if node.in_flight and now - node.in_flight[0].sent_at >= silence:
+            silent = now - node.in_flight[0].sent_at
+            return RequestTimeoutError(f"{node.address} has not answered for {silent:.1f} s", elapsed=silent)
+        return node.last_error
+
+    def _close(self, node: Node, error: KafkaError | None) -> Disconnect:
+        self._move(node, NodeEvent.CLOSE)
+        node.closing_error = error
+        return Disconnect(node.node_id, error)
+
+    def disconnect(self, node: Node, error: KafkaError) -> Disconnect:
+        """Close the connection because of what came over it."""
+        return self._close(node, error)
+
+    # ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
+        """The connection is usable."""
+        self._move(node, NodeEvent.CONNECTED)
+        if node.state is not NodeState.READY:
+            return
+        node.versions = versions
+        node.last_correlation_id = 0
+        node.failures = node.setup_failures = 0
+        node.last_used = now
+        node.last_error = None
+        self.next_due = -math.inf  # others may not be needed any more
+        node.outage.connected(node.node_id, node.address, now)
+
+    def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
+        """The attempt failed; return the error as it should be told, with the broker's name."""
+        self._move(node, NodeEvent.CONNECT_FAILED)
+        node.setup_failures += 1
+        named = self._named(node, node.closing_error or error, "cannot connect to")
+        node.outage.failed(node.node_id, node.address, named, now)
+        self._end(node, named, now)
+        return named
+
+    def on_disconnected(
+        self, node: Node, error: KafkaError | None, now: float
+    ) -> tuple[KafkaError | None, list[InFlight]]:
+        """The connection is gone; return why and the requests that fail, oldest first.
+
+        An error of None means that it was closed from this side; if nothing was in flight either, that is no failure.
+        """
+        was_asked = node.state is NodeState.CLOSING
+        self._move(node, NodeEvent.LOST)
+        reason = node.closing_error if was_asked else error
+        failed = list(node.in_flight)
+        named: KafkaError | None = None
+        if reason is not None:
+            named = self._named(node, reason, "lost the connection to")
+            node.outage.failed(node.node_id, node.address, named, now)
+        elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
+            named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
+        self._end(node, named, now)
+        return named, failed
+
+    def on_written(self, node: Node, correlation_id: int, now: float) -> InFlight | None:
+        """All bytes of the request are with the socket; return it if it is complete by that (acks=0)."""
+        for request in node.in_flight:
+            if request.correlation_id == correlation_id:
+                if request.expects_response:
+                    return None
+                node.in_flight.remove(request)
+                self._after_answer(node, now)
+                return request
+        return None  # it was completed by the answer to a later request
+
+    def on_response(self, node: Node, correlation_id: int, now: float) -> list[InFlight]:
+        """An answer came: return its request, after those before it that expect none.
+
+        Raises:
+            ProtocolError: it is not the answer that is due; the connection is of no more use.
+        """
+        answered: list[InFlight] = []
+        while node.in_flight and not node.in_flight[0].expects_response:
+            answered.append(node.in_flight.popleft())
+        if not node.in_flight or node.in_flight[0].correlation_id != correlation_id:
+            node.in_flight.extendleft(reversed(answered))
+            raise ProtocolError(
+                f"{node.address} answered request {correlation_id}, which is not the next to be answered"
+            )
+        answered.append(node.in_flight.popleft())
+        self._after_answer(node, now)
+        return answered
+
+    def throttle(self, node: Node, throttle_time_ms: int, now: float) -> None:
+        """The broker asks not to be sent anything for a while (KIP-219); requests under way get that time on top."""
+        if throttle_time_ms <= 0:
+            return
+        node.throttled_until = max(node.throttled_until, now + throttle_time_ms / 1000)
+        for request in node.in_flight:
+            request.deadline += throttle_time_ms / 1000
+
+    def _after_answer(self, node: Node, now: float) -> None:
+        node.last_used = now
+        if not node.is_current:
+            self.next_due = -math.inf
+        elif not node.in_flight and now + self._max_idle < self.next_due:  # else the next request was counted when sent
+            self.next_due = now + self._max_idle
+
+    def _end(self, node: Node, error: KafkaError | None, now: float) -> None:
+        node.versions = None
+        node.in_flight = deque()
+        node.throttled_until = -math.inf
+        node.closing_error = None
+        node.last_error = error
+        if error is not None:
+            node.failures += 1
+            node.not_before = now + exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
+        moved = self._moved.pop(node.node_id, None)
+        if moved is not None:
+            node.host, node.port = moved
+            node.failures, node.not_before = 0, -math.inf
+        self._forget_if_gone(node)
+
+    def _move(self, node: Node, event: NodeEvent) -> None:
+        before = node.state
+        node.move(event)
+        self._ready_count += (node.state is NodeState.READY) - (before is NodeState.READY)
+
+    @staticmethod
+    def _named(node: Node, error: KafkaError, what: str) -> KafkaError:
+        """Return the error with the broker named in its text; one that names it already stays as it is."""
+        if node.address in str(error):
+            return error
+        text = f"{what} {node.address}: {error}"
+        if f"{node.host}:{node.port}" in str(error):
+            text = f"{'bootstrap server' if node.node_id < 0 else f'broker {node.node_id}'}: {error}"
+        named = KafkaConnectionError(text, node=node.node_id, address=(node.host, node.port))
+        named.__cause__ = error
+        return named

@@ -1,0 +1,86 @@
+"""What does the log say of a broker that is away? One line when it goes, one every 30 seconds, one when it is back.
+
+An attempt to connect is made every second or so; a line for each would bury the log of an application. A connection
+that breaks soon after it was made counts as the same outage, so that a broker that comes and goes is as quiet.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from aioproducer.errors import KafkaError
+
+logger = logging.getLogger("aioproducer.connection")
+
+SUMMARY_INTERVAL: Final = 30.0
+"""Seconds between two warnings about one outage."""
+
+STABLE: Final = 5.0
+"""Seconds that a connection has to live for the next failure to be news."""
+
+
+@dataclass(slots=True)
+class OutageLog:
+    """The log's memory of one broker.
+
+    Attributes:
+        since: when it went; meaningful while failures > 0.
+        failures: attempts that failed and connections that broke since then.
+        warned_at: when that was last told.
+        is_told: the last line says that it is away.
+        back_at: when it was last connected to.
+    """
+
+    since: float = 0.0
+    failures: int = 0
+    warned_at: float = 0.0
+    is_told: bool = False
+    back_at: float | None = None
+
+    def failed(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
+        """An attempt failed or the connection broke."""
+        if self.back_at is not None and now - self.back_at >= STABLE:
+            self.failures = 0
+        self.back_at = None
+        if self.failures == 0:
+            self.since = now
+        self.failures += 1
+        fields = self._fields(node_id, address, now) | {"reason": type(error).__name__}
+        if self.failures == 1:
+            logger.warning("a broker is away, it is tried again: %s", error, extra={"event": "broker_away"} | fields)
+        elif now - self.warned_at >= SUMMARY_INTERVAL:
+            logger.warning(
+                "a broker is still away after %.0f s and %d failures: %s",
+                now - self.since,
+                self.failures,
+                error,
+                extra={"event": "broker_still_away"} | fields,
+            )
+        else:
+            logger.debug("a broker is still away: %s", error, extra={"event": "broker_attempt_failed"} | fields)
+            return
+        self.warned_at = now
+        self.is_told = True
+
+    def connected(self, node_id: int, address: str, now: float) -> None:
+        """The connection is usable."""
+        self.back_at = now
+        fields = self._fields(node_id, address, now)
+        if not self.is_told:
+            logger.debug("connected to %s", address, extra={"event": "broker_connected"} | fields)
+            return
+        self.is_told = False
+        logger.info(
+            "%s is back after %.0f s and %d failures",
+            address,
+            now - self.since,
+            self.failures,
+            extra={"event": "broker_back"} | fields,
+        )
+
+    def _fields(self, node_id: int, address: str, now: float) -> dict[str, object]:
+        seconds = round(now - self.since, 3) if self.failures else 0.0
+        return {"node": node_id, "address": address, "failures": self.failures, "seconds": seconds}

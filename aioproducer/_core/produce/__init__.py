@@ -1,0 +1,1 @@
+"""Produce requests: their batches, sequence numbers and outcomes."""

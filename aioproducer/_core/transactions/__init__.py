@@ -1,0 +1,1 @@
+"""Transactions: their states, requests and waiting calls."""

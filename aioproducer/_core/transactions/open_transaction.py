@@ -1,0 +1,102 @@
+"""What is known of one transaction, and what do the calls that wait for its steps look like?"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aioproducer._core.transactions.requests import AddPartitions, EndTransaction, Exchange, Identity
+    from aioproducer._types import TopicPartition
+    from aioproducer.errors import KafkaError
+
+
+class Outcome(Enum):
+    """How a transaction ended."""
+
+    COMMITTED = auto()
+    ABORTED = auto()
+
+
+class Awaited(Enum):
+    """What a ticket waits for."""
+
+    READY = auto()
+    COMMIT = auto()
+    ABORT = auto()
+    OFFSETS = auto()
+
+
+class OpenTransaction:
+    """One transaction, from begin to its outcome.
+
+    Attributes:
+        version: VERSION_1 or VERSION_2, the same for all of it.
+        identity: the producer id and epoch of all that it sends.
+        outcome: None while it is open or being ended.
+        cause: the first failure.
+        is_commit_asked: the call that ends it is commit().
+        started_at: when something of it was first to be sent; None while nothing was.
+        is_begun: the coordinator knows of it for sure.
+        is_new_epoch_needed: something failed, or may still be under way (version 1).
+        added: the partitions that are part of it (version 1).
+        adding: how they become so (version 1).
+        offsets: steps of send_offsets that are not done, and the ticket of the call at the last of its steps.
+        end: EndTxn, once it is due.
+        ending_since: when all else was done.
+    """
+
+    __slots__ = (
+        "added",
+        "adding",
+        "cause",
+        "end",
+        "ending_since",
+        "identity",
+        "is_begun",
+        "is_commit_asked",
+        "is_new_epoch_needed",
+        "offsets",
+        "outcome",
+        "started_at",
+        "version",
+    )
+
+    def __init__(self, version: int, identity: Identity, adding: AddPartitions) -> None:
+        self.version = version
+        self.identity = identity
+        self.outcome: Outcome | None = None
+        self.cause: KafkaError | None = None
+        self.is_commit_asked = False
+        self.started_at: float | None = None
+        self.is_begun = False
+        self.is_new_epoch_needed = False
+        self.added: set[TopicPartition] = set()
+        self.adding = adding
+        self.offsets: list[tuple[Exchange, TransactionTicket | None]] = []
+        self.end: EndTransaction | None = None
+        self.ending_since = math.inf
+
+
+class TransactionTicket:
+    """A call that waits for a step of a transaction; the step goes on whether it waits or not.
+
+    Attributes:
+        awaited: what for.
+        transaction: of which transaction; None for READY.
+        since: when the wait began.
+        done: it is over.
+        error: why it was in vain; None if it was not.
+        waiter: the shell's.
+    """
+
+    __slots__ = ("awaited", "done", "error", "since", "transaction", "waiter")
+
+    def __init__(self, awaited: Awaited, transaction: OpenTransaction | None, since: float) -> None:
+        self.awaited = awaited
+        self.transaction = transaction
+        self.since = since
+        self.done = False
+        self.error: KafkaError | None = None
+        self.waiter: Any = None  # Any: the shell's own, as in ProducerBatch

@@ -1,0 +1,517 @@
+"""Producer: the three ways to send, and everything else that a started producer does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+import anyio
+
+from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
+from aioproducer._producer.delivery import Delivery, DeliveryCallback, check_callback
+from aioproducer._producer.lifecycle import Lifecycle
+from aioproducer._producer.prepare import RecordPreparer
+from aioproducer._producer.send_all import SendAll
+from aioproducer._producer.send_path import MISSING, check_timeout, park
+from aioproducer._producer.topic import TopicHandle
+from aioproducer._runtime.outcome import follow_split, fresh, new_metadata, outcome_error, record_metadata
+from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_source, check_topic
+from aioproducer.errors import (
+    BufferTimeoutError,
+    KafkaTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from aioproducer._producer.status import ProducerStatus
+    from aioproducer._producer.threads import ThreadEntry
+    from aioproducer._producer.transaction import Transaction, TransactionBlock
+    from aioproducer._runtime.loop import Runtime
+    from aioproducer.metrics import MetricsSnapshot
+    from aioproducer.serializers import Serializer
+
+K2 = TypeVar("K2")
+V2 = TypeVar("V2")
+
+_DONE: Final = BatchState.DONE  # looked up in the Enum class it costs 0.1 µs
+
+
+class Producer(Lifecycle, Generic[K, V]):
+    """Sends records to a Kafka cluster from an event loop (asyncio, uvloop or trio).
+
+    The constructor checks the settings and needs no event loop. `async with` starts and closes it; start and close may
+    also be called from different tasks of the same loop. All other calls are made in that loop's thread.
+
+    Args:
+        config: a ProducerConfig; or none, and settings by name.
+        connect: opens the byte stream to (host, port), for those who must go through a proxy; default: TCP.
+        on_error: called on the loop, with an UndeliveredError, for each batch with failed records that nobody waits for
+            and no callback was given for. They are logged and raised by the next flush() all the same.
+        **settings: see ProducerConfig and docs/settings.md.
+
+    Raises:
+        ConfigurationError: settings are wrong; one error tells of all of them.
+
+    Example:
+        async with Producer(bootstrap_servers="localhost:9092") as producer:
+            metadata = await producer.send("orders", b"value", key=b"k")
+    """
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def transaction(self) -> TransactionBlock:
+        """Return a block that is a transaction: it commits at its end, and aborts on any exception, cancellation too.
+
+        Every record that is sent while it is open, from any task, belongs to it. The abort is shielded and takes at
+        most close_timeout_ms; the exception goes through. What commit() raises, the end of the block raises.
+
+        Example:
+            async with producer.transaction() as transaction:
+                await producer.send("orders", b"value")
+                await transaction.send_offsets({TopicPartition("in", 0): OffsetAndMetadata(42)}, "group")
+        """
+        # Here and not at the top: it loads Kafka's messages, most of what importing the producer would cost.
+        from aioproducer._producer.transaction import TransactionBlock
+
+        return TransactionBlock(self._send_path, self._config.close_timeout_ms)
+
+    async def begin_transaction(self) -> Transaction:
+        """Begin a transaction to be ended with its own commit() or abort().
+
+        Waits, at most max_block_ms, while the one before is being aborted in the background. A cancelled one has begun
+        nothing.
+
+        Raises:
+            IllegalStateError: one is open, the producer has no transactional_id, or it does not run.
+            KafkaTimeoutError: it could not begin within max_block_ms.
+            ProducerFencedError: another producer with this transactional_id has taken over.
+        """
+        from aioproducer._producer.transaction import begin  # as above
+
+        return await begin(self._send_path)
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    async def send(
+        self, topic: ProducerRecord[K, V], /, *, on_delivery: DeliveryCallback | None = None
+    ) -> RecordMetadata: ...
+
+    @overload
+    async def send(
+        self,
+        topic: str,
+        value: V | None,
+        *,
+        key: K | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> RecordMetadata: ...
+
+    async def send(
+        self,
+        topic: Any,
+        value: Any = MISSING,
+        *,
+        key: Any = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> RecordMetadata:
+        """Send one record and wait until it is acknowledged.
+
+        Cancelling it, or a timeout around it, changes nothing for a record that was accepted already: its outcome is
+        then unknown to the caller,
+        not "unsent".
+
+        Args:
+            topic: the topic's name, or a ProducerRecord (then no other argument but on_delivery).
+            value: bytes, or what the value serializer takes; None is a tombstone.
+            key: bytes, or what the key serializer takes; None for no key.
+            partition: where to send it; None lets the partitioner decide.
+            timestamp_ms: milliseconds since 1970; None for now.
+            headers: a sequence of (name, bytes or None), or a mapping.
+            on_delivery: called with the Delivery when it is done, before this call returns.
+
+        Returns:
+            Topic, partition, offset and timestamp. With acks=0 the offset is not known (-1).
+
+        Raises:
+            TypeError, ValueError, SerializationError, RecordTooLargeError, InvalidTopicError: this record is wrong; it
+                was not accepted.
+            MetadataTimeoutError, BufferTimeoutError: topic not known, or no room, within max_block_ms; it was not
+                accepted.
+            DeliveryTimeoutError and other KafkaErrors: it was not delivered; `possibly_written` tells whether it may
+                be in the log.
+            IllegalStateError: not started, closed, or called from another loop, thread or process.
+
+        Example:
+            metadata = await producer.send("orders", b"placed", key=b"customer-7", headers=[("trace", b"1")])
+            print(metadata.partition, metadata.offset)
+        """
+        if on_delivery is not None:
+            check_callback(on_delivery)
+        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers)
+        if isinstance(appended, ProducerBatch):
+            batch, index = appended, appended.count - 1
+        else:
+            batch, index = await self._send_path.wait_and_append(appended)
+        backend = self._backend
+        assert backend is not None, "an appended record has a started producer"
+        if on_delivery is not None:
+            Delivery(batch, index, backend).add_done_callback(on_delivery)
+        while batch.state is not _DONE or batch.split_into is not None:
+            if batch.split_into is not None:
+                batch, index = follow_split(batch, index)
+                continue
+            waiter = backend.new_waiter()
+            if batch.waiters is None:
+                batch.waiters = [(index, waiter)]
+            else:
+                batch.waiters.append((index, waiter))
+            await waiter
+        if batch.plain_base_offset >= 0:
+            # As record_metadata does, which costs a call: nearly all come here.
+            return new_metadata(
+                RecordMetadata, (batch.topic, batch.partition, batch.plain_base_offset + index, batch.timestamps[index])
+            )
+        error = outcome_error(batch, index)
+        if error is not None:
+            raise fresh(error)
+        return record_metadata(batch, index)
+
+    @overload
+    async def submit(
+        self, topic: ProducerRecord[K, V], /, *, on_delivery: DeliveryCallback | None = None
+    ) -> Delivery: ...
+
+    @overload
+    async def submit(
+        self,
+        topic: str,
+        value: V | None,
+        *,
+        key: K | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> Delivery: ...
+
+    async def submit(
+        self,
+        topic: Any,
+        value: Any = MISSING,
+        *,
+        key: Any = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> Delivery:
+        """Accept one record: wait only until its topic is known and there is room, at most max_block_ms.
+
+        Suspends every few milliseconds, and after every few batches that fill up, so that a tight loop does not starve
+        other tasks. A cancelled submit has not accepted its record.
+
+        Args: as `send`.
+
+        Returns:
+            The Delivery: await it, ask it, or give it callbacks. It may be dropped, too.
+
+        Raises: as `send`, but for what happens after the record was accepted: that is the Delivery's.
+
+        Example:
+            deliveries = [await producer.submit("orders", b"%d" % number) for number in range(100)]
+            offsets = [(await delivery).offset for delivery in deliveries]
+        """
+        if on_delivery is not None:
+            check_callback(on_delivery)
+        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers, True)
+        if isinstance(appended, ProducerBatch):
+            batch, index = appended, appended.count - 1
+        else:
+            batch, index = await self._send_path.wait_and_append(appended)
+        backend = self._backend
+        assert backend is not None, "an appended record has a started producer"
+        delivery = Delivery(batch, index, backend)
+        if on_delivery is not None:
+            delivery.add_done_callback(on_delivery)
+        return delivery
+
+    @overload
+    def submit_nowait(
+        self, topic: ProducerRecord[K, V], /, *, on_delivery: DeliveryCallback | None = None
+    ) -> Delivery: ...
+
+    @overload
+    def submit_nowait(
+        self,
+        topic: str,
+        value: V | None,
+        *,
+        key: K | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> Delivery: ...
+
+    def submit_nowait(
+        self,
+        topic: Any,
+        value: Any = MISSING,
+        *,
+        key: Any = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: HeadersLike | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> Delivery:
+        """Accept one record now, or raise: fire and forget.
+
+        A record for a topic that is not known yet is accepted too; it fails through its Delivery when the topic stays
+        unknown for max_block_ms.
+        Failures of records that nobody waits for are counted, logged, and raised by the next flush().
+
+        Args: as `send`.
+
+        Raises:
+            BufferFullError: there is no room, or others wait for it.
+            TypeError, ValueError, KafkaError: what `send` raises for a record that is wrong.
+
+        Example:
+            producer.submit_nowait("clicks", b"click", on_delivery=lambda delivery: print(delivery.exception()))
+        """
+        if on_delivery is not None:
+            check_callback(on_delivery)
+        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers)
+        backend = self._backend
+        assert backend is not None, "an appended record has a started producer"
+        if isinstance(appended, ProducerBatch):
+            delivery = Delivery(appended, appended.count - 1, backend)
+        else:
+            delivery = Delivery(self._send_path.enqueue(appended, accepted=True), 0, backend)
+        if on_delivery is not None:
+            delivery.add_done_callback(on_delivery)
+        return delivery
+
+    async def send_all(
+        self, records: Iterable[ProducerRecord[K, V]] | AsyncIterable[ProducerRecord[K, V]]
+    ) -> Sequence[RecordMetadata]:
+        """Send many records, in their order, and wait until each has its outcome.
+
+        Reads the source only as fast as there is room, so it may be endless as far as memory goes: what is not
+        acknowledged is bounded by buffer_memory, what is takes 24 bytes a record. Does not wait out linger_ms at the
+        end. Cancelled, or left by an exception of the source, which is raised as it is, the records accepted by then
+        go on; those that fail count as unwatched.
+
+        Args:
+            records: ProducerRecords; any iterable, synchronous or not.
+
+        Returns:
+            The RecordMetadata of each, in the order of the records; made when asked for.
+
+        Raises:
+            SendAllError: some failed, refused ones included; `failures` has the error for the index of each, `results`
+                None in its place. After a timeout of max_block_ms, a close or a fatal error the source is not read
+                any further, and `results` ends there.
+            TypeError: `records` is not an iterable of records.
+            IllegalStateError: not started, closed, or called from another loop, thread or process.
+
+        Example:
+            results = await producer.send_all(ProducerRecord("orders", b"%d" % number) for number in range(1000))
+            print(results[-1].offset)
+        """
+        check_source(records)
+        bulk = SendAll(self._send_path)
+        await bulk.run(records)
+        return bulk.result()
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Send what is queued at once, ignoring linger_ms, and wait until everything accepted before this call is done.
+
+        Cancelling it changes nothing for the records.
+
+        Args:
+            timeout: seconds to wait at most; None: bounded by delivery_timeout_ms.
+
+        Raises:
+            UndeliveredError: records that nobody waited for have failed since the last flush.
+            KafkaTimeoutError: the timeout has passed; the records go on.
+            IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            producer.submit_nowait("orders", b"placed")
+            await producer.flush(timeout=10)
+        """
+        check_timeout(timeout)
+        runtime = self._send_path.running()
+        accumulator = runtime.accumulator
+        ticket = accumulator.begin_flush(runtime.clock())
+        try:
+            with anyio.fail_after(timeout):
+                if not ticket.done:
+                    await park(runtime, ticket)
+        except TimeoutError:
+            raise KafkaTimeoutError(
+                f"flush was not done within {timeout} s; the records are still being sent", elapsed=timeout
+            ) from None
+        finally:
+            accumulator.end_flush(ticket)
+        await runtime.wait_told()
+        error = runtime.undelivered.take()
+        if error is not None:
+            raise error
+
+    async def partitions_for(self, topic: str) -> TopicView:
+        """Return the partitions of a topic, asking the cluster for at most max_block_ms if it is not known yet.
+
+        Raises:
+            InvalidTopicError: the name is not legal.
+            MetadataTimeoutError: the topic did not become known in time.
+            IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            print((await producer.partitions_for("orders")).partition_count)
+        """
+        runtime = self._send_path.running()
+        check_topic(topic)
+        now = runtime.clock()
+        waiting = runtime.accumulator.wait_for_topic(topic, now, now + self._config.max_block_ms / 1000)
+        if not waiting.done:
+            try:
+                await park(runtime, waiting)
+            except BaseException:
+                runtime.accumulator.abandon_topic(waiting)
+                raise
+        if waiting.error is not None:
+            raise fresh(waiting.error)
+        assert waiting.view is not None, "a lookup without an error has found the topic"
+        return waiting.view
+
+    @overload
+    def topic(self, name: str) -> TopicHandle[K, V]: ...
+
+    @overload
+    def topic(self, name: str, *, value_serializer: Serializer[V2]) -> TopicHandle[K, V2]: ...
+
+    @overload
+    def topic(self, name: str, *, key_serializer: Serializer[K2]) -> TopicHandle[K2, V]: ...
+
+    @overload
+    def topic(
+        self, name: str, *, key_serializer: Serializer[K2], value_serializer: Serializer[V2]
+    ) -> TopicHandle[K2, V2]: ...
+
+    def topic(self, name: str, *, key_serializer: Any = None, value_serializer: Any = None) -> TopicHandle[Any, Any]:
+        """Return a handle that sends to one topic, with serializers of its own where they are given.
+
+        Needs no event loop; may be made before start() and kept.
+
+        Raises:
+            InvalidTopicError: the name is not legal.
+
+        Example:
+            orders = producer.topic("orders", value_serializer=aioproducer.serializers.json_serializer())
+            await orders.send({"id": 7})
+        """
+        config = self._config
+        preparer = RecordPreparer(
+            key_serializer or config.key_serializer, value_serializer or config.value_serializer, self._interceptors
+        )
+        return TopicHandle(name, self._send_path, preparer)
+
+    # ── how it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def wait_for_buffer(self, size_bytes: int = 1, timeout: float | None = None) -> None:
+        """Wait until so much of buffer_memory is free and nobody waits for it: to refuse work before it is begun.
+
+        Reserves nothing. A record takes its encoded size and about 100 bytes. Cancelling it changes nothing.
+
+        Args:
+            size_bytes: what the records to come may take; at most buffer_memory.
+            timeout: seconds to wait at most.
+
+        Raises:
+            BufferTimeoutError: the timeout has passed.
+            ValueError: it is more than buffer_memory, or less than 1.
+            IllegalStateError: not started, closed (meanwhile, too), or called from another loop or thread.
+
+        Example:
+            await producer.wait_for_buffer(10_000, timeout=0.5)
+        """
+        check_timeout(timeout)
+        if not 1 <= size_bytes <= self._config.buffer_memory:
+            raise ValueError(
+                f"size_bytes is {size_bytes}; it must be from 1 to buffer_memory={self._config.buffer_memory}"
+            )
+        runtime = self._send_path.running()
+        try:
+            with anyio.fail_after(timeout):
+                await runtime.room.wait(size_bytes)
+        except TimeoutError:
+            raise BufferTimeoutError(
+                f"there were not {size_bytes} bytes of buffer_memory free within {timeout} s; brokers are slow or away"
+                " (see status()), or there is more to send than they take",
+                elapsed=timeout,
+            ) from None
+        self._send_path.running()
+
+    def statistics(self) -> MetricsSnapshot:
+        """Return the producer's figures as they are now, under the Java producer's names; see docs/statistics.md.
+
+        Before the first start it is empty; after close() it is what it was at the end.
+
+        Raises:
+            IllegalStateError: called from another loop or thread.
+
+        Example:
+            print(producer.statistics()["record-send-total"])
+        """
+        if self._runtime is None:
+            return self._last_statistics
+        self._check_loop(self._runtime)
+        from aioproducer._producer.statistics import statistics_of  # start() has loaded it; import has no use for it
+
+        return statistics_of(self._runtime)
+
+    def status(self) -> ProducerStatus:
+        """Return how the producer is now, for a readiness check. Not started, or closed, it is not ready.
+
+        Raises:
+            IllegalStateError: called from another loop or thread.
+
+        Example:
+            print("ready" if producer.status().is_ready else producer.status().last_error)
+        """
+        if self._runtime is None:
+            from aioproducer._producer.status import ProducerStatus
+
+            return ProducerStatus()
+        self._check_loop(self._runtime)
+        from aioproducer._producer.statistics import status_of
+
+        return status_of(self._runtime)
+
+    def thread_entry(self) -> ThreadEntry[K, V]:
+        """Return what other threads can send with, blocking them; called in the producer's event loop.
+
+        Raises:
+            IllegalStateError: not started, closed, or called from another loop or thread.
+
+        Example:
+            entry = producer.thread_entry()
+            await anyio.to_thread.run_sync(lambda: entry.send("orders", b"placed"))
+        """
+        from anyio.lowlevel import current_token
+
+        from aioproducer._producer.threads import ThreadEntry
+
+        return ThreadEntry(self, self._send_path.backend, current_token())
+
+    def _check_loop(self, runtime: Runtime) -> None:
+        if not runtime.backend.is_current():
+            raise self._send_path.refusal()

@@ -1,0 +1,403 @@
+"""The way of a record from a call to its batch: checked, appended at once if it can be, else queued until its turn."""
+
+from __future__ import annotations
+
+import enum
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from aioproducer._producer.prepare import PreparedRecord
+from aioproducer._runtime.outcome import fresh
+from aioproducer._types import ProducerRecord
+from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTopicError, KafkaError, ProducerClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aioproducer._backend import Backend
+    from aioproducer._config import ProducerConfig
+    from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend, Waiting
+    from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.transactions.open_transaction import TransactionTicket
+    from aioproducer._producer.prepare import RecordPreparer
+    from aioproducer._runtime.loop import Runtime
+
+
+class Missing(enum.Enum):
+    """The value was not given: None is a value, a tombstone."""
+
+    MISSING = 0
+
+
+MISSING: Final = Missing.MISSING
+
+YIELD_MS = 2
+"""For so long a loop of submits keeps other tasks from running. The batches that fill up meanwhile go together in few
+requests: yielding for each, records of 100 bytes take 1.2 times as much CPU, those of 1 KB twice as much."""
+
+YIELD_BATCHES = 16
+"""But not for more batches than these, which may be large."""
+
+
+class State(enum.Enum):
+    """Where a producer is in its life, in the words of its refusals."""
+
+    NEW = "it was not started: use `async with`, or await start()"
+    STARTING = "it is being started"
+    RUNNING = "it is running"
+    CLOSING = "it is being closed"
+    CLOSED = "it is closed; start() makes it usable again"
+
+
+class SendPath:
+    """Lets records in while the producer runs, and says why not when it does not.
+
+    Attributes:
+        state: of the producer; set by it.
+    """
+
+    def __init__(self, config: ProducerConfig, client_id: str, preparer: RecordPreparer) -> None:
+        self.state = State.NEW
+        self._client_id = client_id
+        self._preparer = preparer
+        self._max_block = config.max_block_ms / 1000
+        self._runtime: Runtime | None = None
+        self._accumulator: Accumulator | None = None  # set while records are let in
+        self._plain: Accumulator | None = None  # the same, if records of bytes need nothing done to them
+        self._serializing: Accumulator | None = None  # the same, if serializers are all that is needed
+        self._current_token: Callable[[], object] = object
+        self._token: object = None
+        self._yield_at = 0
+        self._yielded_ms = 0
+
+    def open(self, runtime: Runtime) -> None:
+        """Let records in, from the loop of this runtime."""
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._current_token = runtime.backend.current_token
+        self._token = runtime.backend.token
+        self._yield_at = 0
+        self._accumulator = runtime.accumulator
+        self._plain = runtime.accumulator if self._preparer.is_plain else None
+        self._serializing = runtime.accumulator if self._preparer.is_serializing else None
+        self.state = State.RUNNING
+
+    def close(self, state: State) -> None:
+        """Let no more in."""
+        self._accumulator = None
+        self._plain = None
+        self._serializing = None
+        self.state = state
+
+    def running(self) -> Runtime:
+        """Return the runtime.
+
+        Raises:
+            ProducerClosedError, IllegalStateError: the producer does not run, or not in this loop, thread and process.
+        """
+        if self._accumulator is None or self._runtime is None or self._current_token() is not self._token:
+            raise self.refusal()
+        return self._runtime
+
+    @property
+    def backend(self) -> Backend:
+        """The event loop; raises as `running`."""
+        return self.running().backend
+
+    def refusal(self) -> KafkaError:
+        """Why a call is not possible now."""
+        if self.state in {State.CLOSED, State.CLOSING}:
+            return ProducerClosedError(f"{self._client_id} cannot be used: {self.state.value}")
+        if self.state is not State.RUNNING:
+            return IllegalStateError(f"{self._client_id} cannot be used: {self.state.value}")
+        return IllegalStateError(
+            f"{self._client_id} belongs to another event loop, thread or process: use it where it was started (each"
+            " asyncio.run has a loop of its own; after fork, make a new producer; in threads, use its thread_entry())"
+        )
+
+    # ── appending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def try_append(
+        self,
+        topic: Any,
+        value: Any,
+        key: Any,
+        partition: Any,
+        timestamp_ms: Any,
+        headers: Any,
+        may_yield: bool = False,
+    ) -> ProducerBatch | PreparedRecord:
+        """Append the record, which is then the last of the batch returned; or return it prepared, as it has to wait.
+
+        Args:
+            topic, value, key, partition, timestamp_ms, headers: the record.
+            may_yield: return it prepared, too, whenever a few batches were filled, and every few milliseconds: a loop
+                of such calls lets other tasks run then.
+
+        Raises:
+            TypeError, ValueError, KafkaError: the record is wrong, or the producer does not run.
+        """
+        accumulator = self._plain
+        if (
+            accumulator is not None
+            and partition is None
+            and timestamp_ms is None
+            and type(value) is bytes
+            and topic.__class__ is str
+            and self._current_token() is self._token
+        ):
+            now_ms = time_ns() // 1_000_000
+            batch = None
+            if may_yield and (
+                accumulator.closed_batches >= self._yield_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+            ):
+                pass  # as has_to_yield will say, below; in line it costs no call
+            elif headers is not None:
+                if key is None or type(key) is bytes:
+                    batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
+            elif key is None:
+                batch = accumulator.append_plain(topic, value, now_ms)
+            elif type(key) is bytes:
+                batch = accumulator.append_keyed(topic, key, value, now_ms)
+            if batch is not None:
+                return batch
+            if headers is None and (key is None or type(key) is bytes) and accumulator.is_open(topic):
+                return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
+        accumulator = self._serializing
+        if (
+            accumulator is not None
+            and partition is None
+            and timestamp_ms is None
+            and headers is None
+            and value is not MISSING
+            and topic.__class__ is str
+            and accumulator.is_open(topic)
+            and self._current_token() is self._token
+        ):
+            return self._append_serialized(accumulator, topic, value, key, may_yield)
+        record = self.prepare(topic, value, key, partition, timestamp_ms, headers)
+        return record if may_yield and self.has_to_yield() else self.append_prepared(record)
+
+    def _append_serialized(
+        self, accumulator: Accumulator, topic: str, value: Any, key: Any, may_yield: bool
+    ) -> ProducerBatch | PreparedRecord:
+        """As `try_append`, for a record that needs nothing but the producer's serializers."""
+        key, value = self._preparer.serialize(topic, value, key)
+        return self._append_bytes(accumulator, topic, key, value, time_ns() // 1_000_000, may_yield)
+
+    def _append_bytes(
+        self,
+        accumulator: Accumulator,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        now_ms: int,
+        may_yield: bool,
+    ) -> ProducerBatch | PreparedRecord:
+        """As `try_append`, for bytes for a topic that is open: what a serializer gave, and where a batch is new."""
+        if not (may_yield and self.has_to_yield()):
+            batch = accumulator.try_append(topic, None, key, value, None, now_ms, self._clock())
+            if batch is not None:
+                if accumulator.needs_wake and self._runtime is not None:
+                    self._runtime.wake()
+                return batch
+        return PreparedRecord(topic, None, key, value, None, None)
+
+    def append_some(
+        self, records: Iterator[Any], place: int, taken: dict[ProducerBatch, tuple[list[int], list[int]]]
+    ) -> Any:
+        """Append ProducerRecords as long as each is appended at once and no other task is to have its turn.
+
+        Args:
+            records: where they come from; what it raises is raised.
+            place: the number of the next one.
+            taken: by batch, gets the places of the records appended, and their indices in the batch.
+
+        Returns:
+            The first record that takes more than that and was not appended, or MISSING when there are no more.
+        """
+        accumulator = self._plain
+        if (
+            accumulator is None
+            or accumulator.closed_batches >= self._yield_at
+            or self._current_token() is not self._token
+        ):
+            return next(records, MISSING)
+        append_plain, append_keyed = accumulator.append_plain, accumulator.append_keyed
+        since_ms = self._yielded_ms
+        until_ms = since_ms + YIELD_MS
+        last: ProducerBatch | None = None
+        places: list[int] = []
+        indices: list[int] = []
+        for record in records:
+            if (
+                record.__class__ is not ProducerRecord
+                or record.partition is not None
+                or record.timestamp_ms is not None
+            ):
+                return record
+            topic, value, key, headers = record.topic, record.value, record.key, record.headers
+            now_ms = time_ns() // 1_000_000
+            if (
+                type(value) is not bytes
+                or topic.__class__ is not str
+                or (key is not None and type(key) is not bytes)
+                or not since_ms <= now_ms < until_ms
+            ):
+                return record
+            if headers is not None:
+                batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
+            elif key is None:
+                batch = append_plain(topic, value, now_ms)
+            else:
+                batch = append_keyed(topic, key, value, now_ms)
+            if batch is None:
+                return record
+            if batch is not last:
+                last = batch
+                of_batch = taken.get(batch)
+                if of_batch is None:
+                    of_batch = taken[batch] = ([], [])
+                places, indices = of_batch
+            places.append(place)
+            indices.append(batch.count - 1)
+            place += 1
+        return MISSING
+
+    def has_to_yield(self) -> bool:
+        """True whenever a few batches were filled, and every few milliseconds."""
+        accumulator = self._accumulator
+        now_ms = time_ns() // 1_000_000
+        if accumulator is None or (
+            accumulator.closed_batches < self._yield_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
+        ):
+            return False
+        self._yield_at = accumulator.closed_batches + YIELD_BATCHES
+        self._yielded_ms = now_ms
+        return True
+
+    def prepare(
+        self,
+        topic: Any,
+        value: Any,
+        key: Any,
+        partition: Any,
+        timestamp_ms: Any,
+        headers: Any,
+        *,
+        preparer: RecordPreparer | None = None,
+    ) -> PreparedRecord:
+        """Check and serialize a record, in another way than the producer's if given; raises as `try_append`."""
+        accumulator = self.running().accumulator
+        if accumulator.gate_error is not None:
+            raise fresh(accumulator.gate_error)
+        if isinstance(topic, ProducerRecord):
+            if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
+                raise TypeError("give a ProducerRecord alone: everything else about the record is its own")
+            record: ProducerRecord[Any, Any] = topic  # pyright: ignore[reportUnknownVariableType]
+            topic, value, key = record.topic, record.value, record.key
+            partition, timestamp_ms, headers = record.partition, record.timestamp_ms, record.headers
+        elif value is MISSING:
+            raise TypeError("value is missing; give value=None for a tombstone")
+        try:
+            return (preparer or self._preparer).prepare(topic, value, key, partition, timestamp_ms, headers)
+        except InvalidTopicError as error:
+            accumulator.note_refusal(error)
+            raise
+
+    def append_prepared(self, record: PreparedRecord) -> ProducerBatch | PreparedRecord:
+        """Append a record that is prepared, or return it as it has to wait; as `try_append`."""
+        runtime = self.running()
+        accumulator = runtime.accumulator
+        topic, partition, key, value, headers, _ = record
+        try:
+            batch = accumulator.try_append(topic, partition, key, value, headers, _timestamp_ms(record), self._clock())
+        except Exception as error:
+            self._preparer.refused(record, error)
+            raise
+        if batch is None:
+            return record
+        self._preparer.appended(batch, batch.count - 1, headers)
+        if accumulator.needs_wake:
+            runtime.wake()
+        return batch
+
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enqueue(self, record: PreparedRecord, *, accepted: bool) -> PendingAppend:
+        """Queue a record behind those that wait already; `accepted` as in Accumulator.enqueue."""
+        runtime = self.running()
+        now = self._clock()
+        # The core has no wall clock to ask when it appends an accepted one by itself.
+        timestamp_ms = _timestamp_ms(record) if accepted else record.timestamp_ms
+        topic, partition, key, value, headers, _ = record
+        try:
+            pending = runtime.accumulator.enqueue(
+                topic, partition, key, value, headers, timestamp_ms, now, now + self._max_block, accepted=accepted
+            )
+        except Exception as error:
+            self._preparer.refused(record, error)
+            raise
+        if accepted:
+            self._preparer.appended(pending, 0, headers)
+        runtime.wake()
+        return pending
+
+    async def wait_and_append(self, record: PreparedRecord) -> tuple[ProducerBatch, int]:
+        """Wait for the record's turn, then append it. Cancelled, it leaves the queue and was never accepted."""
+        pending = self.enqueue(record, accepted=False)
+        runtime = self.running()
+        try:
+            if pending.has_to_park:
+                await park(runtime, pending)
+            else:
+                await yield_with_grant(runtime, pending)
+        except BaseException as error:
+            runtime.accumulator.cancel(pending)
+            runtime.wake()
+            self._preparer.refused(record, error)
+            raise
+        try:
+            batch = runtime.accumulator.redeem(pending, self._clock(), _timestamp_ms(record))
+        except Exception as error:
+            runtime.figures.calls_without_room += isinstance(error, BufferTimeoutError)
+            self._preparer.refused(record, error)
+            raise
+        finally:
+            runtime.wake()
+        self._preparer.appended(batch, pending.index, record.headers)
+        return batch, pending.index
+
+
+async def park(runtime: Runtime, waiting: Waiting | TransactionTicket) -> None:
+    """Suspend until the core says that this wait is over."""
+    waiter = runtime.backend.new_waiter()
+    waiting.waiter = waiter
+    runtime.wake()
+    await waiter
+
+
+async def yield_with_grant(runtime: Runtime, pending: PendingAppend) -> None:
+    """Let others run while a grant is kept. Not by a mere checkpoint: see `Runtime.resume_soon`."""
+    waiter = runtime.backend.new_waiter()
+    pending.waiter = waiter
+    runtime.resume_soon([pending])
+    await waiter
+
+
+def _timestamp_ms(record: PreparedRecord) -> int:
+    return time_ns() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
+
+
+def check_timeout(timeout: object) -> None:
+    """Check a timeout given by the caller: seconds, at least 0, or None.
+
+    Raises:
+        TypeError, ValueError: it is something else.
+    """
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise TypeError(f"timeout is {type(timeout).__name__}; it must be a number of seconds, or None")
+    if not timeout >= 0:
+        raise ValueError(f"timeout is {timeout}; it must be at least 0 seconds, or None")

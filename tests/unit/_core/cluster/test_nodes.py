@@ -1,0 +1,426 @@
+"""Who can take a request, when a connection is closed, and whom to ask what any broker can answer."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aioproducer._core.cluster.node import Node, NodeState
+from aioproducer._core.cluster.nodes import MAX_CORRELATION_ID, Nodes
+from aioproducer._core.effects import Connect, Disconnect
+from aioproducer.errors import KafkaConnectionError, ProtocolError, RequestTimeoutError
+from tests.unit._core.harness import broker, config, versions
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from aioproducer._config import ProducerSettings
+
+LOST = KafkaConnectionError("reset by peer")
+
+
+def make(*ids: int, **settings: Unpack[ProducerSettings]) -> Nodes:
+    """Return nodes that know these brokers (none: only the bootstrap server)."""
+    nodes = Nodes(config(**settings), [("boot", 9092)], random.Random(1))
+    if ids:
+        nodes.update({i: broker(i) for i in ids}, 0.0)
+    return nodes
+
+
+def ready(nodes: Nodes, node_id: int, now: float = 0.0) -> Node:
+    node = nodes[node_id]
+    nodes.connect(node, now)
+    nodes.on_connected(node, versions(), now)
+    return node
+
+
+def test_bootstrap_servers_are_negative_ids() -> None:
+    nodes = Nodes(config(), [("a", 1), ("b", 2)], random.Random(1))
+    assert [(n.node_id, n.host, n.port) for n in nodes.all()] == [(-1, "a", 1), (-2, "b", 2)]
+
+
+def test_sending_to_a_broker_that_is_not_ready_is_a_programming_error() -> None:
+    nodes = make(1)
+    with pytest.raises(AssertionError, match="cannot take a request"):
+        nodes.begin_request(nodes[1], None, 0.0)
+
+
+def test_connect_names_the_address_and_how_long_it_may_take() -> None:
+    nodes = make(1)
+    effect = nodes.connect(nodes[1], 0.0)
+    assert isinstance(effect, Connect)
+    assert (effect.node_id, effect.host, effect.port) == (1, "host1", 9092)
+    assert 8.0 <= effect.timeout <= 12.0
+    assert not nodes.can_connect(nodes[1], 0.0)
+
+
+def test_the_set_up_timeout_grows_with_failures_and_starts_over_after_a_success() -> None:
+    nodes = make(1)
+    timeouts: list[float] = []
+    now = 0.0
+    for _ in range(4):
+        timeouts.append(nodes.connect(nodes[1], now).timeout)
+        nodes.on_connect_failed(nodes[1], LOST, now)
+        now += 2.0
+    assert timeouts[0] <= 12.0
+    assert 16.0 <= timeouts[1] <= 24.0
+    assert timeouts[3] <= 30.0
+    ready(nodes, 1, now)
+    nodes.on_disconnected(nodes[1], LOST, now)
+    assert nodes.connect(nodes[1], now + 1.0).timeout <= 12.0
+
+
+def test_reconnect_backoff_doubles_up_to_its_limit_and_starts_over_after_a_success() -> None:
+    nodes = make(1)
+    waits: list[float] = []
+    now = 0.0
+    for _ in range(8):
+        nodes.connect(nodes[1], now)
+        nodes.on_connect_failed(nodes[1], LOST, now)
+        waits.append(nodes.blocked_until(nodes[1], now) - now)
+        assert not nodes.can_connect(nodes[1], now)
+        now = nodes.blocked_until(nodes[1], now)
+        assert nodes.can_connect(nodes[1], now)
+    assert 0.04 <= waits[0] <= 0.061
+    assert 0.08 <= waits[1] <= 0.121
+    assert max(waits) <= 1.0 + 1e-9
+    ready(nodes, 1, now)
+    nodes.on_disconnected(nodes[1], LOST, now)
+    assert nodes.blocked_until(nodes[1], now) - now <= 0.061
+
+
+def test_a_failed_attempt_names_node_address_and_cause() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    error = nodes.on_connect_failed(nodes[1], LOST, 0.0)
+    assert str(error) == "cannot connect to broker 1 (host1:9092): reset by peer"
+    assert error.__cause__ is LOST
+    assert isinstance(error, KafkaConnectionError)
+    assert (error.node, error.address) == (1, ("host1", 9092))
+
+
+def test_an_address_is_not_said_twice() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    error = nodes.on_connect_failed(nodes[1], KafkaConnectionError("cannot connect to host1:9092: refused"), 0.0)
+    assert str(error) == "broker 1: cannot connect to host1:9092: refused"
+
+
+def test_an_attempt_that_takes_too_long_is_closed_once() -> None:
+    nodes = make(1)
+    effect = nodes.connect(nodes[1], 0.0)
+    assert nodes.check(effect.timeout - 0.01) == []
+    [closed] = nodes.check(effect.timeout)
+    assert isinstance(closed, Disconnect)
+    assert "was not connected within" in str(closed.error)
+    assert "its first answer included" in str(closed.error)  # a port that accepts and stays silent is here as well
+    assert nodes.check(effect.timeout) == []
+    named = nodes.on_connect_failed(nodes[1], LOST, effect.timeout)
+    assert "was not connected within" in str(named)
+
+
+def test_a_connection_that_comes_up_while_it_is_being_closed_is_not_used() -> None:
+    nodes = make(1)
+    effect = nodes.connect(nodes[1], 0.0)
+    nodes.check(effect.timeout)
+    nodes.on_connected(nodes[1], versions(), effect.timeout)
+    assert not nodes.can_send(nodes[1], effect.timeout)
+    assert not nodes.is_connected
+    nodes.on_disconnected(nodes[1], None, effect.timeout)
+    assert nodes[1].state is NodeState.DISCONNECTED
+
+
+def test_answers_come_in_the_order_of_the_requests() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    first, second = nodes.begin_request(node, "a", 0.0), nodes.begin_request(node, "b", 0.0)
+    assert [r.context for r in nodes.on_response(node, first, 0.1)] == ["a"]
+    assert [r.context for r in nodes.on_response(node, second, 0.1)] == ["b"]
+
+
+@pytest.mark.parametrize("correlation_id", [2, 3])
+def test_an_answer_out_of_turn_is_a_protocol_error_and_loses_nothing(correlation_id: int) -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, "a", 0.0)
+    nodes.begin_request(node, "b", 0.0)
+    with pytest.raises(ProtocolError, match="not the next"):
+        nodes.on_response(node, correlation_id, 0.1)
+    assert [r.context for r in node.in_flight] == ["a", "b"]
+
+
+def test_an_answer_without_a_request_is_a_protocol_error() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    with pytest.raises(ProtocolError, match="not the next"):
+        nodes.on_response(node, 1, 0.1)
+
+
+def test_a_request_without_an_answer_is_complete_when_it_is_written() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    asked = nodes.begin_request(node, "a", 0.0)
+    silent = nodes.begin_request(node, "b", 0.0, expects_response=False)
+    assert nodes.on_written(node, asked, 0.1) is None
+    done = nodes.on_written(node, silent, 0.1)
+    assert done is not None
+    assert done.context == "b"
+    assert nodes.on_written(node, silent, 0.1) is None
+
+
+def test_an_answer_completes_the_silent_requests_before_it() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, "silent", 0.0, expects_response=False)
+    asked = nodes.begin_request(node, "asked", 0.0)
+    assert [r.context for r in nodes.on_response(node, asked, 0.1)] == ["silent", "asked"]
+
+
+def test_the_number_of_requests_in_flight_is_limited() -> None:
+    nodes = make(1, max_in_flight_requests_per_connection=2)
+    node = ready(nodes, 1)
+    first = nodes.begin_request(node, "a", 0.0)
+    nodes.begin_request(node, "b", 0.0)
+    assert not nodes.can_send(node, 0.0)
+    nodes.on_response(node, first, 0.1)
+    assert nodes.can_send(node, 0.1)
+
+
+def test_a_lost_connection_fails_all_its_requests_once_oldest_first() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    for context in "abc":
+        nodes.begin_request(node, context, 0.0)
+    error, failed = nodes.on_disconnected(node, LOST, 1.0)
+    assert [r.context for r in failed] == ["a", "b", "c"]
+    assert str(error) == "lost the connection to broker 1 (host1:9092): reset by peer"
+    assert not node.in_flight
+
+
+def test_a_request_without_an_answer_in_time_closes_the_connection_as_timed_out() -> None:
+    nodes = make(1, request_timeout_ms=5000, delivery_timeout_ms=20000)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, "a", 1.0)
+    nodes.begin_request(node, "b", 2.0)
+    assert nodes.check(5.9) == []
+    [closed] = nodes.check(6.0)
+    assert isinstance(closed.error, RequestTimeoutError)
+    error, failed = nodes.on_disconnected(node, None, 6.0)
+    assert "broker 1 (host1:9092) did not answer within request_timeout_ms=5000" in str(error)
+    assert [r.context for r in failed] == ["a", "b"]
+
+
+def test_a_throttled_broker_takes_nothing_until_its_time_is_over() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    nodes.throttle(node, 500, 1.0)
+    assert not nodes.can_send(node, 1.4)
+    assert nodes.blocked_until(node, 1.4) == 1.5
+    nodes.throttle(node, 10, 1.4)  # never moves back
+    assert nodes.blocked_until(node, 1.4) == 1.5
+    assert nodes.can_send(node, 1.5)
+
+
+def test_time_in_which_the_broker_throttles_does_not_count_as_waiting_for_an_answer() -> None:
+    nodes = make(1, request_timeout_ms=1000, delivery_timeout_ms=20000)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, "a", 0.0)
+    nodes.throttle(node, 5000, 0.5)
+    assert nodes.check(5.9) == []
+    assert len(nodes.check(6.0)) == 1
+
+
+def test_an_idle_connection_is_closed_without_an_error_and_can_be_opened_at_once() -> None:
+    nodes = make(1, connections_max_idle_ms=60_000)
+    node = ready(nodes, 1)
+    nodes.on_response(node, nodes.begin_request(node, "a", 10.0), 11.0)
+    assert nodes.check(70.9) == []
+    [closed] = nodes.check(71.0)
+    assert closed.error is None
+    assert nodes.on_disconnected(node, None, 71.0) == (None, [])
+    assert nodes.can_connect(node, 71.0)
+
+
+def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_flight(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nodes = make(1, 2)
+    idle, busy = ready(nodes, 1), ready(nodes, 2)
+    nodes.begin_request(busy, "a", 0.0)
+    assert nodes.on_disconnected(idle, None, 1.0) == (None, [])
+    error, failed = nodes.on_disconnected(busy, None, 1.0)
+    assert "closed from this side" in str(error)
+    assert [r.context for r in failed] == ["a"]
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]  # the producer ends: nothing to look after
+
+
+def test_a_broker_that_goes_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = make(1)
+    nodes.on_disconnected(ready(nodes, 1), LOST, 0.0)
+    for now in (10.0, 20.0):
+        nodes.connect(nodes[1], now)
+        nodes.on_connect_failed(nodes[1], LOST, now)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "a broker is away, it is tried again: lost the connection to broker 1 (host1:9092): reset by peer"
+    ]
+
+
+def test_a_negative_idle_limit_keeps_connections_open() -> None:
+    nodes = make(1, connections_max_idle_ms=-1)
+    ready(nodes, 1)
+    assert nodes.check(1e9) == []
+
+
+def test_the_timer_is_never_left_in_the_past() -> None:
+    nodes = make(1, 2)
+    for node_id in (1, 2):
+        nodes.begin_request(ready(nodes, node_id), "a", 0.0)
+    nodes.check(0.5)
+    assert nodes.next_due == 30.0
+    nodes.on_response(nodes[1], 1, 1.0)
+    nodes.check(30.0)
+    assert nodes.next_due > 30.0
+
+
+def test_correlation_ids_begin_anew_with_each_connection() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    assert [nodes.begin_request(node, "", 0.0) for _ in range(3)] == [1, 2, 3]
+    nodes.on_disconnected(node, LOST, 0.0)
+    ready(nodes, 1, 1.0)
+    assert nodes.begin_request(node, "", 1.0) == 1
+
+
+def test_correlation_ids_leave_out_those_kept_for_re_authentication() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    node.last_correlation_id = MAX_CORRELATION_ID - 1
+    assert nodes.begin_request(node, "", 0.0) == MAX_CORRELATION_ID
+    assert nodes.begin_request(node, "", 0.0) == 1
+
+
+# ── whom to ask ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_least_loaded_is_the_ready_one_with_the_fewest_requests() -> None:
+    nodes = make(1, 2, 3)
+    for node_id in (1, 2):
+        ready(nodes, node_id)
+    nodes.begin_request(nodes[1], "a", 0.0)
+    assert nodes.least_loaded(0.0) is nodes[2]
+
+
+def test_a_connection_that_is_being_opened_is_waited_for() -> None:
+    nodes = make(1, 2, 3)
+    nodes.connect(nodes[2], 0.0)
+    assert nodes.least_loaded(0.0) is nodes[2]
+
+
+def test_without_a_connection_the_one_whose_last_attempt_was_longest_ago_is_asked() -> None:
+    nodes = make(1, 2)
+    nodes.connect(nodes[1], 5.0)
+    nodes.on_connect_failed(nodes[1], LOST, 5.0)
+    nodes.connect(nodes[2], 6.0)
+    nodes.on_connect_failed(nodes[2], LOST, 6.0)
+    assert nodes.least_loaded(10.0) is nodes[1]
+
+
+def test_brokers_that_back_off_or_are_throttled_are_not_asked() -> None:
+    nodes = make(1, 2)
+    nodes.connect(nodes[1], 0.0)
+    nodes.on_connect_failed(nodes[1], LOST, 0.0)
+    ready(nodes, 2)
+    nodes.throttle(nodes[2], 1000, 0.0)
+    assert nodes.least_loaded(0.01) is None
+    assert nodes.next_candidate_at(0.01) == nodes.blocked_until(nodes[1], 0.01)
+    assert not nodes.is_cut_off()  # the throttled one will answer: no reason to start over
+
+
+def test_cut_off_means_that_no_candidate_is_connected_or_being_connected() -> None:
+    nodes = make(1)
+    assert nodes.is_cut_off()
+    nodes.connect(nodes[1], 0.0)
+    assert not nodes.is_cut_off()
+
+
+def test_the_bootstrap_servers_are_asked_again_after_starting_over() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    nodes.on_connect_failed(nodes[1], LOST, 0.0)
+    assert nodes.least_loaded(0.0) is None
+    nodes.rebootstrap()
+    assert nodes.least_loaded(0.0) is nodes[-1]
+
+
+def test_the_bootstrap_connection_is_closed_once_a_broker_is_connected() -> None:
+    nodes = make()
+    boot = ready(nodes, -1)
+    request = nodes.begin_request(boot, "metadata", 0.0)
+    nodes.on_response(boot, request, 0.1)
+    nodes.update({1: broker(1)}, 0.1)
+    assert nodes.check(0.1) == []
+    ready(nodes, 1, 0.2)
+    [closed] = nodes.check(0.2)
+    assert (closed.node_id, closed.error) == (-1, None)
+    assert nodes.is_connected
+
+
+def test_a_connection_that_is_not_needed_any_more_finishes_its_requests_first() -> None:
+    nodes = make()
+    boot = ready(nodes, -1)
+    request = nodes.begin_request(boot, "a", 0.0)
+    nodes.update({1: broker(1)}, 0.0)
+    ready(nodes, 1)
+    assert nodes.check(0.1) == []
+    nodes.on_response(boot, request, 0.2)
+    assert [d.node_id for d in nodes.check(0.2)] == [-1]
+
+
+def test_a_vanished_broker_is_forgotten_when_its_connection_is_gone() -> None:
+    nodes = make(1, 2)
+    node = ready(nodes, 2)
+    ready(nodes, 1)
+    nodes.update({1: broker(1)}, 1.0)
+    assert [d.node_id for d in nodes.check(1.0)] == [2]
+    nodes.on_disconnected(node, None, 1.0)
+    assert nodes.get(2) is None
+    assert nodes.get(-1) is not None
+
+
+def test_a_broker_that_moved_is_connected_to_at_its_new_address() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, "a", 0.0)
+    nodes.update({1: broker(1, "elsewhere")}, 1.0)
+    assert not nodes.can_send(node, 1.0)
+    assert [d.node_id for d in nodes.check(1.0)] == [1]
+    error, failed = nodes.on_disconnected(node, None, 1.0)
+    assert error is not None
+    assert len(failed) == 1
+    assert nodes.connect(node, 1.0).host == "elsewhere"
+
+
+def test_a_broker_that_moved_while_disconnected_does_not_wait_for_its_backoff() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    nodes.on_connect_failed(nodes[1], LOST, 0.0)
+    nodes.update({1: broker(1, "elsewhere")}, 0.0)
+    assert nodes.can_connect(nodes[1], 0.0)
+
+
+def test_close_all_closes_what_is_open_or_being_opened() -> None:
+    nodes = make(1, 2, 3)
+    ready(nodes, 1)
+    nodes.connect(nodes[2], 0.0)
+    assert [d.node_id for d in nodes.close_all(LOST)] == [1, 2]
+    assert not nodes.is_connected
+
+
+def test_a_poll_with_nothing_due_does_not_look_at_the_nodes() -> None:
+    nodes = make(*range(1, 101))
+    for node_id in range(1, 101):
+        ready(nodes, node_id)
+    nodes.check(0.0)
+    assert nodes.next_due == 540.0
