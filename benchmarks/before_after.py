@@ -4,11 +4,10 @@
     python -m benchmarks.before_after --before /tmp/before --pairs 20
     python -m benchmarks.before_after --before OLD/tree:OLD/venv/bin/python --after NEW/tree:NEW/venv/bin/python
 
-Each side is a folder with `benchmarks` in it and, after a colon, the Python to run there. The package is the one in that
-folder or, where there is none, the one that this Python has installed: what `make test-compiled` leaves below
-build/compiled is such a tree and venv. Told is the CPU time for each record, as the ratio within a pair: the median, the
-interval that holds the median with 95 % (ranks of the sorted ratios), the extremes. Drift of the machine hits both of a
-pair.
+Each side is a folder with `benchmarks` in it and, after a colon, the Python to run there. The package is the one in
+that folder or, where there is none, the one that this Python has installed: what `make test-compiled` leaves below
+build/compiled is such a tree and venv. Told is the CPU time for each record, as the ratio within a pair: the median,
+the interval that holds the median with 95 % (ranks of the sorted ratios), the extremes. Drift hits both of a pair.
 """
 
 from __future__ import annotations
