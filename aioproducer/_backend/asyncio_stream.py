@@ -10,17 +10,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
+from aioproducer._backend.names import Address, Resolver, connect_first
+
 if TYPE_CHECKING:
     from aioproducer._backend.base import Connector, Receiver
-
-_STAGGER: Final = 0.25  # seconds until the next address is tried, while the one before has not answered (RFC 8305)
-
-_Address = tuple[socket.AddressFamily, Any]
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -131,60 +129,16 @@ def connector(send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
     """See `Backend.tcp_connector`."""
     options = [(socket.SO_SNDBUF, send_buffer_bytes), (socket.SO_RCVBUF, receive_buffer_bytes)]
     options = [(option, size) for option, size in options if size >= 0]
+    resolver = Resolver()
 
     async def connect(host: str, port: int) -> AsyncioStream:
-        return await _connect_first(await _addresses(host, port), options)
+        addresses = await resolver.addresses(host, port)
+        return await connect_first(addresses, partial(_connect, options=options), AsyncioStream.aclose)
 
     return connect
 
 
-async def _addresses(host: str, port: int) -> list[_Address]:
-    """Return those of the name, families in turn, beginning with the one that the system prefers."""
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    by_family: dict[socket.AddressFamily, list[_Address]] = {}
-    for family, _, _, _, address in found:
-        by_family.setdefault(family, []).append((family, address))
-    in_turn = chain.from_iterable(zip_longest(*by_family.values()))
-    return list(dict.fromkeys(address for address in in_turn if address is not None))
-
-
-async def _connect_first(addresses: list[_Address], options: list[tuple[int, int]]) -> AsyncioStream:
-    """Connect to the address that is there first; each next one is tried when those before fail or are slow.
-
-    Raises:
-        OSError: none is there.
-    """
-    connected: list[AsyncioStream] = []
-    failures: list[OSError] = []
-
-    async def attempt(address: _Address, has_failed: anyio.Event) -> None:
-        try:
-            connected.append(await _connect(address, options))
-        except OSError as error:
-            failures.append(error)
-            has_failed.set()
-        else:
-            tasks.cancel_scope.cancel()
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            for address in addresses:
-                has_failed = anyio.Event()
-                tasks.start_soon(attempt, address, has_failed)
-                with anyio.move_on_after(_STAGGER):
-                    await has_failed.wait()
-    except BaseException:
-        for stream in connected:
-            await stream.aclose()
-        raise
-    for late in connected[1:]:
-        await late.aclose()
-    if connected:
-        return connected[0]
-    raise OSError("all addresses failed") from ExceptionGroup("for each address", failures)
-
-
-async def _connect(address: _Address, options: list[tuple[int, int]]) -> AsyncioStream:
+async def _connect(address: Address, options: list[tuple[int, int]]) -> AsyncioStream:
     loop = asyncio.get_running_loop()
     family, where = address
     raw = socket.socket(family, socket.SOCK_STREAM)

@@ -13,6 +13,8 @@ import anyio
 import trio
 from anyio.abc import ByteStream, SocketAttribute
 
+from aioproducer._backend.names import Address, Resolver, connect_first
+
 if TYPE_CHECKING:
     from aioproducer._backend.base import Connector
 
@@ -173,14 +175,20 @@ class TrioBackend:
     def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
         """See `Backend.tcp_connector`."""
 
-        async def connect(host: str, port: int) -> ByteStream:
-            stream = await anyio.connect_tcp(host, port)
+        resolver = Resolver()
+
+        async def connect_to(address: Address) -> ByteStream:
+            host, port, *scope = address[1]
+            stream = await anyio.connect_tcp(f"{host}%{scope[1]}" if scope and scope[1] else host, port)
             raw = stream.extra(SocketAttribute.raw_socket)
             if send_buffer_bytes >= 0:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
             if receive_buffer_bytes >= 0:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
             return stream
+
+        async def connect(host: str, port: int) -> ByteStream:
+            return await connect_first(await resolver.addresses(host, port), connect_to, anyio.aclose_forcefully)
 
         return connect
 

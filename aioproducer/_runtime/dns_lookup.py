@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import socket
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,12 +14,13 @@ import anyio
 from aioproducer.errors import BootstrapError
 
 if TYPE_CHECKING:
+    from aioproducer._backend.names import Resolver
     from aioproducer._config import ProducerConfig
 
 _log = logging.getLogger("aioproducer.connection")
 
 
-async def with_canonical_servers(config: ProducerConfig) -> ProducerConfig:
+async def with_canonical_servers(config: ProducerConfig, resolver: Resolver) -> ProducerConfig:
     """Return the settings with each bootstrap server replaced by the canonical names of all its addresses.
 
     An address without a name stays as it is. A name that cannot be resolved is left out and logged, as others may do.
@@ -33,8 +33,8 @@ async def with_canonical_servers(config: ProducerConfig) -> ProducerConfig:
     with anyio.move_on_after(config.max_block_ms / 1000):
         for host, port in config.bootstrap_servers:
             try:
-                servers.update(dict.fromkeys([(name, port) for name in await _canonical_names(host, port)]))
-            except (OSError, UnicodeError) as error:  # UnicodeError: no name that DNS could have
+                servers.update(dict.fromkeys([(name, port) for name in await _canonical_names(resolver, host, port)]))
+            except OSError as error:
                 failures[host, port] = str(error)
                 _log.warning(
                     "a bootstrap server is left out, its name cannot be resolved: %s",
@@ -48,9 +48,8 @@ async def with_canonical_servers(config: ProducerConfig) -> ProducerConfig:
     return resolved
 
 
-async def _canonical_names(host: str, port: int) -> list[str]:
-    addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(await anyio.getnameinfo(address[4], socket.NI_NUMERICSERV))[0] for address in addresses]
+async def _canonical_names(resolver: Resolver, host: str, port: int) -> list[str]:
+    return [await resolver.canonical_name(address) for address in await resolver.addresses(host, port)]
 
 
 def _unresolved(config: ProducerConfig, failures: dict[tuple[str, int], str]) -> BootstrapError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aioproducer import _backend
+from aioproducer._backend.names import Resolver
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
 from aioproducer._runtime.outcome import fresh
@@ -37,7 +38,7 @@ async def open_runtime(
     backend = _backend.current()
     deadline = anyio.current_time() + config.max_block_ms / 1000
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
-        config = await with_canonical_servers(config)
+        config = await with_canonical_servers(config, Resolver())
     connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
     runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
     backend.spawn_host(runtime.run)

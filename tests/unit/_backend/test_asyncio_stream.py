@@ -165,11 +165,13 @@ async def test_a_cancelled_serving_leaves_a_stream_to_close() -> None:
 def names(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> Generator[None]:
     """Have any name mean these addresses."""
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Address]:
+    def getaddrinfo(host: str, port: int, **how: Any) -> list[Address]:
+        if how.get("flags"):
+            raise socket.gaierror(socket.EAI_NONAME, "it is a name, and no address")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, number)) for address, number in addresses]
 
     with monkeypatch.context() as patch:
-        patch.setattr("anyio.getaddrinfo", getaddrinfo)
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield
 
 
