@@ -23,10 +23,11 @@ _TELLS_CALLBACKS: Final = hasattr(asyncio.Future, "_callbacks")
 class AsyncioWakeUp:
     """See `WakeUp`."""
 
-    __slots__ = ("_future", "_is_set", "_loop")
+    __slots__ = ("_clock", "_future", "_is_set", "_loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self._loop = loop
+        self._clock = clock
         self._is_set = False
         self._future: asyncio.Future[None] | None = None
 
@@ -38,7 +39,7 @@ class AsyncioWakeUp:
 
     async def wait_until(self, deadline: float | None) -> None:
         """See `WakeUp.wait_until`."""
-        delay = None if deadline is None else deadline - time.monotonic()
+        delay = None if deadline is None else deadline - self._clock()
         if self._is_set or (delay is not None and delay <= 0):
             await asyncio.sleep(0)
         else:
@@ -63,9 +64,17 @@ class AsyncioPoller:
     request costs 4 µs.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, step: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        step: Callable[[], float | None],
+        clock: Callable[[], float],
+        context: Context,
+    ) -> None:
         self._loop = loop
         self._step = step
+        self._clock = clock
+        self._context = context
         self._is_woken = False
         self._is_at_it = False  # and looks itself whether it was woken
         self._is_stepping = False
@@ -80,7 +89,7 @@ class AsyncioPoller:
         if not self._is_woken:
             self._is_woken = True
             if not self._is_at_it:
-                self._loop.call_soon(self._if_woken)
+                self._loop.call_soon(self._if_woken, context=self._context)
 
     def wake_now(self) -> None:
         """See `Poller.wake_now`."""
@@ -95,7 +104,7 @@ class AsyncioPoller:
         finally:
             self._is_at_it = False
             if self._is_woken:
-                self._loop.call_soon(self._if_woken)
+                self._loop.call_soon(self._if_woken, context=self._context)
 
     def _step_now(self) -> None:
         self._is_woken = False
@@ -117,7 +126,7 @@ class AsyncioPoller:
                     function()
                 except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop; it may be run again
                     for rest in after[number + 1 :]:
-                        self._loop.call_soon(rest)
+                        self._loop.call_soon(rest, context=self._context)
                     raise
         if deadline is not None:
             self._arm(deadline)
@@ -127,7 +136,7 @@ class AsyncioPoller:
         if self._is_stepping:
             self._after.append(function)
         else:
-            self._loop.call_soon(function)
+            self._loop.call_soon(function, context=self._context)
 
     def stop(self) -> None:
         """See `Poller.stop`."""
@@ -158,7 +167,7 @@ class AsyncioPoller:
                 return
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self._on_timer)
+        self._timer = self._loop.call_later(max(0.0, deadline - self._clock()), self._on_timer, context=self._context)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -166,14 +175,22 @@ class AsyncioPoller:
 
 
 class AsyncioBackend:
-    """See `Backend`. Made inside of the loop that it is bound to."""
+    """See `Backend`. Made inside of the loop that it is bound to.
+
+    The background runs in a context of its own, without variables: in that of whoever starts the producer, the first
+    request of an application would live until it is closed, and its trace would get all that is logged here. Callbacks
+    of users run in the context in which they were given.
+    """
 
     name: Literal["asyncio", "trio"] = "asyncio"
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._hosts: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references to tasks
-        self.clock: Callable[[], float] = time.monotonic  # loop.time() of uvloop has only milliseconds
+        # loop.time() of uvloop has only milliseconds. Looked up once, for all that measures: a library that replaces
+        # `time.monotonic` for a while (freezegun) must not have two parts of a producer live in different times.
+        self.clock: Callable[[], float] = time.monotonic
+        self._context = Context()
         # 0.05 µs; the public get_running_loop raises instead of answering None, 0.5 µs. None in a thread without a loop
         # and in a forked child: CPython knows the process that a loop runs in.
         self.current_token: Callable[[], object] = asyncio._get_running_loop
@@ -188,13 +205,13 @@ class AsyncioBackend:
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Backend.spawn_host`."""
-        task = self._loop.create_task(main(), name="aioproducer")
+        task = self._loop.create_task(main(), name="aioproducer", context=self._context.copy())
         self._hosts.add(task)
         task.add_done_callback(self._hosts.discard)
 
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         """See `Backend.call_soon`."""
-        self._loop.call_soon(function, *arguments, context=context)
+        self._loop.call_soon(function, *arguments, context=context or self._context)
 
     def is_waiting(self, waiter: Any) -> bool:
         """See `Backend.is_waiting`."""
@@ -219,16 +236,16 @@ class AsyncioBackend:
                     future.set_result(None)
                     context.run(callback, future)
         except BaseException:  # SystemExit or KeyboardInterrupt of a task ends the loop, which may be run again
-            self._loop.call_soon(self.wake, list(rest))
+            self._loop.call_soon(self.wake, list(rest), context=self._context)
             raise
 
     def new_wake_up(self) -> AsyncioWakeUp:
         """See `Backend.new_wake_up`."""
-        return AsyncioWakeUp(self._loop)
+        return AsyncioWakeUp(self._loop, self.clock)
 
     def new_poller(self, step: Callable[[], float | None]) -> AsyncioPoller:
         """See `Backend.new_poller`."""
-        return AsyncioPoller(self._loop, step)
+        return AsyncioPoller(self._loop, step, self.clock, self._context)
 
     def tcp_connector(self, send_buffer_bytes: int, receive_buffer_bytes: int) -> Connector:
         """See `Backend.tcp_connector`."""

@@ -121,7 +121,7 @@ class Backend(Protocol):
 
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         """Run `function` in one of the next passes of the loop, in the order of the calls, outside of the caller's
-        task.
+        task; without `context`, in one that has no variables of the caller's.
         """
         ...
 

@@ -169,7 +169,7 @@ class Message(Struct):
             start: what comes before it, a header, is not looked at.
 
         Raises:
-            ProtocolError: the bytes are not a message of this version; some are missing or left over.
+            ProtocolError: the bytes are not a message of this version: some are missing or, in a request, left over.
         """
         compiled = cls.decoders.get(version)
         if compiled is None:
@@ -190,8 +190,12 @@ class Message(Struct):
                 f"{cls.__name__} v{version}: a string is not UTF-8 (byte {error.start} of it)"
             ) from None
         if position != len(data):
-            raise ProtocolError(f"{cls.__name__} v{version}: {len(data) - position:,} bytes are left over")
+            cls._on_left_over(version, len(data) - position)
         return message  # type: ignore[no-any-return]  # the generated code makes instances of cls
+
+    @classmethod
+    def _on_left_over(cls, version: int, count: int) -> None:
+        raise ProtocolError(f"{cls.__name__} v{version}: {count:,} bytes are left over")
 
     @classmethod
     def _compile_encoder(cls, version: int) -> Encoder:
@@ -218,4 +222,19 @@ class Request(Message):
 
 
 class Response(Message):
-    """What a broker answers."""
+    """What a broker answers. Bytes after the message are read over, as Kafka's own clients do: some brokers of another
+    make have them (librdkafka's mock cluster after Metadata 12).
+    """
+
+    @classmethod
+    def _on_left_over(cls, version: int, count: int) -> None:
+        import logging  # it is rarely needed, and 5 ms of an import
+
+        log = logging.getLogger("aioproducer.protocol")
+        log.debug(
+            "%s v%d: %d bytes after its end are not read",
+            cls.__name__,
+            version,
+            count,
+            extra={"event": "bytes_left_over", "api": cls.__name__, "count": count},
+        )

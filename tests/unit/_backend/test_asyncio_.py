@@ -476,3 +476,57 @@ async def test_a_stopped_or_cancelled_poller_steps_no_more() -> None:
     poller.wake()
     await asyncio.sleep(0.05)
     assert step.count == 1
+
+
+async def test_the_background_has_no_variables_of_whoever_starts_it() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+    request.set("the first")
+    backend = AsyncioBackend()
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    async def host() -> None:
+        seen.append(request.get())
+        done.set()
+
+    backend.spawn_host(host)
+    backend.call_soon(lambda: seen.append(request.get()))
+    poller = backend.new_poller(lambda: seen.append(request.get()))
+    poller.wake()
+    await done.wait()
+    await asyncio.sleep(0)
+    assert seen == ["none"] * 3
+    poller.stop()
+
+
+async def test_callbacks_have_the_variables_that_they_were_given_with() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+    backend = AsyncioBackend()
+    seen: list[str] = []
+    request.set("mine")
+    backend.call_soon(lambda: seen.append(request.get()), context=contextvars.copy_context())
+    await asyncio.sleep(0)
+    assert seen == ["mine"]
+
+
+async def test_a_clock_that_is_replaced_later_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = AsyncioBackend()
+    steps: list[float] = []
+
+    def step() -> float:
+        steps.append(backend.clock())
+        return backend.clock() + 0.05
+
+    poller = backend.new_poller(step)
+    serving = asyncio.create_task(poller.serve())
+    await asyncio.sleep(0.01)
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)  # as freezegun does it
+    wake_up = backend.new_wake_up()
+    await wake_up.wait_until(backend.clock() - 1)
+    poller.wake()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(steps) == 2  # and not one pass after the other, for a deadline that seems to be over
+    monkeypatch.undo()
+    poller.stop()
+    await serving
