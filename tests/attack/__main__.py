@@ -20,6 +20,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from tests.attack.answers import APIS, Damage, attack_with, damages
 from tests.attack.play import LOOPS, attack
 from tests.attack.points import ERRORS, NETWORK_POINTS, USER_POINTS
 
@@ -27,9 +28,10 @@ SECONDS: Final = 60
 AT_ONCE: Final = 2
 
 
-def one(point: str, error: str, loop: str) -> list[str]:
+def one(family: str, what: str, loop: str) -> list[str]:
     """Play one attack in a process of its own; return what was wrong."""
-    command = [sys.executable, "-m", "tests.attack", "--point", point, "--error", error, "--loop", loop]
+    choice = ["--answer", what] if family in {api.name for api in APIS} else ["--point", family, "--error", what]
+    command = [sys.executable, "-m", "tests.attack", *choice, "--loop", loop]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -42,6 +44,7 @@ def one(point: str, error: str, loop: str) -> list[str]:
 def many(minutes: float, seed: int) -> int:
     """Play the whole product, in random order, until the time is up; print what was wrong, and a table."""
     product = list(itertools.product((*NETWORK_POINTS, *USER_POINTS), ERRORS, LOOPS))
+    product += [(api.name, str(damage), loop) for api in APIS for damage in damages(api) for loop in LOOPS]
     random.Random(seed).shuffle(product)
     until = time.monotonic() + minutes * 60
     played: Counter[str] = Counter()
@@ -59,8 +62,8 @@ def many(minutes: float, seed: int) -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(play, product))
     print(f"\nseed {seed}: {sum(played.values())} of {len(product)} attacks, {sum(broken.values())} broke a promise")
-    for point in (*NETWORK_POINTS, *USER_POINTS):
-        print(f"{point:20} {played[point]:4} played {broken[point]:4} broken")
+    for family in dict.fromkeys(case[0] for case in sorted(product)):
+        print(f"{family:20} {played[family]:4} played {broken[family]:4} broken")
     return 1 if broken else 0
 
 
@@ -69,13 +72,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack")
     parser.add_argument("--point", choices=[*NETWORK_POINTS, *USER_POINTS])
     parser.add_argument("--error", choices=list(ERRORS))
+    parser.add_argument("--answer", type=Damage.parse, help="as test_answers.py prints it")
     parser.add_argument("--loop", choices=list(LOOPS), default="asyncio")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     arguments = parser.parse_args()
-    if arguments.point is None:
+    if arguments.point is None and arguments.answer is None:
         return many(arguments.minutes, arguments.seed)
-    problems = attack(arguments.point, arguments.error, arguments.loop)
+    if arguments.answer is not None:
+        problems = attack_with(arguments.answer, arguments.loop)
+    else:
+        problems = attack(arguments.point, arguments.error, arguments.loop)
     print("\n".join(problems) or "every promise was kept")
     return 1 if problems else 0
 
