@@ -82,7 +82,7 @@ def main() -> int:
     if arguments.answer is not None:
         problems = attack_with(arguments.answer, arguments.loop)
     else:
-        problems = attack(arguments.point, arguments.error, arguments.loop)
+        problems = attack(str(arguments.point), arguments.error, arguments.loop)
     print("\n".join(problems) or "every promise was kept")
     return 1 if problems else 0
 

@@ -66,14 +66,20 @@ class Damage:
         """Do it, if the answer has the field filled."""
         target: Any = message
         for name in self.path[:-1]:
-            target = getattr(target, name)
-            if isinstance(target, list):
-                if not target:
-                    return
-                target = target[0]
+            target = _entered(getattr(target, name))
+            if target is None:
+                return
         last = self.path[-1]
-        declared = type(target).FIELDS[last]
-        setattr(target, last, _damaged(declared, getattr(target, last), self.kind))
+        fields: Mapping[str, Field] = type(target).FIELDS
+        setattr(target, last, _damaged(fields[last], getattr(target, last), self.kind))
+
+
+def _entered(value: Any) -> Any:
+    """Return what is in a field: of a list, its first element, None if it has none."""
+    if not isinstance(value, list):
+        return value
+    elements: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+    return elements[0] if elements else None
 
 
 def _damaged(declared: Field, value: Any, kind: str) -> Any:
