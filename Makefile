@@ -36,6 +36,7 @@ check: $(STAMP) ## style, types, layers, and that each row of the scenario table
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pyright
+	PYTHONPATH=$(CURDIR) $(PYTHON) -m pyright --verifytypes aioproducer --ignoreexternal
 	.venv/bin/lint-imports
 	$(PYTEST) -q tests/scenarios
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
+from aioproducer._public import public_in
 from aioproducer.testing import _kafka_node as kafka_node
 from aioproducer.testing._class_archive import ClassArchive, digest, write_atomically
 from aioproducer.testing._jars import (
@@ -84,6 +85,7 @@ _SMALL: Final = {
 }
 
 
+@public_in("aioproducer.testing")
 class RealCluster:
     """A Kafka cluster of real brokers, whose methods block; the ones for signals do so for a moment only.
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 import pytest
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -34,6 +36,7 @@ EMBEDDED: Final = "embedded"
 REAL: Final = "real"
 
 
+@public_in("aioproducer.testing")
 class ClusterFactory(Protocol):
     """What the fixture `kafka_cluster` gives."""
 
