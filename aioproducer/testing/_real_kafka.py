@@ -134,7 +134,7 @@ class RealCluster:
         if nodes not in (1, 2, 3):
             raise ValueError(f"nodes={nodes} is not 1, 2 or 3")
         if sys.platform == "win32":
-            raise RealKafkaError("RealCluster uses process groups and signals, which SampledStat does not have")
+            raise RealKafkaError("RealCluster uses process groups and signals, which Windows does not have")
         self._node_count = nodes
         self._is_proxied = proxied
         self._features = dict(features or {})

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 import pytest
 
-from aioproducer._public import public_in
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -36,9 +34,10 @@ EMBEDDED: Final = "embedded"
 REAL: Final = "real"
 
 
-@public_in("aioproducer.testing")
 class ClusterFactory(Protocol):
     """What the fixture `kafka_cluster` gives."""
+
+    __module__ = "aioproducer.testing"  # as public_in has it, which this file does without
 
     def __call__(self, brokers: int = 3, **settings: Unpack[ClusterSettings]) -> BlockingCluster:
         """Start another embedded cluster; it ends with the test. Takes what EmbeddedCluster takes."""
