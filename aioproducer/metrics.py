@@ -1,4 +1,4 @@
-"""Which figures does a producer keep, and what does one reading of them look like?
+"""Metrics: the names of what a producer counts and measures, and one reading of all.
 
 The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges
 say how things are now. Windowed figures are averages and maxima of the last metrics_num_samples windows of
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Final
+
+__all__ = ["GAUGES", "TOTALS", "WINDOWED", "MetricsSnapshot"]
 
 TOTALS: Final[dict[str, str]] = {
     "record-send-total": "records put into a Produce request; a record that is sent again counts again",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
 
 # What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aioproducer._config.typed import ProducerSettings
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class ProducerConfig(DeclaredSettings):
     """The settings of a producer: immutable, complete and consistent; an attribute for each (docs/settings.md).

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from aioproducer._config.declared import CompressionType, DnsLookup, RecordingLevel, RecoveryStrategy, SecurityProtocol
+from aioproducer._public import public_in
 from aioproducer.interceptors import ProducerInterceptor
 from aioproducer.partitioners import Partitioner, PartitionerName
 from aioproducer.serializers import Serializer
 
 
+@public_in("aioproducer")
 class ProducerSettings(TypedDict, total=False):
     """The settings as keyword arguments; docs/settings.md says what each does. Only bootstrap_servers must be given."""
 

@@ -34,8 +34,8 @@ from aioproducer.errors import (
     ProducerClosedError,
     ProtocolError,
     UnsupportedVersionError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random

@@ -14,6 +14,7 @@ from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._producer.send_all import SendAll
 from aioproducer._producer.send_path import MISSING, check_timeout, park
 from aioproducer._producer.topic import TopicHandle
+from aioproducer._public import public_in
 from aioproducer._runtime.outcome import follow_split, fresh, new_metadata, outcome_error, record_metadata
 from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, TopicView, V, check_source, check_topic
 from aioproducer.errors import (
@@ -35,6 +36,7 @@ V2 = TypeVar("V2")
 _DONE: Final = BatchState.DONE  # looked up in the Enum class it costs 0.1 µs
 
 
+@public_in("aioproducer")
 class Producer(Lifecycle, Generic[K, V]):
     """Sends records to a Kafka cluster from an event loop (asyncio, uvloop or trio).
 

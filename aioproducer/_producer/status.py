@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True)
 class ProducerStatus:
     """How a producer is now. Made for readiness checks; a liveness check should not depend on Kafka.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aioproducer._producer.consumer_offsets import offset_commit
 from aioproducer._producer.send_path import park
+from aioproducer._public import public_in
 from aioproducer._runtime.outcome import fresh
 from aioproducer.errors import IllegalStateError, KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
-    from typing import Any
 
     from aioproducer._core.transactions.manager import Transactions
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aioproducer.transactions")
 
 
+@public_in("aioproducer")
 class Transaction:
     """One transaction, from `begin_transaction` (or `async with producer.transaction()`) to its end.
 
     Every record that the producer sends while it is open, from any task, belongs to it.
     """
 
-    def __init__(self, send_path: SendPath, runtime: Runtime, core: OpenTransaction) -> None:
-        self._send_path = send_path
-        self._runtime = runtime
-        self._core = core
+    # Any: programs make none, and what stands behind it is not public.
+    def __init__(self, send_path: Any, runtime: Any, core: Any) -> None:
+        self._send_path: SendPath = send_path
+        self._runtime: Runtime = runtime
+        self._core: OpenTransaction = core
 
     def __repr__(self) -> str:
         outcome = self._core.outcome
@@ -118,11 +120,12 @@ class Transaction:
         return _of(self._runtime)
 
 
+@public_in("aioproducer")
 class TransactionBlock:
     """What `async with producer.transaction()` enters and leaves."""
 
-    def __init__(self, send_path: SendPath, close_timeout_ms: int) -> None:
-        self._send_path = send_path
+    def __init__(self, send_path: Any, close_timeout_ms: int) -> None:  # Any: as above
+        self._send_path: SendPath = send_path
         self._close_timeout = close_timeout_ms / 1000
         self._transaction: Transaction | None = None
 

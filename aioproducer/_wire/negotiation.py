@@ -16,7 +16,8 @@ from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import REQUESTS, ApiKey
 from aioproducer._wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from aioproducer._wire.messages.produce import ProduceRequest
-from aioproducer.errors import ErrorCode, ProtocolError, UnsupportedVersionError, error_for
+from aioproducer.errors import ErrorCode, ProtocolError, UnsupportedVersionError
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     from aioproducer._wire.schema import Message

@@ -90,7 +90,7 @@ class Struct(metaclass=StructType):
     FIELDS: ClassVar[Mapping[str, Field]]
     """The declarations, by name, in the order of the wire."""
 
-    __hash__ = None  # type: ignore[assignment]  # lists inside
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # lists inside
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

@@ -375,4 +375,4 @@ class SendAllError(KafkaError):
         super().__init__(message)
         self.results = results
         self.failures: dict[int, BaseException] = dict(failures or {})
-        self.possibly_written = any(getattr(error, "possibly_written", False) for error in self.failures.values())
+        self.possibly_written: bool = any(getattr(error, "possibly_written", False) for error in self.failures.values())

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar, Unpack
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from aioproducer.errors import IllegalStateError, error_for
+from aioproducer._public import public_in
+from aioproducer.errors import IllegalStateError
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._assertions import difference, matches, records_of
 from aioproducer.testing._broker import ClusterCore
 from aioproducer.testing._broker.requests import Refused
@@ -42,6 +44,7 @@ MAX_DEFAULT_REPLICATION: Final = 3
 _LOOK_SECONDS: Final = 0.005
 
 
+@public_in("aioproducer.testing")
 class ClusterSettings(TypedDict, total=False):
     """What an embedded cluster can be told when it is made; see EmbeddedCluster."""
 
@@ -114,6 +117,7 @@ class _Verbs(FaultVerbs):
             raise error_for(refused.code, refused.text, api=api, topic=topic) from None
 
 
+@public_in("aioproducer.testing")
 class EmbeddedCluster(_Verbs):
     """A Kafka cluster in this event loop, on any of the loops that anyio knows.
 
@@ -280,6 +284,7 @@ class EmbeddedCluster(_Verbs):
         await self._server.changes.wait_until(is_so)
 
 
+@public_in("aioproducer.testing")
 class BlockingCluster(_Verbs):
     """A cluster in a thread of its own; `EmbeddedCluster.running()` makes it. Verbs may be called from any thread."""
 

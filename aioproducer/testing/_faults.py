@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
+from aioproducer._public import public_in
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
@@ -44,6 +45,7 @@ class _Counted(Protocol):
     def hits(self) -> int: ...
 
 
+@public_in("aioproducer.testing")
 class FaultHandle:
     """A fault that has been set. As a context manager it ends with the block.
 

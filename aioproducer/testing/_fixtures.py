@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 
 from aioproducer._producer.producer import Producer
+from aioproducer._public import public_in
 from aioproducer._wire.messages.create_topics import (
     CreatableTopic,
     CreatableTopicConfig,
@@ -20,7 +21,7 @@ from aioproducer._wire.messages.create_topics import (
     CreateTopicsResponse,
 )
 from aioproducer._wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
-from aioproducer.errors import error_for
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._assertions import difference, matches
 from aioproducer.testing._cluster import EmbeddedCluster
 from aioproducer.testing._log_reader import read_topic
@@ -50,6 +51,7 @@ _FAST: Final[dict[str, Any]] = {  # a test that fails should fail soon
 }
 
 
+@public_in("aioproducer.testing")
 class Kafka:
     """A Kafka for one test; the fixture `kafka`. Its calls may be made from sync and async tests, from any thread.
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
+from aioproducer._public import public_in
 from aioproducer.testing import _kafka_node as kafka_node
 from aioproducer.testing._class_archive import ClassArchive, digest, write_atomically
 from aioproducer.testing._jars import (
@@ -84,6 +85,7 @@ _SMALL: Final = {
 }
 
 
+@public_in("aioproducer.testing")
 class RealCluster:
     """A Kafka cluster of real brokers, whose methods block; the ones for signals do so for a moment only.
 
@@ -132,7 +134,7 @@ class RealCluster:
         if nodes not in (1, 2, 3):
             raise ValueError(f"nodes={nodes} is not 1, 2 or 3")
         if sys.platform == "win32":
-            raise RealKafkaError("RealCluster uses process groups and signals, which SampledStat does not have")
+            raise RealKafkaError("RealCluster uses process groups and signals, which Windows does not have")
         self._node_count = nodes
         self._is_proxied = proxied
         self._features = dict(features or {})

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aioproducer._builtin_partitioners import make_partitioner
 from aioproducer._core.accumulator.sticky import LoadTable, draw_uniform, load_table
-from aioproducer.partitioners import KeyHasher, make_partitioner
+from aioproducer._hashing import KeyHasher
 
 if TYPE_CHECKING:
     import random

@@ -15,7 +15,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.requests.verdicts import METADATA_VERDICTS, Verdict, exponential_backoff
-from aioproducer.errors import ProtocolError, error_for, name_of
+from aioproducer.errors import ProtocolError
+from aioproducer.errors._codes import name_of
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random

@@ -12,8 +12,8 @@ from aioproducer.errors import (
     ErrorCode,
     InvalidRecordError,
     KafkaError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

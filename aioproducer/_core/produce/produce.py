@@ -22,14 +22,9 @@ from aioproducer._core.produce.errors import (
 from aioproducer._core.requests.backoff import SOON
 from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
 from aioproducer._wire.messages.produce import ProduceRequest
-from aioproducer.errors import (
-    INVALID_METADATA,
-    ErrorCode,
-    KafkaError,
-    ProtocolError,
-    UnsupportedVersionError,
-    error_for,
-)
+from aioproducer.errors import ErrorCode, KafkaError, ProtocolError, UnsupportedVersionError
+from aioproducer.errors._codes import INVALID_METADATA
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random

@@ -13,7 +13,8 @@ from aioproducer._core.requests.verdicts import (
     exponential_backoff,
 )
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
-from aioproducer.errors import RETRIABLE, KafkaError, error_for
+from aioproducer.errors._codes import RETRIABLE
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.produce.sequences import Sequences
     from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
+    from aioproducer.errors import KafkaError
 
 logger = logging.getLogger("aioproducer.idempotence")
 

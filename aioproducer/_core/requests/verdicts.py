@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._wire.api_keys import ApiKey
-from aioproducer.errors import RETRIABLE
+from aioproducer.errors._codes import RETRIABLE
 
 if TYPE_CHECKING:
     import random

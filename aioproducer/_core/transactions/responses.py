@@ -36,8 +36,8 @@ from aioproducer.errors import (
     ProducerFencedError,
     ProtocolError,
     TransactionAbortableError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random

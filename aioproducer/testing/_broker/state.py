@@ -89,16 +89,16 @@ class ClusterState:
         self.options = options
         self.versions: Mapping[int, tuple[int, int]] = {}
         """Lowest and highest version spoken by api key; set by the core, which knows the APIs."""
-        self.nodes = {node_id: Node(node_id) for node_id in range(brokers)}
+        self.nodes: dict[int, Node] = {node_id: Node(node_id) for node_id in range(brokers)}
         self.topics: dict[str, Topic] = {}
         self.topics_by_id: dict[uuid.UUID, Topic] = {}
-        self.groups = Groups()
-        self.transactions = Transactions(self)
-        self.faults = Faults()
-        self.now = 0.0
+        self.groups: Groups = Groups()
+        self.transactions: Transactions = Transactions(self)
+        self.faults: Faults = Faults()
+        self.now: float = 0.0
         self._rng = rng
         self._next_producer_id = 0
-        self.cluster_id = base64.urlsafe_b64encode(rng.getrandbits(128).to_bytes(16, "big"))[:22].decode()
+        self.cluster_id: str = base64.urlsafe_b64encode(rng.getrandbits(128).to_bytes(16, "big"))[:22].decode()
 
     # ── time ──
 

@@ -15,7 +15,14 @@ from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._producer.delivery import Delivery, check_callback
 from aioproducer._runtime.outcome import follow_split, fresh, run_callback
 from aioproducer._types import RecordMetadata
-from aioproducer.errors import BrokerError, ErrorCode, IllegalStateError, KafkaError, MetadataTimeoutError, error_for
+from aioproducer.errors import (
+    BrokerError,
+    ErrorCode,
+    IllegalStateError,
+    KafkaError,
+    MetadataTimeoutError,
+)
+from aioproducer.errors._from_code import error_for
 
 
 class FakeFuture:

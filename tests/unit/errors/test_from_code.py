@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aioproducer.errors import CLASSES, FATAL, POSSIBLY_WRITTEN, RETRIABLE, BrokerError, ErrorCode, error_for
+from aioproducer.errors import BrokerError, ErrorCode
+from aioproducer.errors._codes import FATAL, POSSIBLY_WRITTEN, RETRIABLE
+from aioproducer.errors._from_code import CLASSES, error_for
 
 
 @pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)

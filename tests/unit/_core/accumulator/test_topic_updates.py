@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aioproducer._core.accumulator.accumulator import PendingState
-from aioproducer.errors import AuthenticationError, ErrorCode, InvalidTopicError, error_for
+from aioproducer.errors import AuthenticationError, ErrorCode, InvalidTopicError
+from aioproducer.errors._from_code import error_for
 from tests.unit._core.accumulators import (
     TIMESTAMP,
     accumulator,

@@ -16,8 +16,8 @@ from aioproducer.errors import (
     MetadataTimeoutError,
     ProducerClosedError,
     RecordTooLargeError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 from tests.unit._core.accumulators import (
     ONE,
     TIMESTAMP,

@@ -15,7 +15,8 @@ from aioproducer._core.requests.verdicts import (
     Verdict,
     exponential_backoff,
 )
-from aioproducer.errors import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE, ErrorCode
+from aioproducer.errors import ErrorCode
+from aioproducer.errors._codes import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE
 
 RETRY = {2, 7, 14, 15, 16, 19, 20, 51, 75, 89}
 REFRESH = {3, 5, 6, 9, 13, 56, 72, 74, 100, 103}
