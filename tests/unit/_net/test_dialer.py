@@ -306,7 +306,7 @@ async def test_a_timeout_names_the_step_it_waited_for(
     async def connector(host: str, port: int) -> ByteStream:
         return stream
 
-    dialer = Dialer(connector, "me", anyio.current_time, None if bound == "all steps" else 0.0005, steps)
+    dialer = Dialer(connector, "me", anyio.current_time, None if bound == "all steps" else 0.05, steps)
     with pytest.raises(ConnectionTimeoutError, match=rf"^broker:9092 was not ready within .* \(waiting for {step}\);"):
-        await dialer.dial("broker", 9092, 0.0005 if bound == "all steps" else 30)
+        await dialer.dial("broker", 9092, 0.05 if bound == "all steps" else 30)
     assert stream.is_closed
