@@ -83,7 +83,8 @@ def parse_jaas(config: SecretLike) -> JaasEntry:
         >>> entry.login_module, entry.options
         ('org.example.PlainLoginModule', mappingproxy({'username': Secret('********'), 'password': Secret('********')}))
     """
-    lexemes = _lexemes(Secret(config))
+    config = Secret(config)  # the argument is not to be seen in a traceback
+    lexemes = _lexemes(config)
     module = _text(next(lexemes), "the class of a login module is missing")
     _flag(next(lexemes))
     options: dict[Secret, Secret] = {}

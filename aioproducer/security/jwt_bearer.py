@@ -49,8 +49,8 @@ class JwtBearer:
         Raises:
             ConfigurationError: an address or extension is not as it should be.
         """
-        self._endpoint = endpoint_from(token_endpoint)
         self._assertion = assertion
+        self._endpoint = endpoint_from(token_endpoint)
         self._extensions = dict(extensions or {})
         self._principal_claim = principal_claim
         self._form = {"grant_type": GRANT_TYPE, **({"scope": scope} if scope else {}), **(parameters or {})}
@@ -66,4 +66,5 @@ class JwtBearer:
         return await self._endpoint.token(form, extensions=self._extensions, principal_claim=self._principal_claim)
 
     def __repr__(self) -> str:
-        return f"JwtBearer({self._endpoint!r}, {self._assertion!r})"
+        endpoint = getattr(self, "_endpoint", None)  # a traceback may show it half made
+        return f"JwtBearer({endpoint!r}, {self._assertion!r})"

@@ -77,6 +77,7 @@ class OidcClientCredentials:
         """
         # First of all: what is raised below shows no secret in its traceback.
         client_secret = None if client_secret is None else kept(client_secret)
+        self._client_id = client_id
         if not client_id:
             raise ConfigurationError("the client id for the token endpoint is empty")
         if (client_secret is None) == (assertion is None):
@@ -84,7 +85,6 @@ class OidcClientCredentials:
         if client_auth not in ("basic", "post"):
             raise ConfigurationError(f"client_auth is basic or post, not {client_auth!r}")
         self._endpoint = endpoint_from(token_endpoint)
-        self._client_id = client_id
         self._client_secret = client_secret
         self._assertion = assertion
         self._client_auth = client_auth
@@ -125,7 +125,8 @@ class OidcClientCredentials:
         return await secret_from(self._client_secret)
 
     def __repr__(self) -> str:
-        return f"OidcClientCredentials({self._endpoint!r}, client_id={self._client_id!r})"
+        endpoint = getattr(self, "_endpoint", None)  # a traceback may show it half made
+        return f"OidcClientCredentials({endpoint!r}, client_id={self._client_id!r})"
 
 
 def client_assertion(client_id: str, assertion: Secret) -> dict[str, str | Secret]:
