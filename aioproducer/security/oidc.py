@@ -52,7 +52,7 @@ class OidcClientCredentials:
         client_auth: ClientAuth = "basic",
         urlencode_header: bool = False,
         extensions: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | Secret] | None = None,
         principal_claim: str = "sub",
     ) -> None:
         """Take what a token is asked for with; nothing is asked yet.
@@ -68,7 +68,7 @@ class OidcClientCredentials:
             urlencode_header: encode id and secret before they go into the header, as RFC 6749 wants and Kafka by
                 default does not (sasl.oauthbearer.header.urlencode).
             extensions: sent with each token (KIP-342), such as Confluent Cloud's logicalCluster and identityPoolId.
-            parameters: more fields of the form.
+            parameters: more fields of the form; secret ones as Secret.
             principal_claim: sasl.oauthbearer.sub.claim.name.
 
         Raises:
@@ -92,7 +92,7 @@ class OidcClientCredentials:
         self._extensions = dict(extensions or {})
         self._principal_claim = principal_claim
         asked_for = {"scope": scope, "audience": audience}
-        self._form = {
+        self._form: dict[str, str | Secret] = {
             "grant_type": "client_credentials",
             **{name: value for name, value in asked_for.items() if value},
             **(parameters or {}),

@@ -18,6 +18,7 @@ import pytest
 
 from aioproducer.errors import AuthenticationError, ConfigurationError
 from aioproducer.sasl import OAuthBearer, Scram, ScramKeyCache, ScramName
+from aioproducer.security import UnsecuredToken
 from aioproducer.security._jaas import parse_jaas
 from aioproducer.testing.real_kafka import fetch_jars, java_command
 
@@ -155,6 +156,11 @@ def test_what_we_refuse_to_send_a_broker_would_not_read(oracle: Oracle) -> None:
         except RefusedError:
             theirs = None
         assert ours in (theirs, None), f"seed {seed}: {message!r}"
+
+
+async def test_a_broker_reads_a_token_that_nobody_signed(oracle: Oracle) -> None:
+    token = await UnsecuredToken("alice", claims={"scope": "a b"})()
+    assert oracle.texts("unsecured", token.value.reveal_bytes()) == ["alice", str(token.expires_at_ms)]
 
 
 PIECES: Final = (

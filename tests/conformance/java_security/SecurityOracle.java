@@ -13,6 +13,7 @@ import javax.security.auth.callback.NameCallback;
 import javax.security.auth.login.AppConfigurationEntry;
 import javax.security.auth.login.Configuration;
 import org.apache.kafka.common.security.oauthbearer.internals.OAuthBearerClientInitialResponse;
+import org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredJws;
 import org.apache.kafka.common.security.scram.ScramCredential;
 import org.apache.kafka.common.security.scram.ScramCredentialCallback;
 import org.apache.kafka.common.security.scram.internals.ScramFormatter;
@@ -29,6 +30,7 @@ import org.apache.kafka.common.security.token.delegation.internals.DelegationTok
  * scram mechanism user password iterations - ok; begins an exchange
  * step token - ok answer (complete|going) user
  * oauth message - ok token, then name and value of each extension
+ * unsecured token - ok principal, expiry in milliseconds
  * jaas text - ok module, then name and value of each option, sorted by name
  */
 public final class SecurityOracle {
@@ -51,6 +53,7 @@ public final class SecurityOracle {
                 case "scram" -> scram(words);
                 case "step" -> step(bytes(words[1]));
                 case "oauth" -> oauth(bytes(words[1]));
+                case "unsecured" -> unsecured(text(words[1]));
                 case "jaas" -> jaas(text(words[1]));
                 default -> throw new IllegalArgumentException(words[0]);
             };
@@ -90,6 +93,11 @@ public final class SecurityOracle {
     private static String oauth(byte[] message) throws Exception {
         OAuthBearerClientInitialResponse response = new OAuthBearerClientInitialResponse(message);
         return " " + hex(response.tokenValue()) + pairs(response.extensions().map());
+    }
+
+    private static String unsecured(String token) throws Exception {
+        OAuthBearerUnsecuredJws jws = new OAuthBearerUnsecuredJws(token, "sub", "scope");
+        return " " + hex(jws.principalName()) + " " + hex(Long.toString(jws.lifetimeMs()));
     }
 
     private static String jaas(String text) throws Exception {
