@@ -206,10 +206,10 @@ class ConsumerGroupMetadata:
     def __post_init__(self) -> None:
         if not self.group_id:
             raise ValueError("group_id is empty; name the consumer group")
-        if (self.generation_id >= 0) != bool(self.member_id):
+        # As Java's ConsumerGroupMetadata: a member id alone is what a consumer has before it has joined (KIP-848).
+        if self.generation_id > 0 and not self.member_id:
             raise ValueError(
-                f"generation_id={self.generation_id} and member_id={self.member_id!r} do not belong together;"
-                " give both as the consumer has them, or neither"
+                f"generation_id={self.generation_id} has no member_id; give both as the consumer has them, or neither"
             )
 
 
