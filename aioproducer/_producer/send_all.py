@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._producer.delivery import Delivery
 from aioproducer._producer.send_path import MISSING
-from aioproducer._runtime.outcome import follow_split, fresh, outcome_error, record_metadata
+from aioproducer._runtime.outcome import follow_split, outcome_error, record_metadata
 from aioproducer._types import ProducerRecord, RecordMetadata
 from aioproducer.errors import (
     IllegalStateError,
@@ -22,6 +22,7 @@ from aioproducer.errors import (
     TransactionAbortableError,
     TransactionAbortedError,
 )
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from aioproducer._producer.delivery import DeliveryCallback

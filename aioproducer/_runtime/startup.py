@@ -10,8 +10,8 @@ import anyio
 from aioproducer import _backend
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
-from aioproducer._runtime.outcome import fresh
 from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -37,7 +37,7 @@ REAL: Final = "real"
 class ClusterFactory(Protocol):
     """What the fixture `kafka_cluster` gives."""
 
-    __module__ = "aioproducer.testing"  # as public_in has it, which this file does without
+    __module__: str = "aioproducer.testing"  # as public_in has it, which this file does without
 
     def __call__(self, brokers: int = 3, **settings: Unpack[ClusterSettings]) -> BlockingCluster:
         """Start another embedded cluster; it ends with the test. Takes what EmbeddedCluster takes."""
