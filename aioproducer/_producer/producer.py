@@ -246,8 +246,8 @@ class Producer(Generic[K, V]):
         Raises:
             TypeError, ValueError, SerializationError, RecordTooLargeError, InvalidTopicError: this record is wrong; it
                 was not accepted.
-            MetadataTimeoutError, BufferTimeoutError: topic not known, or no room, within max_block_ms; it was not
-                accepted.
+            MetadataTimeoutError, BufferTimeoutError: topic not known, or no buffer memory free, within max_block_ms; it
+                was not accepted.
             DeliveryTimeoutError and other KafkaErrors: it was not delivered; `possibly_written` tells whether it may
                 be in the log.
             IllegalStateError: not started, closed, or called from another loop, thread or process.
@@ -316,7 +316,7 @@ class Producer(Generic[K, V]):
         headers: HeadersLike | None = None,
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
-        """Accept one record: wait only until its topic is known and there is room, at most max_block_ms.
+        """Accept one record: wait only for its topic and for buffer memory, at most max_block_ms.
 
         Suspends every few milliseconds, and after every few batches that fill up, so that a tight loop does not starve
         other tasks. A cancelled submit has not accepted its record.
@@ -384,7 +384,7 @@ class Producer(Generic[K, V]):
         Args: as `send`.
 
         Raises:
-            BufferFullError: there is no room, or others wait for it.
+            BufferFullError: no buffer memory is free, or others wait for it.
             TypeError, ValueError, KafkaError: what `send` raises for a record that is wrong.
 
         Example:
@@ -408,7 +408,7 @@ class Producer(Generic[K, V]):
     ) -> Sequence[RecordMetadata]:
         """Send many records, in their order, and wait until each has its outcome.
 
-        Reads the source only as fast as there is room, so it may be endless as far as memory goes: what is not
+        Reads the source only as fast as buffer memory is free, so it may be endless as far as memory goes: what is not
         acknowledged is bounded by buffer_memory, what is takes 24 bytes a record. Does not wait out linger_ms at the
         end. Cancelled, or left by an exception of the source, which is raised as it is, the records accepted by then
         go on; those that fail count as unwatched.
@@ -568,7 +568,7 @@ class Producer(Generic[K, V]):
         self._send_path.running()
 
     def statistics(self) -> MetricsSnapshot:
-        """Return the producer's figures as they are now, under the Java producer's names; see docs/statistics.md.
+        """Return the producer's metrics as they are now, under the Java producer's names; see docs/statistics.md.
 
         Before the first start it is empty; after close() it is what it was at the end.
 

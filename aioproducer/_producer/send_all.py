@@ -1,4 +1,4 @@
-"""How does send_all send many records in bounded memory, and keep the outcome of each in little?"""
+"""send_all: many records in bounded memory, and the outcome of each kept in little."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ class SendAll:
                 self._watch(batch, places, indices)
 
     async def _accept(self, record: ProducerRecord[Any, Any]) -> bool:
-        """Append a record, waiting for room; False when there is no use in going on."""
+        """Append a record, waiting for buffer memory; False when there is no use in going on."""
         send_path = self._send_path
         place = self._sent.reserve()
         try:

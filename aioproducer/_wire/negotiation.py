@@ -1,4 +1,4 @@
-"""Which version of each request does a broker and do we speak?
+"""The version of each request that both a broker and we speak.
 
 On every connection the first request is ApiVersions. Its newest version tells our software's name and version
 (KIP-511); a broker that is older than that answers with UNSUPPORTED_VERSION in version 0, and is asked again. What it
