@@ -1,4 +1,4 @@
-"""What is a record, where does it go, and what came of it? Immutable values, used by every layer.
+"""Records, where they go and what came of them: immutable values, used by every layer.
 
 Functions whose names start with `copy_` or `normalize_` are meant for the hot path: call them only when the argument is
 not None and not exactly bytes, as the check at the call is cheaper than the call.

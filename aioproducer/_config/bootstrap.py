@@ -1,4 +1,4 @@
-"""What addresses does a list of bootstrap servers name?"""
+"""The addresses in a list of bootstrap servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings are there? Each is declared here, once: name, type, default, kind, text.
+"""All settings, each declared here, once: name, type, default, kind, text.
 
 From these declarations come the validation, the names in files (dots instead of underscores), and the reference table.
 `typed.ProducerSettings`, which editors complete from, is compared with them by a test.

@@ -1,4 +1,4 @@
-"""How is one value of a setting checked, and turned into the type that the producer works with?
+"""Kinds of settings: what checks a value and turns it into the type that the producer works with.
 
 Each kind has `native`, for a value given from Python, and `text`, for one from a file or the environment, which is
 stripped and read as Java reads it. Both return the value or raise ValueError with the rest of a sentence that begins
@@ -23,19 +23,23 @@ INT64_MAX: Final = 2**63 - 1
 
 
 class Kind(Protocol):
-    """A kind of value."""
+    """What a setting takes. The implementations below say in their own docstrings which values those are."""
 
     @property
     def label(self) -> str:
-        """The type and range in words, for the reference."""
+        """Type and range as docs/settings.md has them, and refusals of a value: "int, 0 to 9"."""
         ...
 
     def native(self, value: object) -> Any:
-        """Check a Python value."""
+        """Return a value given from Python as the producer keeps it.
+
+        Raises:
+            ValueError: it is none; the text goes on after the setting's name: "is -1; it must be from 0 to 9".
+        """
         ...
 
     def text(self, value: str) -> Any:
-        """Read a text."""
+        """Return what a text from a file or the environment stands for, read as Java reads it; raises as `native`."""
         ...
 
 
@@ -51,7 +55,6 @@ class Integer:
 
     @property
     def label(self) -> str:
-        """The type and range in words."""
         also = "" if self.also is None else f", or {self.also}"
         if self.minimum < -INT64_MAX:
             return f"int{also}"
@@ -60,7 +63,6 @@ class Integer:
         return f"int, {self.minimum} to {self.maximum}{also}"
 
     def native(self, value: object) -> int:
-        """Check an int."""
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"is {_shown(value)}; it must be an int")
         if not self.minimum <= value <= self.maximum and value != self.also:
@@ -76,17 +78,15 @@ class Integer:
 
 
 class Boolean:
-    """True or false."""
+    """True or False, and no number; as text true or false, in any case."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The type in words."""
         return "bool"
 
     def native(self, value: object) -> bool:
-        """Check a bool."""
         if not isinstance(value, bool):
             raise ValueError(f"is {_shown(value)}; it must be True or False")
         return value
@@ -110,11 +110,9 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """The words."""
         return "one of " + ", ".join(self.choices)
 
     def native(self, value: object) -> str:
-        """Check a word."""
         if value is None and self.none_is is not None:
             return self.none_is
         if not isinstance(value, str):
@@ -122,7 +120,6 @@ class Choice:
         return self.text(value)
 
     def text(self, value: str) -> str:
-        """Read a word."""
         for choice in self.choices:
             if value == choice or (self.folds_case and value.lower() == choice.lower()):
                 return choice
@@ -130,7 +127,7 @@ class Choice:
 
 
 class Text:
-    """Any text, or None."""
+    """Any str, or None; a text as it is."""
 
     __slots__ = ("may_be_empty",)
 
@@ -139,11 +136,9 @@ class Text:
 
     @property
     def label(self) -> str:
-        """The type in words."""
         return "str or None" if self.may_be_empty else "str, not empty, or None"
 
     def native(self, value: object) -> str | None:
-        """Check a str."""
         if value is not None and not isinstance(value, str):
             raise ValueError(f"is {_shown(value)}; it must be a str")
         if value == "" and not self.may_be_empty:
@@ -151,7 +146,6 @@ class Text:
         return value
 
     def text(self, value: str) -> str | None:
-        """Take the text itself."""
         return self.native(value)
 
 
@@ -162,11 +156,9 @@ class Acks:
 
     @property
     def label(self) -> str:
-        """The values in words."""
         return '"all", 1, 0 or -1 (the same as "all")'
 
     def native(self, value: object) -> int:
-        """Check a number or word."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, int) and not isinstance(value, bool) and value in {-1, 0, 1}:
@@ -174,7 +166,6 @@ class Acks:
         raise ValueError(f"is {_shown(value)}; it must be {self.label}")
 
     def text(self, value: str) -> int:
-        """Read a number or word."""
         number = {"all": -1, "-1": -1, "0": 0, "1": 1}.get(value)
         if number is None:
             raise ValueError(f"is {value!r}; it must be {self.label}")
@@ -182,17 +173,15 @@ class Acks:
 
 
 class Servers:
-    """Addresses to begin with."""
+    """Addresses to begin with, "host:port": a str with commas between them, or a sequence; kept as pairs."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The form in words."""
         return '"host:port,host:port" or a sequence of "host:port"'
 
     def native(self, value: object) -> tuple[tuple[str, int], ...]:
-        """Check and take apart addresses."""
         if not isinstance(value, str | Sequence):
             raise ValueError(f"is {_shown(value)}; it must be {self.label}")
         try:
@@ -203,7 +192,6 @@ class Servers:
             ) from None
 
     def text(self, value: str) -> tuple[tuple[str, int], ...]:
-        """Take a list apart."""
         return self.native(value)
 
 
@@ -214,11 +202,9 @@ class SerializerKind:
 
     @property
     def label(self) -> str:
-        """The forms in words."""
         return "callable `(value) -> bytes`, object with `serialize`, or None"
 
     def native(self, value: object) -> Any:
-        """Check that it can be called."""
         if value is None or (callable(value) and not isinstance(value, type)):
             return value
         if callable(getattr(value, "serialize", None)) and not isinstance(value, type):
@@ -243,11 +229,9 @@ class PartitionerKind:
 
     @property
     def label(self) -> str:
-        """The forms in words."""
         return "None, a callable, or one of " + ", ".join(PARTITIONERS)
 
     def native(self, value: object) -> Any:
-        """Check a name or that it can be called."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or (callable(value) and not isinstance(value, type)):
@@ -265,13 +249,12 @@ class PartitionerKind:
 
 
 class Interceptors:
-    """A sequence of interceptors."""
+    """A sequence of objects that have all that a ProducerInterceptor has; never a text, which would name classes."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The form in words."""
         return "sequence of ProducerInterceptor"
 
     def native(self, value: object) -> tuple[Any, ...]:
@@ -288,7 +271,6 @@ class Interceptors:
         return given
 
     def text(self, value: str) -> tuple[Any, ...]:
-        """Take nothing."""
         if value:
             raise ValueError(f"is {value!r}; a class cannot be named in text, give objects from Python")
         return ()

@@ -1,4 +1,4 @@
-"""What does a name mean that is not one of our settings, but a Kafka user may well write?"""
+"""Names that are not our settings' but that a Kafka user may well write, and what they mean."""
 
 from __future__ import annotations
 

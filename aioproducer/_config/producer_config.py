@@ -1,4 +1,4 @@
-"""What are the settings of one producer, checked and made complete?"""
+"""ProducerConfig: the settings of one producer, checked and made complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings contradict each other, which change each other, and which values are not built yet?"""
+"""Rules between settings: which contradict each other, which change each other, and what is not built yet."""
 
 from __future__ import annotations
 

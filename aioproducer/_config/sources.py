@@ -1,4 +1,4 @@
-"""How are settings read from a file or from the environment, and how do the names in there become ours?"""
+"""Settings from files and from the environment, under the names that are ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be given for each setting? The types that editors and type checkers see in `Producer(**settings)`."""
+"""ProducerSettings: the types that editors and type checkers see in `Producer(**settings)`."""
 
 # ruff: noqa: TC001 - the annotations can be resolved at run time
 

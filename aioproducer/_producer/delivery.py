@@ -16,9 +16,10 @@ from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._mypyc import mypyc_attr
 from aioproducer._public import public_in
-from aioproducer._runtime.outcome import follow_split, fresh, new_metadata, outcome_error, record_metadata, run_callback
+from aioproducer._runtime.outcome import follow_split, new_metadata, outcome_error, record_metadata, run_callback
 from aioproducer._types import RecordMetadata
 from aioproducer.errors import IllegalStateError, KafkaError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from aioproducer._backend import Backend

@@ -47,7 +47,7 @@ class ProducerProtocol(Protocol):
         headers: HeadersLike | None = None,
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
-        """Accept one record, waiting for room only; see Producer.submit."""
+        """Accept one record, waiting for buffer memory only; see Producer.submit."""
         ...
 
     def submit_nowait(

@@ -7,9 +7,9 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._producer.prepare import PreparedRecord
-from aioproducer._runtime.outcome import fresh
 from aioproducer._types import ProducerRecord
 from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTopicError, KafkaError, ProducerClosedError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

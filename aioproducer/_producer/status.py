@@ -1,4 +1,4 @@
-"""Is the producer well? One answer for health checks and for people."""
+"""ProducerStatus: one answer for health checks and for people."""
 
 from __future__ import annotations
 

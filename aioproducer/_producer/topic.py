@@ -76,7 +76,7 @@ class TopicHandle(Generic[K, V]):
         headers: HeadersLike | None = None,
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
-        """Accept one record, waiting for room only; as `Producer.submit`."""
+        """Accept one record, waiting for buffer memory only; as `Producer.submit`."""
         if on_delivery is not None:
             check_callback(on_delivery)
         send_path = self._send_path

@@ -10,8 +10,8 @@ import anyio
 from aioproducer._producer.consumer_offsets import offset_commit
 from aioproducer._producer.send_path import park
 from aioproducer._public import public_in
-from aioproducer._runtime.outcome import fresh
 from aioproducer.errors import IllegalStateError, KafkaError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,6 @@ from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._runtime.outcome import outcome_error, record_metadata, run_callback
 from aioproducer._types import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
-from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,15 +169,9 @@ def acknowledge(
         try:
             interceptor.on_acknowledgement(metadata, error, headers)
         except Exception as raised:
-            import logging  # see delivery.run_callback
+            from aioproducer._runtime import log_lines
 
-            log = logging.getLogger("aioproducer.delivery")
-            log.warning(
-                "an interceptor's on_acknowledgement raised (%s)",
-                type(interceptor).__name__,
-                exc_info=redacted(raised),
-                extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
-            )
+            log_lines.interceptor_failed("on_acknowledgement", interceptor, raised)
 
 
 def _failed_count(holder: RecordHolder) -> int:

@@ -13,8 +13,8 @@ from aioproducer._net.dialer import Dialer
 from aioproducer._net.setup import NO_STEPS
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
-from aioproducer._runtime.outcome import fresh
 from aioproducer.errors import AuthenticationError, BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

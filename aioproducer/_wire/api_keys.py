@@ -1,4 +1,4 @@
-"""Which number does each request have?"""
+"""The numbers of the requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do messages travel: length, header, body?
+"""Frames, in which messages travel: length, header, body.
 
 A frame is an int32 length and that many bytes: a header, whose version follows from the request's, and the body.
 Functions that encode return all of it; those that decode take a frame without its length, as `FrameBuffer` gives it.

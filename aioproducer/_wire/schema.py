@@ -1,4 +1,4 @@
-"""What is a message, and how does it become bytes and come back?
+"""The base of all messages: their fields, to bytes and back.
 
 A message class declares its fields once, with the versions that have them (fields.py); the functions that encode and
 decode a version are made on its first use (`codegen`) and kept on the class.

@@ -21,9 +21,9 @@ KafkaError::
     │   ├── ConnectionTimeoutError      a connection was not set up in time
     │   ├── RequestTimeoutError         a broker did not answer in time
     │   ├── MetadataTimeoutError        the topic or partition was not known within max_block_ms
-    │   ├── BufferTimeoutError          no room in buffer_memory within max_block_ms
+    │   ├── BufferTimeoutError          too little of buffer_memory free within max_block_ms
     │   └── DeliveryTimeoutError        not acknowledged within delivery_timeout_ms
-    ├── BufferFullError                 submit_nowait found no room
+    ├── BufferFullError                 submit_nowait found too little of buffer_memory free
     ├── ConfigurationError              (also ValueError) every problem of the settings, at once
     ├── IllegalStateError               a call that is not allowed now, here, or any more
     │   └── ProducerClosedError         the producer was closed, by the caller, before the record was delivered

@@ -1,4 +1,4 @@
-"""Which exceptions are there, and what does each tell? The tree is drawn in `aioproducer.errors`."""
+"""The exceptions, and what each tells. The tree is drawn in `aioproducer.errors`."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class BootstrapError(KafkaConnectionError):
         self.failures: dict[tuple[str, int], str] = dict(failures or {})
 
 
-# ── time and room ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── time and memory ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class KafkaTimeoutError(KafkaError, TimeoutError):
@@ -249,7 +249,7 @@ class MetadataTimeoutError(KafkaTimeoutError):
 
 
 class BufferTimeoutError(KafkaTimeoutError):
-    """buffer_memory had no room for the record within max_block_ms; it was not accepted."""
+    """Too little of buffer_memory was free for the record within max_block_ms; it was not accepted."""
 
     abortable = True
 
@@ -281,7 +281,7 @@ class DeliveryTimeoutError(KafkaTimeoutError):
 
 
 class BufferFullError(KafkaError):
-    """submit_nowait found no room in buffer_memory; the record was not accepted. Wait with submit, or try later."""
+    """submit_nowait found too little of buffer_memory free; the record was not accepted. Wait, with submit."""
 
     retriable = True
 

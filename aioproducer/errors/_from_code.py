@@ -1,4 +1,4 @@
-"""Which error does a code become that a broker has answered?"""
+"""The error that a code becomes which a broker has answered."""
 
 from __future__ import annotations
 

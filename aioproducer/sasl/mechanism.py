@@ -1,4 +1,4 @@
-"""What is a SASL mechanism, to whoever carries its bytes?
+"""A SASL mechanism, as whoever carries its bytes sees it.
 
 One object is one exchange with one broker: made with the credentials, the nonce and the time it needs, asked for bytes,
 dropped at the end. It does no I/O, reads no clock and draws no random number. This carries any of them::

@@ -1,4 +1,4 @@
-"""Whose turn is it? What every mechanism here shares: its exchange goes on in one order, and ends once."""
+"""Turns, which every mechanism here takes: its exchange goes on in one order, and ends once."""
 
 from __future__ import annotations
 

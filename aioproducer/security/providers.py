@@ -1,4 +1,4 @@
-"""What gives tokens? Any async callable without arguments that returns a Token, and what can be made one."""
+"""Providers of tokens: any async callable without arguments that returns a Token, and what can be made one."""
 
 from __future__ import annotations
 

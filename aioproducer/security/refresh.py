@@ -1,4 +1,4 @@
-"""When is the next token fetched, and how long is the present one good? Decisions only: times and chance are passed in.
+"""When the next token is fetched, and how long the present one is good: decisions only, times and chance are passed in.
 
 Times are wall clock, in milliseconds, as tokens have them. Apache Kafka's rule (ExpiringCredentialRefreshingLogin),
 with one thing bettered: a token that has expired when it arrives does not end refreshing for good.

@@ -1,4 +1,4 @@
-"""Where may a secret come from? A value, a callable that is asked each time, or a file that is read each time."""
+"""Where a secret comes from: a value, a callable that is asked each time, or a file that is read each time."""
 
 from __future__ import annotations
 

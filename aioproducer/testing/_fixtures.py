@@ -1,4 +1,4 @@
-"""What do the fixtures of the pytest plugin hand out?"""
+"""What the fixtures of the pytest plugin hand out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does a request of a certain kind pass a proxy, and what is to happen at that very moment?
+"""Interception: something done at the very moment when a request of a certain kind passes a proxy.
 
     commit = Interception(26, "answer", lambda: cluster.kill(2))  # EndTxn
     cluster.intercept(commit)

@@ -1,4 +1,4 @@
-"""What is in a topic's log? Read whole through Kafka's protocol: from the embedded cluster, or any other."""
+"""Reads a topic's whole log through Kafka's protocol: from the embedded cluster, or any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a ClusterCore served? Loopback TCP: a listener per broker, a task per connection, and a timer."""
+"""Serves a ClusterCore over loopback TCP: a listener per broker, a task per connection, and a timer."""
 
 from __future__ import annotations
 

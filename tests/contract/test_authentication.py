@@ -43,7 +43,7 @@ class Secured(Producer[bytes, bytes]):
 
     def __init__(self, steps: SetupSteps, **settings: Any) -> None:
         super().__init__(**settings)
-        self._setup_steps = steps
+        self._lifecycle.setup_steps = steps
 
 
 class FarEnd:

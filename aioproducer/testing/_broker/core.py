@@ -1,4 +1,4 @@
-"""What does the cluster answer to a request, and when?
+"""ClusterCore: what the cluster answers to a request, and when.
 
 As in a broker, the requests of a connection are carried out in order, and one that waits holds up those behind it.
 """

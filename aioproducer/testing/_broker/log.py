@@ -1,4 +1,4 @@
-"""Where are the batches of one partition, and which of them may be read? (Java class UnifiedLog)"""
+"""The log of one partition: its batches, and which of them may be read. (Java class UnifiedLog)"""
 
 from __future__ import annotations
 

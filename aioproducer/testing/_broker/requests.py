@@ -1,4 +1,4 @@
-"""What does a handler get, and what may it answer?"""
+"""What a handler of requests gets, and what it may answer."""
 
 from __future__ import annotations
 

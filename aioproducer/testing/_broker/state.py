@@ -1,4 +1,4 @@
-"""What is the cluster? Its nodes, topics and leaders, as a controller keeps them."""
+"""The cluster: its nodes, topics and leaders, as a controller keeps them."""
 
 from __future__ import annotations
 

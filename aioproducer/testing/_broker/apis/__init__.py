@@ -1,4 +1,4 @@
-"""Which APIs does the cluster have, in which versions, and who answers each?
+"""The APIs of the cluster: their versions, and what answers each.
 
 What is not in HANDLERS is absent from ApiVersions, and a request for it closes the connection, as in Kafka.
 """

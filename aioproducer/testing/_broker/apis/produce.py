@@ -6,7 +6,7 @@ becomes part of the transaction by being written to (KIP-890); 13 topic ids inst
 listed but refused, as in Kafka 4.
 
 acks: 0 no answer, and the connection is closed when a batch was refused; 1 the leader has it; −1 all in-sync replicas
-    have it.
+have it.
 """
 
 from __future__ import annotations
