@@ -44,7 +44,7 @@ class ClientCertificate:
     Attributes:
         certfile: the certificate and its chain.
         keyfile: the key, not encrypted, PKCS#8 as Kafka's clients want it.
-        principal: who the client is to the brokers: "User:CN=alice,OU=…,O=…".
+        principal: who the client is to the brokers: "User:CN=alice,OU=testing,O=clients".
     """
 
     certfile: str
@@ -101,11 +101,14 @@ class Certificates:
         self.context = context
 
     def issue(self, common_name: str) -> ClientCertificate:
-        """Make a certificate for a client, of the organization "clients"."""
+        """Make a certificate for a client, "CN=…,OU=testing,O=clients"."""
         self._issued += 1
         # A certificate without any name in it has an empty critical subjectAltName, which Java refuses.
         certificate = self._authorities[-1].issue_cert(
-            f"{_mailbox(common_name)}@clients.example", common_name=common_name, organization_name="clients"
+            f"{_mailbox(common_name)}@clients.example",
+            common_name=common_name,
+            organization_name="clients",
+            organization_unit_name="testing",
         )
         chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
         certfile = self._write(f"client-{self._issued}.pem", chain)
@@ -130,16 +133,13 @@ class Certificates:
         return str(path)
 
 
-def principal_of(subject: object) -> str:
+def principal_of(subject: Sequence[Sequence[tuple[str, str]]]) -> str:
     """The principal of a certificate: its distinguished name as in RFC 2253, last part first.
 
     Args:
         subject: as `getpeercert()["subject"]` has it: parts, each of (name, value) pairs.
     """
-    parts: list[str] = []
-    for part in subject if isinstance(subject, tuple) else ():
-        names: Any = part
-        parts.append("+".join(f"{_ATTRIBUTES.get(name, name)}={_escaped(value)}" for name, value in names))
+    parts = ["+".join(f"{_ATTRIBUTES.get(name, name)}={_escaped(value)}" for name, value in part) for part in subject]
     return "User:" + ",".join(reversed(parts))
 
 

@@ -225,7 +225,7 @@ class SecurityVerbs(FaultVerbs):
         """Deny an operation on one thing; "*" is every user, topic, group or transactional id.
 
         Args:
-            user: a name, or a whole principal such as "User:CN=alice,O=clients".
+            user: a name, or a whole principal such as "User:CN=alice,OU=testing,O=clients".
         """
         entry = _entry(user, operation, topic, group, transactional_id, cluster=cluster)
         self._do(lambda: self._server.core.state.acls.deny(entry))

@@ -184,9 +184,9 @@ def _add(
     partitions = [TopicPartition(topic.name, index) for topic in asked.topics for index in topic.partitions]
     try:
         _check_may_write(state, request, asked.transactional_id)
-        refused = {tp: code for tp in partitions if (code := _partition_error(state, request, tp))}
-        if refused:
-            return _results(asked.topics, lambda tp: refused.get(tp, ErrorCode.OPERATION_NOT_ATTEMPTED))
+        errors = {tp: code for tp in partitions if (code := _partition_error(state, request, tp))}
+        if errors:
+            return _results(asked.topics, lambda tp: errors.get(tp, ErrorCode.OPERATION_NOT_ATTEMPTED))
         state.check_coordinator(asked.transactional_id, request.node_id)
         if asked.verify_only:
             for tp in partitions:
