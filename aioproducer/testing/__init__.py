@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from aioproducer.testing._broker.sasl import AcceptedToken, TokenError
+    from aioproducer.testing._certificates import ClientCertificate
     from aioproducer.testing._cluster import BlockingCluster, EmbeddedCluster
     from aioproducer.testing._faults import FaultHandle
     from aioproducer.testing._log_reader import LogRecord, read_topic
@@ -17,24 +19,30 @@ if TYPE_CHECKING:
     from aioproducer.testing._recording import RecordingProducer
 
 __all__ = [
+    "AcceptedToken",
     "BlockingCluster",
+    "ClientCertificate",
     "EmbeddedCluster",
     "FaultHandle",
     "FaultProxy",
     "LogRecord",
     "RealCluster",
     "RecordingProducer",
+    "TokenError",
     "read_topic",
 ]
 
 _HOMES: Final = {
+    "AcceptedToken": "aioproducer.testing._broker.sasl",
     "BlockingCluster": "aioproducer.testing._cluster",
+    "ClientCertificate": "aioproducer.testing._certificates",
     "EmbeddedCluster": "aioproducer.testing._cluster",
     "FaultHandle": "aioproducer.testing._faults",
     "FaultProxy": "aioproducer.testing._proxy",
     "LogRecord": "aioproducer.testing._log_reader",
     "RealCluster": "aioproducer.testing._real_kafka",
     "RecordingProducer": "aioproducer.testing._recording",
+    "TokenError": "aioproducer.testing._broker.sasl",
     "read_topic": "aioproducer.testing._log_reader",
 }
 
