@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from aioproducer import _backend
+from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from aioproducer.testing._server import Server
@@ -75,7 +76,11 @@ class ServerHost:
         except Exception as error:
             self._error = _innermost(error)
             if self._begun.is_set():
-                logger.critical("the embedded cluster has ended by itself", exc_info=self._error)
+                logger.critical(
+                    "the embedded cluster stopped because of a bug in it",
+                    exc_info=redacted(self._error),
+                    extra={"event": "cluster_failed"},
+                )
         finally:
             self._begun.set()
             self._ended.set()
