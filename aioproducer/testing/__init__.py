@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from aioproducer.testing._broker.sasl import AcceptedToken, TokenError
+    from aioproducer.testing._certificates import ClientCertificate
     from aioproducer.testing._cluster import BlockingCluster, ClusterSettings, EmbeddedCluster
     from aioproducer.testing._faults import FaultHandle
     from aioproducer.testing._fixtures import Kafka
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from aioproducer.testing.pytest_plugin import ClusterFactory
 
 __all__ = [
+    "AcceptedToken",
     "BlockingCluster",
+    "ClientCertificate",
     "ClusterFactory",
     "ClusterSettings",
     "EmbeddedCluster",
@@ -31,11 +35,14 @@ __all__ = [
     "LogRecord",
     "RealCluster",
     "RecordingProducer",
+    "TokenError",
     "read_topic",
 ]
 
 _MODULES: Final = {
+    "AcceptedToken": "aioproducer.testing._broker.sasl",
     "BlockingCluster": "aioproducer.testing._cluster",
+    "ClientCertificate": "aioproducer.testing._certificates",
     "ClusterFactory": "aioproducer.testing.pytest_plugin",
     "ClusterSettings": "aioproducer.testing._cluster",
     "EmbeddedCluster": "aioproducer.testing._cluster",
@@ -46,6 +53,7 @@ _MODULES: Final = {
     "LogRecord": "aioproducer.testing._log_reader",
     "RealCluster": "aioproducer.testing._real_kafka",
     "RecordingProducer": "aioproducer.testing._recording",
+    "TokenError": "aioproducer.testing._broker.sasl",
     "read_topic": "aioproducer.testing._log_reader",
 }
 

@@ -191,10 +191,16 @@ class RealCluster:
 
         Raises:
             RequirementMissingError: no Java, or no jars and no Maven.
-            RealKafkaError: a node ended or did not answer within 90 s; the message has the end of its log.
+            RealKafkaError: one of `client_ports` is taken; or a node ended or did not answer within 90 s, and the
+                message has the end of its log.
         """
         if self._folder is not None:
             raise RealKafkaError("the cluster is started already")
+        # 1. A port is taken, perhaps by another Kafka. 2. The node cannot have it and takes seconds to say so.
+        # 3. Whoever asks that port meanwhile whether the node is ready gets somebody else's answer.
+        taken = kafka_node.taken(self._client_ports)
+        if taken:
+            raise RealKafkaError(f"port {taken[0]} of {kafka_node.HOST} is in use; end who uses it, or choose another")
         java, jars = java_command(), fetch_jars()
         started = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="aioproducer-kafka-"))

@@ -1,15 +1,16 @@
-"""Serves a ClusterCore over loopback TCP: a listener per broker, a task per connection, and a timer."""
+"""Serves a ClusterCore over loopback TCP, or TLS on it: a listener per broker, a task per connection, and a timer."""
 
 from __future__ import annotations
 
 import logging
 import math
 import socket
+import ssl
 import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
 from anyio.abc import SocketListener
@@ -19,22 +20,33 @@ from aioproducer._wire.messages import REQUESTS
 from aioproducer._wire.schema import Request
 from aioproducer.errors import ProtocolError
 from aioproducer.testing._broker import Closed
+from aioproducer.testing._tls_stream import TlsStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from anyio.abc import SocketStream, TaskGroup
+    from anyio.abc import TaskGroup
 
     from aioproducer.testing._broker import ClusterCore, Output
+    from aioproducer.testing._certificates import Certificates
 
 T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 _READ_BYTES: Final = 256 * 1024
 _BACKLOG: Final = 1024
 _SLOW_READS_PER_SECOND: Final = 50
+_UNAUTHENTICATED_FRAME_BYTES: Final = 512 * 1024  # sasl.server.max.receive.size
 _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
 logger = logging.getLogger("aioproducer.testing")
+
+
+class ByteStream(Protocol):
+    """Bytes from and to a client."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes: ...
+    async def send(self, item: bytes) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +59,7 @@ class Connection:
     """
 
     node_id: int
-    stream: SocketStream
+    stream: ByteStream
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     outbox: list[bytes] = field(default_factory=lambda: list[bytes]())
     is_sending: bool = False
@@ -109,12 +121,14 @@ class Server:
     """Serves a cluster; everything it starts lives in the task group that it is given.
 
     Attributes:
+        certificates: of TLS; None for none. Set before it serves.
         changes: announced after every request and verb.
         network_faults: those that are set.
     """
 
     def __init__(self, core: ClusterCore) -> None:
         self.core: Final = core
+        self.certificates: Certificates | None = None
         self.changes: Final = Changes()
         self.network_faults: list[NetworkFault] = []
         self._tasks: TaskGroup | None = None
@@ -230,8 +244,15 @@ class Server:
         self._connections.add(connection)
         try:
             with connection.scope:
-                async with connection.stream:
+                try:
+                    if self.certificates is not None:
+                        await self._encrypt(connection, self.certificates)
                     await self._read(connection)
+                finally:
+                    await connection.stream.aclose()
+        except ssl.SSLError as error:
+            told = {"event": "connection_refused", "node": connection.node_id}
+            logger.debug("broker %d refuses a client's TLS: %s", connection.node_id, error, extra=told)
         except _GONE:
             pass  # the client is gone, or we are
         except ProtocolError as error:
@@ -240,6 +261,13 @@ class Server:
         finally:
             self._connections.discard(connection)
             self.core.disconnected(connection)
+
+    async def _encrypt(self, connection: Connection, certificates: Certificates) -> None:
+        stream = await TlsStream.accept(connection.stream, certificates.context)
+        connection.stream = stream
+        principal = stream.principal
+        if principal is not None:
+            self.core.connected(connection, principal)
 
     async def _read(self, connection: Connection) -> None:
         buffer = FrameBuffer()
@@ -262,6 +290,8 @@ class Server:
                 return
 
     def _handle(self, connection: Connection, frame: bytes) -> list[Output]:
+        if len(frame) > _UNAUTHENTICATED_FRAME_BYTES and not self.core.is_authenticated(connection):
+            raise ProtocolError(f"a client that is not authenticated sends {len(frame):,} bytes at once")
         header, body = decode_request(frame)
         now = anyio.current_time()
         key, version = header.api_key, header.api_version

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._wire.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 
 if TYPE_CHECKING:
     from aioproducer.testing._broker.requests import Request
@@ -17,14 +18,20 @@ if TYPE_CHECKING:
 
 GROUP: Final = 0
 TRANSACTION: Final = 1
+DENIALS: Final = {
+    GROUP: (Resource.GROUP, ErrorCode.GROUP_AUTHORIZATION_FAILED),
+    TRANSACTION: (Resource.TRANSACTIONAL_ID, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+}
+"""What a key is, and what is answered to whom its coordinator is not told."""
 
 
 def handle(state: ClusterState, request: Request, message: FindCoordinatorRequest) -> FindCoordinatorResponse:
     """Answer with a broker that is alive, for each key."""
     if request.version >= 4:
         keys = message.coordinator_keys
-        return FindCoordinatorResponse(coordinators=[_coordinator(state, message.key_type, key) for key in keys])
-    return _single(_coordinator(state, message.key_type, message.key))
+        found = [_coordinator(state, request, message.key_type, key) for key in keys]
+        return FindCoordinatorResponse(coordinators=found)
+    return _single(_coordinator(state, request, message.key_type, message.key))
 
 
 def refuse(message: FindCoordinatorRequest, request: Request, code: int) -> FindCoordinatorResponse:
@@ -34,9 +41,12 @@ def refuse(message: FindCoordinatorRequest, request: Request, code: int) -> Find
     return _single(_error(message.key, code))
 
 
-def _coordinator(state: ClusterState, key_type: int, key: str) -> Coordinator:
-    if key_type not in (GROUP, TRANSACTION):
+def _coordinator(state: ClusterState, request: Request, key_type: int, key: str) -> Coordinator:
+    if key_type not in DENIALS:
         return _error(key, ErrorCode.INVALID_REQUEST)
+    resource, code = DENIALS[key_type]
+    if not state.allows(request, Operation.DESCRIBE, resource, key):
+        return _error(key, code)
     node = state.coordinator_of(key)
     if node is None:
         return _error(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
