@@ -1,4 +1,4 @@
-"""Who may do what? (Java class StandardAuthorizer)
+"""Access control lists: who may do what (Java class StandardAuthorizer).
 
 A denial wins over what is allowed. What is neither is allowed, unless everything is denied by default, as a broker with
 an authorizer does. Another difference from Kafka's: an entry for one principal closes nothing to the others.

@@ -1,4 +1,4 @@
-"""Who may log in, and with what?
+"""Users: who may log in, and with what.
 
 As a broker does, SCRAM's side keeps salted keys and no password; PLAIN's has to know the password.
 """

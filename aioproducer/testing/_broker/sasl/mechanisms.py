@@ -1,4 +1,4 @@
-"""Which mechanisms are there, and how is an exchange begun?"""
+"""The mechanisms that there are, and how an exchange is begun."""
 
 from __future__ import annotations
 

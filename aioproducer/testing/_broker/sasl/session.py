@@ -1,4 +1,4 @@
-"""Where does a connection stand with its authentication? (KIP-43, KIP-152, KIP-306, KIP-368)
+"""A session: where a connection stands with its authentication (KIP-43, KIP-152, KIP-306, KIP-368).
 
 As in Kafka (Java classes SaslServerAuthenticator, KafkaChannel, Processor): ApiVersions at most once, then the
 handshake, then tokens. A client that breaks the order is cut off, with error 34 where it has chosen a mechanism. A

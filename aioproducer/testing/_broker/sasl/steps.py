@@ -1,4 +1,4 @@
-"""What does a mechanism get, and what can become of it?"""
+"""The steps of an exchange: what a mechanism gets, and what can become of it."""
 
 from __future__ import annotations
 
