@@ -18,7 +18,6 @@ from aioproducer._core.cluster.metadata_updater import MetadataUpdater, SentMeta
 from aioproducer._core.cluster.node import Node, NodeState
 from aioproducer._core.cluster.nodes import Nodes
 from aioproducer._core.effects import Completed, Send
-from aioproducer._core.produce.errors import with_possibly_written
 from aioproducer._core.produce.produce import InFlightProduce, Produce
 from aioproducer._core.produce.sequences import Sequences
 from aioproducer._core.requests.producer_id import Identity
@@ -452,7 +451,7 @@ class Sender:
                 error,
                 extra={"event": "producer_id_refused", "node": node.node_id, "reason": error.name},
             )
-            self._note_failed(self._accumulator.fail_queued(error), error)
+            self._note_failed(self._accumulator.fail_queued(error))
 
     def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:
         from aioproducer._core.transactions.requests import TRANSACTION_THROTTLE_SINCE
@@ -495,13 +494,11 @@ class Sender:
     def _fail_all(self, error: KafkaError) -> None:
         if self.transactions is not None:
             self.transactions.on_fatal(error)
-        self._note_failed(self._accumulator.fail_all(error), error)
+        self._note_failed(self._accumulator.fail_all(error))
 
-    def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:
-        in_doubt = with_possibly_written(error, possibly_written=True)
+    def _note_failed(self, batches: list[ProducerBatch]) -> None:
         for batch in batches:
             self._sequences.on_failed(batch)
-            batch.error = in_doubt if batch.possibly_written else error
             self._produce.completed.append(batch)
 
 

@@ -201,9 +201,9 @@ class SendAll:
         self._is_plain = prepare is None
         self._append = _way_in(send_path, prepare)
         self._runtime = send_path.running()
-        closed_gate = self._runtime.accumulator.gate_error
-        if closed_gate is not None:
-            raise fresh(closed_gate)
+        blocked_error = self._runtime.accumulator.blocked_error
+        if blocked_error is not None:
+            raise fresh(blocked_error)
         self._sent = SentRecords()
         self._failures: dict[int, Exception] = {}
         self._parts: dict[ProducerBatch, _BatchShare] = {}  # by their batches, which have no outcome yet
@@ -298,7 +298,7 @@ class SendAll:
         self._open_count += len(places)
         entries = zip(indices, repeat(part.entry()))
         if batch.state is BatchState.DONE:
-            self._runtime.backend.call_soon(part.file)  # a grant was redeemed long before its task could run
+            self._runtime.backend.call_soon(part.file)  # a grant was completed long before its task could run
         elif batch.callbacks is None:
             batch.callbacks = list(entries)
         else:

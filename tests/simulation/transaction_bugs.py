@@ -242,11 +242,11 @@ def _drop_told_as_not_written(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(accumulator)
     fail_where = core.fail_where
 
-    def without_doubt(*arguments: Any) -> Any:
-        failed = fail_where(*arguments)
-        for batch in failed:
-            batch.possibly_written = False
-        return failed
+    def without_doubt(error: Any, condition: Any) -> Any:
+        for batch in core._unfinished:
+            if condition(batch):
+                batch.possibly_written = False
+        return fail_where(error, condition)
 
     core.fail_where = without_doubt
 

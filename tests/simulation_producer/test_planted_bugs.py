@@ -46,15 +46,15 @@ def _nothing(*arguments: Any, **more: Any) -> None:
     del arguments, more
 
 
-def _no_wake_after_redeem(patch: pytest.MonkeyPatch) -> None:
+def _no_wake_after_completing(patch: pytest.MonkeyPatch) -> None:
     # A call that has waited appends, and nobody polls: the record lies there until something else happens.
-    redeem = Accumulator.redeem
+    complete_append = Accumulator.complete_append
     wake = Runtime.wake
     is_muted: list[bool] = []
 
     def muting(self: Any, *arguments: Any) -> Any:
         is_muted.append(True)
-        return redeem(self, *arguments)
+        return complete_append(self, *arguments)
 
     def unless_muted(self: Any) -> None:
         if is_muted:
@@ -62,7 +62,7 @@ def _no_wake_after_redeem(patch: pytest.MonkeyPatch) -> None:
         else:
             wake(self)
 
-    patch.setattr(Accumulator, "redeem", muting)
+    patch.setattr(Accumulator, "complete_append", muting)
     patch.setattr(Runtime, "wake", unless_muted)
 
 
@@ -261,7 +261,7 @@ def _noticed_by_flushing(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
 
 
 BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
-    "no wake after redeem": (_no_wake_after_redeem, _noticed_by_waking("for room, alone")),
+    "no wake after a grant is completed": (_no_wake_after_completing, _noticed_by_waking("for room, alone")),
     "waiter woken twice": (_woken_twice, _noticed_by_a_history),
     "cancelled waiter woken": (_cancelled_waiter_woken, _noticed_by_cancelling("await delivery")),
     "disconnection not reported": (_disconnected_not_reported, _noticed_by_a_history),

@@ -1,4 +1,4 @@
-"""What goes into a Produce request, and what follows for each of its batches from the answer, or from its loss?
+"""Produce requests: what goes into one, and what follows for each of its batches from the answer, or from its loss.
 
 `possibly_written` of a batch is true from the moment its request is handed to the shell; only a refusal
 (retries.Rule) of that very attempt takes it back, to what it was before the attempt.
@@ -17,7 +17,6 @@ from aioproducer._core.produce.errors import (
     delivery_timeout,
     record_failures,
     renumbering_failure,
-    with_possibly_written,
 )
 from aioproducer._core.requests.backoff import SOON
 from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
@@ -296,17 +295,13 @@ class Produce:
     def _deliver(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
         batch.possibly_written = True
         self._sequences.on_delivered(batch)
-        self._accumulator.complete(batch, base_offset=base_offset, log_append_time_ms=log_append_time_ms)
+        self._accumulator.complete(batch, base_offset, log_append_time_ms)
         self.completed.append(batch)
 
     def fail(self, batch: ProducerBatch, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
         """Make the failure the batch's outcome."""
         self._sequences.on_failed(batch)
-        self._accumulator.complete(
-            batch,
-            error=with_possibly_written(error, possibly_written=batch.possibly_written),
-            record_errors=record_errors,
-        )
+        self._accumulator.fail(batch, error, record_errors)
         self.completed.append(batch)
 
     def _fail_records(self, batch: ProducerBatch, answer: PartitionProduceResponse, error: KafkaError) -> None:
@@ -356,11 +351,13 @@ class Produce:
                 "reason": error.name,
             },
         )
-        children = self._accumulator.split(batch, now)
+        children = self._accumulator.split(batch)
         for child in children:
             child.possibly_written = batch.possibly_written
             child.last_error = error
+            child.last_node = batch.last_node
         self._sequences.on_split(batch, children)
+        self._accumulator.requeue_parts(children, now)  # after they have numbers, which say where they belong
 
     # ── without an answer ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -374,5 +371,5 @@ class Produce:
         if not self._sequences.has_gaps:
             return
         for batch in self._sequences.settle():
-            self._accumulator.complete(batch, error=renumbering_failure(batch))
+            self._accumulator.fail(batch, renumbering_failure(batch))
             self.completed.append(batch)

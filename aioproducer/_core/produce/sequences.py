@@ -1,18 +1,16 @@
-"""Which sequence number does a batch carry, and may it be sent now? (idempotence: KIP-98, KIP-360)
+"""Sequence numbers: which one a batch carries, and whether it may be sent now (idempotence: KIP-98, KIP-360).
 
 The broker keeps, per producer id and partition, the last sequence number, and accepts only the next one. So a batch
-keeps its number through all retries, up to five batches of a partition are under way, and batches that are being
+keeps its number through all retries, up to five batches of a partition are in flight, and batches that are being
 retried go one at a time, lowest first, until they have caught up.
 
 Where this differs from the Java producer, the promise is "no acknowledged record lost, doubled or out of order":
 
 - A batch that may have been written is never given a new number: after a gap that needs a new epoch it fails instead,
-  with
-  `possibly_written`. (Java numbers it anew, which writes it twice if it had been written.)
-- One batch of a partition is under way until the first acknowledgement in an epoch, as a leader without state accepts
-  any
-  number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can never
-      be accepted any more.
+  with `possibly_written`. (Java numbers it anew, which writes it twice if it had been written.)
+- One batch of a partition is in flight until the first acknowledgement in an epoch, as a leader without state accepts
+  any number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can
+  never be accepted any more.
 - Every batch that fails with its fate unknown marks its partition, also on its first flight.
 """
 
@@ -22,7 +20,13 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from aioproducer._core.accumulator.batch import NO_PRODUCER_ID, NO_SEQUENCE, BatchState, sequence_distance
+from aioproducer._core.accumulator.batch import (
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    BatchState,
+    sequence_after,
+    sequence_distance,
+)
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
@@ -30,15 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aioproducer.idempotence")
 
 NO_PRODUCER_EPOCH: Final = -1
-MAX_SEQUENCE: Final = 2**31 - 1
 MAX_PRODUCER_EPOCH: Final = 2**15 - 1
 MAX_IN_FLIGHT_PER_PARTITION: Final = 5
 """The broker remembers the last five batches; with more under way it could not recognise a repeated one."""
-
-
-def sequence_after(sequence: int, count: int) -> int:
-    """Return the sequence number `count` records later: 31 bits, after MAX_SEQUENCE comes 0."""
-    return (sequence + count) & MAX_SEQUENCE
 
 
 @dataclass(slots=True)
@@ -198,9 +196,8 @@ class Sequences:
         return batch.base_sequence == 0 and not known.has_ack and known.producer_epoch > 0
 
     def on_split(self, batch: ProducerBatch, children: list[ProducerBatch]) -> None:
-        """The children stand in the place of the batch, with its numbers one after the other."""
-        known = self._state_of(batch)
-        if known is None:
+        """The children, which have no numbers yet, stand in the place of the batch: theirs are its own, in order."""
+        if batch.base_sequence == NO_SEQUENCE:
             return
         sequence = batch.base_sequence
         for child in children:
@@ -208,6 +205,9 @@ class Sequences:
             child.producer_epoch = batch.producer_epoch
             child.base_sequence = sequence
             sequence = sequence_after(sequence, child.count)
+        known = self._state_of(batch)
+        if known is None:
+            return  # of an epoch that is over
         at = known.outstanding.index(batch)
         known.outstanding[at : at + 1] = children
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from aioproducer._core.produce.errors import with_possibly_written
 from aioproducer._core.requests.coordinators import Coordinator, CoordinatorType
 from aioproducer._core.transactions.open_transaction import Awaited, OpenTransaction, Outcome, TransactionTicket
 from aioproducer._core.transactions.requests import (
@@ -298,10 +297,7 @@ class Transactions(TransactionAnswers):
         def is_dropped(batch: ProducerBatch) -> bool:
             return is_everything or (batch.is_queued and (is_queued or not batch.possibly_written))
 
-        in_doubt = with_possibly_written(error, possibly_written=True)
         for batch in self._accumulator.fail_where(error, is_dropped):
-            if batch.possibly_written:  # no reader of committed data sees it, and yet it may be in the log
-                batch.error = in_doubt
             transaction.is_new_epoch_needed |= batch.has_sequence
             self._sequences.on_failed(batch)
             self._dropped.append(batch)

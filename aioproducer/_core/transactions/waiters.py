@@ -238,4 +238,7 @@ class TransactionWaits:
 
     def _set_gate(self) -> None:
         is_open = self.state is _S.IN_TRANSACTION
-        self._accumulator.set_gate(None if is_open else self._refusal_of_sends(self.current))
+        if is_open:
+            self._accumulator.unblock()
+        else:
+            self._accumulator.block(self._refusal_of_sends(self.current))

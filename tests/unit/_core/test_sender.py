@@ -407,7 +407,7 @@ def test_a_partition_that_is_not_known_yet_is_asked_for() -> None:
     pending = shell.accumulator.enqueue("t", 1, None, b"v", (), None, shell.now, shell.now + 60, accepted=False)
     shell.wait_until(lambda: shell.has_request(MetadataRequest), within=1.0)
     shell.answer_metadata(topic_answer(leaders=(1, 1), epoch=1))
-    batch = shell.accumulator.redeem(pending, shell.now, 0)
+    batch = shell.accumulator.complete_append(pending, shell.now, 0)
     shell.poll(after=0.005)
     assert shell.batches() == [[batch]]
 
@@ -593,7 +593,9 @@ def test_other_failures_to_get_a_producer_id_are_fatal(code: int) -> None:
     shell.poll()
     assert isinstance(shell.sender.fatal_error, BrokerError)
     assert shell.sender.fatal_error.fatal
-    assert batch.error is shell.sender.fatal_error
+    assert str(batch.error) == str(shell.sender.fatal_error)
+    assert batch.error is not None
+    assert not batch.error.possibly_written  # though an unknown error, which may come after writing, says so
 
 
 def test_a_lost_request_for_a_producer_id_is_repeated() -> None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aioproducer._core.accumulator.batch import BatchState, ProducerBatch, sequence_distance
-from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH, MAX_SEQUENCE, Sequences, sequence_after
+from aioproducer._core.accumulator.batch import (
+    MAX_SEQUENCE,
+    BatchState,
+    ProducerBatch,
+    sequence_after,
+    sequence_distance,
+)
+from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH, Sequences
 
 
 class Partition:

@@ -309,8 +309,9 @@ def test_a_record_that_is_too_large_fails_the_transaction() -> None:
 
 def test_a_record_that_was_refused_outside_of_a_transaction_does_not_fail_the_next_one() -> None:
     it = shell(max_request_size=1_000)
-    with pytest.raises(RecordTooLargeError):
-        it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
+    assert it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now) is None
+    with pytest.raises(IllegalStateError):
+        it.accumulator.enqueue("t", 0, None, b"v" * 2_000, (), 1, it.now, it.now + 1, accepted=False)
     it.begin()
     it.poll()
     assert it.is_in(S.IN_TRANSACTION)
