@@ -1,4 +1,4 @@
-"""What is a message, and how does it become bytes and come back?
+"""The base of all messages: how one is declared, becomes bytes and comes back.
 
 A message class declares its fields once, with the versions that have them (fields.py); the functions that encode and
 decode a version are made on its first use (`codegen`) and kept on the class.
@@ -219,3 +219,17 @@ class Request(Message):
 
 class Response(Message):
     """What a broker answers."""
+
+    throttles_since: ClassVar[int | None] = None
+    """The first version after which the client has to wait for `throttle_time_ms` (KIP-219); None if it never has.
+
+    In versions before it the broker holds the answer back instead. Java: AbstractResponse.shouldClientThrottle.
+    """
+
+    def throttle_ms(self, version: int) -> int:
+        """Return for how many milliseconds the broker asks not to be sent anything."""
+        since = self.throttles_since
+        if since is None or version < since:
+            return 0
+        throttle_time_ms: int = getattr(self, "throttle_time_ms", 0)
+        return throttle_time_ms

@@ -44,6 +44,7 @@ class DescribeTransactionsResponse(Response):
     min_version = 0
     max_version = 0
     flexible_from = 0
+    throttles_since = 0
 
     throttle_time_ms: int = int32()
     transaction_states: list[TransactionState] = array(TransactionState)

@@ -41,6 +41,7 @@ class FindCoordinatorResponse(Response):
     min_version = 0
     max_version = 6
     flexible_from = 3
+    throttles_since = 2
 
     throttle_time_ms: int = int32(since=1, ignorable=True)
     error_code: int = int16(until=3)
