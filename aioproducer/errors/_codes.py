@@ -1,4 +1,4 @@
-"""Which error codes does Kafka's protocol have, and what does each mean to a producer?"""
+"""The error codes of Kafka's protocol, and what each means to a producer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which error does a code become that a broker has answered?"""
+"""The error that a broker's error code becomes."""
 
 from __future__ import annotations
 

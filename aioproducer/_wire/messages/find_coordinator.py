@@ -23,7 +23,7 @@ class FindCoordinatorRequest(Request):
     coordinator_keys: list[str] = array(string, since=4)
 
 
-class Coordinator(Struct):
+class FoundCoordinator(Struct):
     """The coordinator of one key."""
 
     key: str = string(since=4)
@@ -49,4 +49,4 @@ class FindCoordinatorResponse(Response):
     node_id: int = int32(until=3)
     host: str = string(until=3)
     port: int = int32(until=3)
-    coordinators: list[Coordinator] = array(Coordinator, since=4)
+    coordinators: list[FoundCoordinator] = array(FoundCoordinator, since=4)
