@@ -49,7 +49,7 @@ class RetryTimer:
         return not self.in_progress and now >= self._not_before
 
     def next_at(self) -> float:
-        """Return when it may be sent; infinity while it is under way."""
+        """Return when it may be sent; infinity while it is in flight."""
         return math.inf if self.in_progress else self._not_before
 
     def begin(self) -> None:

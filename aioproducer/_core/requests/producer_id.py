@@ -38,7 +38,7 @@ class ProducerIdAndEpoch(NamedTuple):
     producer_epoch: int
 
 
-NO_PRODUCER_ID: Final = ProducerIdAndEpoch(-1, -1)
+_NEW_PRODUCER: Final = ProducerIdAndEpoch(-1, -1)
 
 
 class ProducerIdRequest(OwnedRequest):
@@ -71,7 +71,7 @@ class ProducerIdRequest(OwnedRequest):
                 code=ErrorCode.UNSUPPORTED_VERSION,
                 api="InitProducerId",
             )
-        producer_id, producer_epoch = self.own or NO_PRODUCER_ID
+        producer_id, producer_epoch = self.own or _NEW_PRODUCER
         return InitProducerIdRequest(
             transactional_id=self._transactional_id,
             transaction_timeout_ms=self._timeout_ms,
