@@ -226,6 +226,20 @@ class Response(Message):
     make have them (librdkafka's mock cluster after Metadata 12).
     """
 
+    throttles_since: ClassVar[int | None] = None
+    """The first version after which the client has to wait for `throttle_time_ms` (KIP-219); None if it never has.
+
+    In versions before it the broker holds the answer back instead. Java: AbstractResponse.shouldClientThrottle.
+    """
+
+    def throttle_ms(self, version: int) -> int:
+        """Return for how many milliseconds the broker asks not to be sent anything."""
+        since = self.throttles_since
+        if since is None or version < since:
+            return 0
+        throttle_time_ms: int = getattr(self, "throttle_time_ms", 0)
+        return throttle_time_ms
+
     @classmethod
     def _on_left_over(cls, version: int, count: int) -> None:
         import logging  # it is rarely needed, and 5 ms of an import

@@ -79,7 +79,7 @@ def examine_leaders(party: Party) -> None:
     if not party.accumulator.leaderless_topics or party.sender.fatal_error is not None:
         return
     metadata = inside(party.sender, "_metadata")
-    if not (metadata.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
+    if not (metadata.retry_timer.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
         raise Violation(f"nobody asks who leads {sorted(party.accumulator.leaderless_topics)}")
 
 

@@ -13,7 +13,8 @@ import trio
 from aioproducer._backend.asyncio_ import AsyncioBackend
 from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
 from aioproducer._core.accumulator.accumulator import Accumulator
-from aioproducer._core.transactions.manager import Transactions
+from aioproducer._core.transactions.manager import TransactionManager
+from aioproducer._core.transactions.waiters import TransactionWaiters
 from aioproducer._producer import send_path
 from aioproducer._producer.transaction import TransactionBlock
 from aioproducer._runtime.broker_connection import BrokerConnection
@@ -183,7 +184,7 @@ def _ends_of_waits_not_told(patch: pytest.MonkeyPatch) -> None:
         self._woken.clear()
         return woken[1:]
 
-    patch.setattr(Transactions, "take_woken", one)
+    patch.setattr(TransactionWaiters, "take_woken", one)
 
 
 def _left_block_not_aborted(patch: pytest.MonkeyPatch) -> None:
@@ -194,7 +195,7 @@ def _left_block_not_aborted(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancelled_commit_always_aborted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Transactions, "is_commit_sent", False)
+    patch.setattr(TransactionManager, "is_commit_sent", False)
 
 
 def _noticed_by_a_transactional_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
 from aioproducer._core.effects import Connect, Disconnect
-from aioproducer._core.requests.verdicts import exponential_backoff
+from aioproducer._core.requests.backoff import exponential_backoff
 from aioproducer.errors import (
     AuthenticationError,
     KafkaConnectionError,

@@ -18,11 +18,10 @@ from aioproducer._core.produce.errors import (
     record_failures,
     renumbering_failure,
 )
-from aioproducer._core.requests.backoff import SOON
-from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
+from aioproducer._core.requests.backoff import SOON, exponential_backoff
+from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict
 from aioproducer._wire.messages.produce import ProduceRequest
 from aioproducer.errors import ErrorCode, KafkaError, ProtocolError, UnsupportedVersionError
-from aioproducer.errors._codes import INVALID_METADATA
 from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.cluster.metadata import MetadataState, TopicIds
+    from aioproducer._core.cluster.metadata import TopicIds
+    from aioproducer._core.cluster.metadata_state import MetadataState
     from aioproducer._core.cluster.node import Node
     from aioproducer._core.produce.sequences import Sequences
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
     from aioproducer._wire.negotiation import BrokerVersions
 
@@ -76,7 +76,7 @@ class Produce:
         sequences: Sequences,
         metadata: MetadataState,
         rng: random.Random,
-        transactions: Transactions | None = None,
+        transactions: TransactionManager | None = None,
     ) -> None:
         self.completed: list[ProducerBatch] = []
         self.fatal_error: KafkaError | None = None
@@ -187,11 +187,13 @@ class Produce:
         before = len(self.completed)
         is_delivered = not missing
         for entry, answer in answers:
+            rule = PRODUCE_RULES.get(answer.error_code, UNLISTED_PRODUCE_RULE)
             if answer.error_code:
                 is_delivered = False
-                if answer.error_code in INVALID_METADATA:
+                # Before the batch is queued again: whether it may go at once depends on the leader that is known then.
+                if rule.verdict is Verdict.REFRESH:
                     self._learn(entry.batch, answer, endpoints)
-            self._on_partition(entry, answer, node, now)
+            self._on_partition(entry, rule, answer, node, now)
         if missing:
             # The shell leaves a batch out whose outcome came before its bytes were made; the others were forgotten.
             self._lose(missing, ProtocolError(f"{node.address} left partitions out of its answer"), now)
@@ -223,9 +225,10 @@ class Produce:
         hint = answer.current_leader
         self._metadata.apply_hint(batch.topic, batch.partition, hint.leader_id, hint.leader_epoch, endpoints)
 
-    def _on_partition(self, entry: InFlightBatch, answer: PartitionProduceResponse, node: Node, now: float) -> None:
+    def _on_partition(
+        self, entry: InFlightBatch, rule: Rule, answer: PartitionProduceResponse, node: Node, now: float
+    ) -> None:
         batch = entry.batch
-        rule = PRODUCE_RULES.get(answer.error_code, UNLISTED_PRODUCE_RULE)
         if not self._is_open(batch):
             self._on_late_answer(entry, rule)
             return

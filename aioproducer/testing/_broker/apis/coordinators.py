@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aioproducer._wire.messages.find_coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
+from aioproducer._wire.messages.find_coordinator import (
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    FoundCoordinator,
+)
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.acls import Operation, Resource
 
@@ -41,7 +45,7 @@ def refuse(message: FindCoordinatorRequest, request: Request, code: int) -> Find
     return _single(_error(message.key, code))
 
 
-def _coordinator(state: ClusterState, request: Request, key_type: int, key: str) -> Coordinator:
+def _coordinator(state: ClusterState, request: Request, key_type: int, key: str) -> FoundCoordinator:
     if key_type not in DENIALS:
         return _error(key, ErrorCode.INVALID_REQUEST)
     resource, code = DENIALS[key_type]
@@ -50,14 +54,14 @@ def _coordinator(state: ClusterState, request: Request, key_type: int, key: str)
     node = state.coordinator_of(key)
     if node is None:
         return _error(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    return Coordinator(key=key, node_id=node.id, host=node.host, port=node.port, error_message=None)
+    return FoundCoordinator(key=key, node_id=node.id, host=node.host, port=node.port, error_message=None)
 
 
-def _error(key: str, code: int) -> Coordinator:
-    return Coordinator(key=key, node_id=-1, port=-1, error_code=code, error_message=None)
+def _error(key: str, code: int) -> FoundCoordinator:
+    return FoundCoordinator(key=key, node_id=-1, port=-1, error_code=code, error_message=None)
 
 
-def _single(found: Coordinator) -> FindCoordinatorResponse:
+def _single(found: FoundCoordinator) -> FindCoordinatorResponse:
     return FindCoordinatorResponse(
         error_code=found.error_code,
         error_message=None,

@@ -26,7 +26,7 @@ from aioproducer._wire.messages.describe_transactions import (
     DescribeTransactionsRequest,
     DescribeTransactionsResponse,
     TopicData,
-    TransactionState,
+    TransactionDescription,
 )
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer.errors import ErrorCode
@@ -115,7 +115,7 @@ def refuse_describe(message: DescribeTransactionsRequest, request: Request, code
     )
 
 
-def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionState:
+def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionDescription:
     if not transactional_id:
         return _undescribed(transactional_id, ErrorCode.INVALID_REQUEST)
     if not state.allows(request, Operation.DESCRIBE, Resource.TRANSACTIONAL_ID, transactional_id):
@@ -130,7 +130,7 @@ def _describe(state: ClusterState, request: Request, transactional_id: str) -> T
     topics: dict[str, list[int]] = {}
     for tp in sorted(found.partitions):
         topics.setdefault(tp.topic, []).append(tp.partition)
-    return TransactionState(
+    return TransactionDescription(
         transactional_id=transactional_id,
         transaction_state=found.state.name.title().replace("_", ""),
         transaction_timeout_ms=found.timeout_ms,
@@ -141,8 +141,8 @@ def _describe(state: ClusterState, request: Request, transactional_id: str) -> T
     )
 
 
-def _undescribed(transactional_id: str, code: int) -> TransactionState:
-    return TransactionState(
+def _undescribed(transactional_id: str, code: int) -> TransactionDescription:
+    return TransactionDescription(
         error_code=code,
         transactional_id=transactional_id,
     )

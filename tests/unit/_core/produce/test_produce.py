@@ -7,6 +7,7 @@ import pytest
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._core.effects import Disconnect
 from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH
+from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Verdict
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import (
@@ -20,6 +21,7 @@ from aioproducer.errors import (
     AuthorizationError,
     BrokerError,
     DeliveryTimeoutError,
+    ErrorCode,
     InvalidRecordError,
     KafkaConnectionError,
     KafkaError,
@@ -87,6 +89,18 @@ def test_a_code_that_doubts_the_metadata_has_the_topic_asked_for(code: int) -> N
     message = shell.request(MetadataRequest).message
     assert isinstance(message, MetadataRequest)
     assert [t.name for t in message.topics or ()] == ["t"]
+
+
+@pytest.mark.parametrize("code", list(ErrorCode), ids=lambda code: code.name)
+def test_the_table_alone_decides_whether_the_metadata_is_refreshed(code: ErrorCode) -> None:
+    # INVALID_METADATA has codes that no table of Produce lists (ELECTION_NOT_NEEDED): it has no say.
+    rule = PRODUCE_RULES.get(code, UNLISTED_PRODUCE_RULE)
+    shell = started()
+    shell.now += 1.0
+    shell.send()
+    shell.refuse(code)
+    shell.poll()
+    assert shell.has_request(MetadataRequest) is (rule.verdict is Verdict.REFRESH)
 
 
 @pytest.mark.parametrize("code", [2, 7, 14, 19, 20, 75, 89])

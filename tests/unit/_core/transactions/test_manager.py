@@ -285,16 +285,17 @@ def test_a_failure_is_seen_before_a_commit_that_was_called_in_the_same_moment() 
 
 
 def test_after_a_failure_nothing_may_be_sent_and_what_was_queued_is_dropped() -> None:
-    it = shell(linger_ms=10_000)
+    it = shell(linger_ms=10_000, max_request_size=1_000)
     it.begin()
     lingers = it.append(1)
     it.poll()
-    it.transactions.fail(RecordTooLargeError("too large"))
+    with pytest.raises(RecordTooLargeError):
+        it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
     it.poll()
     assert it.is_in(S.ABORTABLE_ERROR)
     assert isinstance(lingers.error, TransactionAbortedError)
     assert it.accumulator.try_append("t", 0, None, b"v", (), 1, it.now) is None
-    with pytest.raises(TransactionAbortableError, match="too large"):
+    with pytest.raises(TransactionAbortableError, match="max_request_size"):
         it.accumulator.enqueue("t", 0, None, b"v", (), 1, it.now, it.now + 1, accepted=False)
 
 
