@@ -299,7 +299,7 @@ class Sender:
         before = None if transactions is None else transactions.state
         self._expire(now)
         self._check_connections(now)
-        self._produce.settle()
+        self._produce.close_gaps()
         try:
             self._metadata_updater.ask(now)
             if transactions is None:
