@@ -294,7 +294,7 @@ class Sender:
         before = None if transactions is None else transactions.state
         self._expire(now)
         self._check_connections(now)
-        self._produce.settle()
+        self._produce.close_gaps()
         self.requests.send_due(now)
         if transactions is not None:
             self._transact(transactions, now)

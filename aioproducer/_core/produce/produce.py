@@ -54,7 +54,7 @@ class InFlightBatch(NamedTuple):
 
 
 class InFlightProduce(NamedTuple):
-    """A Produce request under way. `names` are those of its topic ids (KIP-516), as they were then."""
+    """A Produce request in flight. `names` are those of its topic ids (KIP-516), as they were then."""
 
     version: int
     entries: list[InFlightBatch]
@@ -266,13 +266,13 @@ class Produce:
             case Verdict.UNKNOWN_PRODUCER if self._sequences.is_enabled and self._transactions is None:
                 self._sequences.on_unknown_producer(batch, answer.log_start_offset)
                 self._retry(batch, error, now)
-            case Verdict.FATAL if self._sequences.is_enabled and not self._is_told_by_coordinator(answer.error_code):
+            case Verdict.FATAL if self._sequences.is_enabled and not self._is_left_to_coordinator(answer.error_code):
                 self.fatal_error = self.fatal_error or error
                 self.fail(batch, error)
             case _:
                 self._fail_records(batch, answer, error)
 
-    def _is_told_by_coordinator(self, code: int) -> bool:
+    def _is_left_to_coordinator(self, code: int) -> bool:
         """Whether the batch alone fails, and the end of its transaction shows whether the producer is fenced."""
         return self._transactions is not None and code == ErrorCode.PRODUCER_FENCED
 
@@ -369,10 +369,10 @@ class Produce:
         self.expired += 1
         self.fail(batch, delivery_timeout(batch, now, self._delivery_timeout_ms, cause))
 
-    def settle(self) -> None:
+    def close_gaps(self) -> None:
         """Let partitions with a gap go on; batches that may have been written and can never be confirmed fail."""
         if not self._sequences.has_gaps:
             return
-        for batch in self._sequences.settle():
+        for batch in self._sequences.close_gaps():
             self._accumulator.fail(batch, renumbering_failure(batch))
             self.completed.append(batch)
