@@ -80,12 +80,12 @@ class Failures:
         )
         node = None if leader is None else self._nodes.get(leader)
         return (
-            (None if node is None else self._nodes.trouble(node, now))
+            (None if node is None else self._nodes.current_error(node, now))
             or (self._metadata.retry_timer.last_error or _no_leader(cluster, batch) if leader is None else None)
             or producer_id
             or batch.last_error
             or connection
-            or (None if node is None else self._nodes.trouble(node, now, silence=0.0))
+            or (None if node is None else self._nodes.current_error(node, now, silence=0.0))
         )
 
 
