@@ -11,7 +11,7 @@ MADE_OF := .venv/.made-of
 WHICH   := import sys; print(sys.base_prefix, *sys.version_info[:3])
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: FORCE help system demo test check test-fast test-kafka simulate chaos soak bench bench-quick compiled test-compiled docs format clean
+.PHONY: FORCE help system demo test check test-fast test-kafka coverage simulate chaos soak bench bench-quick compiled test-compiled docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -60,6 +60,11 @@ test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
 
 test-long: $(STAMP) ## the long forms: a crash in every phase of a transaction, 10000 transfers; SEED=, TRANSFERS=
 	LONG=1 SEED=$(SEED) TRANSFERS=$(TRANSFERS) $(PYTEST) tests/kafka/test_transactions_killed.py tests/transfer
+
+coverage: $(STAMP) ## what unit and contract tests reach on asyncio alone; fails below the floor (whether they pass is for make test)
+	mkdir -p build/coverage
+	-$(PYTHON) -m coverage run -m pytest -q -m 'not kafka' -k 'not uvloop and not trio' tests/unit tests/contract
+	$(PYTHON) -m coverage report
 
 simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)
