@@ -186,7 +186,7 @@ async def test_a_user_comes_in_over_tls_and_is_refused_with_another_password() -
         async with encrypted(cluster, trusting(cluster)) as client:
             began = anyio.current_time()
             assert (await client.log_in(password="wrong")).error_code == ErrorCode.SASL_AUTHENTICATION_FAILED
-            assert anyio.current_time() - began >= 0.1
+            assert anyio.current_time() - began >= 0.098  # uvloop's clock has whole milliseconds
             with pytest.raises(GONE):
                 await client.stream.receive()
 
