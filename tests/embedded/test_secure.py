@@ -272,6 +272,9 @@ async def test_settings_have_all_that_a_client_needs() -> None:
         assert (await provider()).count(".") == 2
         with pytest.raises(KeyError):
             cluster.settings_for("nobody")
+    async with EmbeddedCluster(security_protocol="SSL", ssl_client_auth="requested") as cluster:
+        assert "ssl_certfile" not in cluster.client_settings
+        assert "ssl_certfile" in cluster.settings_for("alice")
     async with EmbeddedCluster() as cluster:
         assert cluster.client_settings == {"bootstrap_servers": cluster.bootstrap_servers}
 
@@ -285,6 +288,8 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         EmbeddedCluster(security_protocol="SSL", sasl_mechanisms=["PLAIN"])
     with pytest.raises(ValueError, match="ssl_client_auth=required does not go with"):
         EmbeddedCluster(security_protocol="SASL_PLAINTEXT", ssl_client_auth="required")
+    with pytest.raises(ValueError, match="users does not go with security_protocol=SSL: it has no SASL"):
+        EmbeddedCluster(security_protocol="SSL", users={"alice": "secret"})
     with pytest.raises(ValueError, match="no fewer than 4096"):
         EmbeddedCluster(security_protocol="SASL_PLAINTEXT", scram_iterations=1)
 
