@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from aioproducer.testing._broker.sasl import AcceptedToken, TokenError
+    from aioproducer.testing._broker.tokens import AcceptedToken, TokenError
     from aioproducer.testing._certificates import ClientCertificate
     from aioproducer.testing._cluster import BlockingCluster, EmbeddedCluster
     from aioproducer.testing._faults import FaultHandle
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "AcceptedToken": "aioproducer.testing._broker.sasl",
+    "AcceptedToken": "aioproducer.testing._broker.tokens",
     "BlockingCluster": "aioproducer.testing._cluster",
     "ClientCertificate": "aioproducer.testing._certificates",
     "EmbeddedCluster": "aioproducer.testing._cluster",
@@ -42,7 +42,7 @@ _HOMES: Final = {
     "LogRecord": "aioproducer.testing._log_reader",
     "RealCluster": "aioproducer.testing._real_kafka",
     "RecordingProducer": "aioproducer.testing._recording",
-    "TokenError": "aioproducer.testing._broker.sasl",
+    "TokenError": "aioproducer.testing._broker.tokens",
     "read_topic": "aioproducer.testing._log_reader",
 }
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.acls import CLUSTER_NAME, Entry, Operation, Resource
-from aioproducer.testing._broker.sasl import MECHANISMS, TokenValidator, unsecured_token
+from aioproducer.testing._broker.sasl import MECHANISMS
+from aioproducer.testing._broker.tokens import TokenValidator, unsecured_token
 from aioproducer.testing._certificates import HOSTS, Certificates, ClientAuth, ClientCertificate
 from aioproducer.testing._faults import FaultHandle, FaultVerbs
 

@@ -31,7 +31,7 @@ from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequest
 from aioproducer._wire.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
 from aioproducer._wire.messages.sasl_handshake import SaslHandshakeRequest
 from aioproducer.testing import EmbeddedCluster, RealCluster
-from aioproducer.testing._broker.sasl import unsecured_token
+from aioproducer.testing._broker.tokens import unsecured_token
 from tests.unit.testing._broker.helpers import batch, produce_request
 
 if TYPE_CHECKING:

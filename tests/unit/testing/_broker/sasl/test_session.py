@@ -14,8 +14,8 @@ from aioproducer._wire.messages.sasl_handshake import SaslHandshakeRequest, Sasl
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker import Closed, ClusterCore, Fault, Reply
 from aioproducer.testing._broker.faults import Effect
-from aioproducer.testing._broker.sasl import unsecured_token
 from aioproducer.testing._broker.state import Options
+from aioproducer.testing._broker.tokens import unsecured_token
 from tests.unit.testing._broker.helpers import WALL_EPOCH_MS, Client, core
 
 if TYPE_CHECKING:
