@@ -133,7 +133,7 @@ class SecurityVerbs(FaultVerbs):
         if security.protocol != "PLAINTEXT":
             settings["security_protocol"] = security.protocol
         if security.has_tls:
-            settings["ssl_cafile"] = self.ca_file
+            settings["ssl_truststore_location"] = self.ca_file
         is_named = user is not None and not security.mechanisms
         if security.client_auth == "required" or (security.client_auth == "requested" and is_named):
             certificate = self.client_certificate(user or "client")

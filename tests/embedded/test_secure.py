@@ -261,7 +261,7 @@ async def test_settings_have_all_that_a_client_needs() -> None:
         assert cluster.client_settings == {
             "bootstrap_servers": cluster.bootstrap_servers,
             "security_protocol": "SASL_SSL",
-            "ssl_cafile": cluster.ca_file,
+            "ssl_truststore_location": cluster.ca_file,
             "sasl_mechanism": "PLAIN",
             "sasl_username": "alice",
             "sasl_password": "secret",
@@ -319,7 +319,7 @@ def test_what_is_missing_for_tls_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_cluster_in_a_thread_has_the_same_verbs() -> None:
     with EmbeddedCluster.running(security_protocol="SASL_SSL", users={"alice": "secret"}) as cluster:
-        assert Path(cluster.client_settings["ssl_cafile"]).exists()
+        assert Path(cluster.client_settings["ssl_truststore_location"]).exists()
         assert Path(cluster.client_certificate("alice").certfile).exists()
         cluster.rotate_certificate()
         cluster.deny("*", "WRITE", "*")
