@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from aioproducer.testing._broker.sasl import AcceptedToken, TokenError
+    from aioproducer.testing._broker.tokens import AcceptedToken, TokenError
     from aioproducer.testing._certificates import ClientCertificate
     from aioproducer.testing._cluster import BlockingCluster, ClusterSettings, EmbeddedCluster
     from aioproducer.testing._faults import FaultHandle
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "AcceptedToken": "aioproducer.testing._broker.sasl",
+    "AcceptedToken": "aioproducer.testing._broker.tokens",
     "BlockingCluster": "aioproducer.testing._cluster",
     "ClientCertificate": "aioproducer.testing._certificates",
     "ClusterFactory": "aioproducer.testing.pytest_plugin",
@@ -53,7 +53,7 @@ _MODULES: Final = {
     "LogRecord": "aioproducer.testing._log_reader",
     "RealCluster": "aioproducer.testing._real_kafka",
     "RecordingProducer": "aioproducer.testing._recording",
-    "TokenError": "aioproducer.testing._broker.sasl",
+    "TokenError": "aioproducer.testing._broker.tokens",
     "read_topic": "aioproducer.testing._log_reader",
 }
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.acls import CLUSTER_NAME, Entry, Operation, Resource
-from aioproducer.testing._broker.sasl import MECHANISMS, TokenValidator, unsecured_token
+from aioproducer.testing._broker.sasl import MECHANISMS
+from aioproducer.testing._broker.tokens import TokenValidator, unsecured_token
 from aioproducer.testing._certificates import HOSTS, Certificates, ClientAuth, ClientCertificate
 from aioproducer.testing._faults import FaultHandle, FaultVerbs
 
@@ -34,6 +35,7 @@ OperationName: TypeAlias = Literal[
     "IDEMPOTENT_WRITE",
 ]
 _TOKEN_SECONDS: Final = 3600.0
+_OF_SASL: Final = ("users", "validate_token", "scram_iterations", "connections_max_reauth_ms")
 _OLDEST_ITERATIONS: Final = 4_096  # Kafka takes no fewer
 
 
@@ -85,6 +87,10 @@ class Security:
             raise ValueError(f"sasl_mechanisms: {', '.join(unknown)} not known; there are {', '.join(MECHANISMS)}")
         if bool(mechanisms) != has_sasl:
             raise ValueError(f"sasl_mechanisms={list(mechanisms)} does not go with security_protocol={protocol}")
+        if not has_sasl:
+            lost = [name for name in _OF_SASL if name in settings]
+            if lost:
+                raise ValueError(f"{', '.join(lost)} does not go with security_protocol={protocol}: it has no SASL")
         made = cls(protocol, settings.get("ssl_client_auth", "none"), mechanisms)
         if made.client_auth not in get_args(ClientAuth):
             raise ValueError(f"ssl_client_auth={made.client_auth!r} is none of {', '.join(get_args(ClientAuth))}")
@@ -127,8 +133,9 @@ class SecurityVerbs(FaultVerbs):
         if security.protocol != "PLAINTEXT":
             settings["security_protocol"] = security.protocol
         if security.has_tls:
-            settings["ssl_cafile"] = self.ca_file
-        if security.client_auth == "required":
+            settings["ssl_truststore_location"] = self.ca_file
+        is_named = user is not None and not security.mechanisms
+        if security.client_auth == "required" or (security.client_auth == "requested" and is_named):
             certificate = self.client_certificate(user or "client")
             settings |= {"ssl_certfile": certificate.certfile, "ssl_keyfile": certificate.keyfile}
         if security.mechanisms:

@@ -62,7 +62,7 @@ class Access:
         return cls(
             servers=told["bootstrap_servers"],
             protocol=told.get("security_protocol", "PLAINTEXT"),
-            ca_file=told.get("ssl_cafile"),
+            ca_file=told.get("ssl_truststore_location"),
             certfile=told.get("ssl_certfile"),
             keyfile=told.get("ssl_keyfile"),
             mechanism=mechanism,

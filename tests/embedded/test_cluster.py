@@ -164,7 +164,7 @@ async def test_delay_holds_the_answer_back() -> None:
         await connection.send(produce_request("orders", batch()), 9)
         await cluster.expect("orders", 1)
         await connection.receive(9, ProduceResponse)
-        assert time.perf_counter() - began >= 0.05
+        assert time.perf_counter() - began >= 0.048  # uvloop's clock has whole milliseconds
 
 
 async def test_throttled_answer() -> None:

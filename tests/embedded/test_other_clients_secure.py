@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aioproducer.testing import BlockingCluster
+    from aioproducer.testing._cluster import ClusterSettings
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,7 +43,10 @@ SASL: Final[list[SecurityProtocol]] = [each for each in get_args(SecurityProtoco
 
 
 def running(protocol: SecurityProtocol) -> Iterator[BlockingCluster]:
-    with EmbeddedCluster.running(security_protocol=protocol, users={"alice": "secret"}) as cluster:
+    settings: ClusterSettings = {"security_protocol": protocol}
+    if protocol.startswith("SASL_"):
+        settings["users"] = {"alice": "secret"}
+    with EmbeddedCluster.running(**settings) as cluster:
         yield cluster
 
 

@@ -217,7 +217,7 @@ import confluent_kafka, pytest
 def test_over_tls(kafka_tls):
     settings = kafka_tls.client_settings
     assert settings["security_protocol"] == "SSL"
-    send(kafka_tls, {"security.protocol": "SSL", "ssl.ca.location": settings["ssl_cafile"]})
+    send(kafka_tls, {"security.protocol": "SSL", "ssl.ca.location": settings["ssl_truststore_location"]})
 
 def test_with_sasl(kafka_sasl):
     settings = kafka_sasl.client_settings

@@ -15,7 +15,7 @@ from aioproducer.testing._broker.faults import Faults
 from aioproducer.testing._broker.groups import Groups
 from aioproducer.testing._broker.partition import NO_LEADER, Partition
 from aioproducer.testing._broker.requests import Refused
-from aioproducer.testing._broker.sasl.oauthbearer import TokenValidator, validate_unsecured
+from aioproducer.testing._broker.tokens import TokenValidator, validate_unsecured
 from aioproducer.testing._broker.transactions import Transactions
 from aioproducer.testing._broker.users import Users
 

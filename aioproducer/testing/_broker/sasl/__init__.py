@@ -6,21 +6,6 @@ Written without the client's side, so that a mistake in one is found by the othe
 from __future__ import annotations
 
 from aioproducer.testing._broker.sasl.mechanisms import MECHANISMS
-from aioproducer.testing._broker.sasl.oauthbearer import (
-    AcceptedToken,
-    TokenError,
-    TokenValidator,
-    unsecured_token,
-    validate_unsecured,
-)
 from aioproducer.testing._broker.sasl.session import Session
 
-__all__ = [
-    "MECHANISMS",
-    "AcceptedToken",
-    "Session",
-    "TokenError",
-    "TokenValidator",
-    "unsecured_token",
-    "validate_unsecured",
-]
+__all__ = ["MECHANISMS", "Session"]

@@ -31,12 +31,15 @@ SECONDS_BETWEEN_REAUTHENTICATIONS: Final = 1.0
 
 
 class Phase(Enum):
-    """How far the connection has come."""
+    """How far the connection has come. WRONG_MECHANISM: a session was to be renewed with another one; Kafka takes the
+    handshake, and cuts the client off with the next request.
+    """
 
     BEGIN = auto()
     HANDSHAKE_DUE = auto()
     TOKEN_DUE = auto()
     AUTHENTICATED = auto()
+    WRONG_MECHANISM = auto()
 
 
 class _Asked(Enum):
@@ -53,6 +56,7 @@ class _Action(Enum):
     SERVE = auto()
     RENEW = auto()
     REFUSE = auto()
+    CLOSE_LATE = auto()
     CLOSE = auto()
 
 
@@ -78,6 +82,10 @@ _ACTIONS: Final = {
     (Phase.AUTHENTICATED, _Asked.HANDSHAKE): _Action.RENEW,
     (Phase.AUTHENTICATED, _Asked.TOKEN): _Action.SERVE,
     (Phase.AUTHENTICATED, _Asked.ANYTHING): _Action.SERVE,
+    (Phase.WRONG_MECHANISM, _Asked.VERSIONS): _Action.CLOSE_LATE,
+    (Phase.WRONG_MECHANISM, _Asked.HANDSHAKE): _Action.CLOSE_LATE,
+    (Phase.WRONG_MECHANISM, _Asked.TOKEN): _Action.CLOSE_LATE,
+    (Phase.WRONG_MECHANISM, _Asked.ANYTHING): _Action.CLOSE_LATE,
 }
 
 
@@ -135,6 +143,8 @@ class Session:
                 return self._renew(request, message)
             case _Action.REFUSE:
                 return self._after_delay(apis.refusal(message, request, ErrorCode.ILLEGAL_SASL_STATE))
+            case _Action.CLOSE_LATE:
+                return self._after_delay(None)
             case _Action.CLOSE:
                 return Ending()
             case _ as never:
@@ -167,9 +177,11 @@ class Session:
             code = ErrorCode.UNSUPPORTED_SASL_MECHANISM
         answer = SaslHandshakeResponse(error_code=code, mechanisms=list(enabled))
         if code:
-            return self._after_delay(answer)
+            # One that renews its session is not told; measured with Kafka 4.3.1.
+            return self._after_delay(answer) if self.principal is None else Ending()
         if self.principal is not None and message.mechanism != self.mechanism:
-            return Ending(answer, close_after=self._delay)
+            self._phase = Phase.WRONG_MECHANISM
+            return answer
         self.mechanism = message.mechanism
         self._exchange = MECHANISMS[message.mechanism](self._state)
         self._phase = Phase.TOKEN_DUE

@@ -14,8 +14,8 @@ from aioproducer._wire.messages.sasl_handshake import SaslHandshakeRequest, Sasl
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker import Closed, ClusterCore, Fault, Reply
 from aioproducer.testing._broker.faults import Effect
-from aioproducer.testing._broker.sasl import unsecured_token
 from aioproducer.testing._broker.state import Options
+from aioproducer.testing._broker.tokens import unsecured_token
 from tests.unit.testing._broker.helpers import WALL_EPOCH_MS, Client, core
 
 if TYPE_CHECKING:
@@ -223,14 +223,21 @@ def test_a_session_cannot_be_renewed_by_somebody_else() -> None:
     assert answer.error_message == ("Cannot change principals during re-authentication from User.alice: User.bob")
 
 
-def test_another_mechanism_is_taken_and_the_connection_ends_without_a_word() -> None:
+@pytest.mark.parametrize("then", [token(), METADATA], ids=["a token", "a request"])
+def test_another_mechanism_is_taken_and_the_next_request_ends_the_connection_without_a_word(
+    then: SaslAuthenticateRequest | MetadataRequest,
+) -> None:
     client = Client(secured(max_reauth_ms=2_000))
     log_in(client)
-    (reply,) = client.send(SaslHandshakeRequest(mechanism="SCRAM-SHA-256"), 1)
-    assert isinstance(reply, Reply) and isinstance(reply.message, SaslHandshakeResponse)
-    assert reply.message.error_code == ErrorCode.NONE
-    assert client.send(token(), 1) == []
+    assert shake(client, "SCRAM-SHA-256").error_code == ErrorCode.NONE
+    assert client.send(then, 1) == []
     assert client.cluster.poll(0.1) == [Closed(client)]
+
+
+def test_a_session_is_not_renewed_with_a_mechanism_that_is_not_enabled() -> None:
+    client = Client(secured(max_reauth_ms=2_000))
+    log_in(client)
+    assert client.send(SaslHandshakeRequest(mechanism="GSSAPI"), 1) == [Closed(client)]
 
 
 def test_a_wrong_password_ends_what_is_renewed() -> None:
