@@ -19,13 +19,14 @@ AWS_MSK_IAM: Final = "AWS_MSK_IAM"
 VERSION: Final = "2020_10_22"
 
 
-class AwsMskIam:
+class AwsMskIamMechanism:
     """The mechanism AWS_MSK_IAM: one message, and an answer with AWS's request id.
 
     Example:
-        >>> from aioproducer.security import AwsCredentials
+        >>> from aioproducer.sasl import AwsCredentials
         >>> credentials = AwsCredentials("AKIDEXAMPLE", "the-secret")
-        >>> mechanism = AwsMskIam(credentials, host="b-1", region="us-east-1", timestamp_ms=0, user_agent="demo/1")
+        >>> time = {"timestamp_ms": 1767323045_000}
+        >>> mechanism = AwsMskIamMechanism(credentials, host="b-1", region="us-east-1", user_agent="demo/1", **time)
         >>> b'"host":"b-1"' in mechanism.first()
         True
         >>> mechanism.next(b'{"version":"2020_10_22","request-id":"7f3a"}'), mechanism.request_id
@@ -94,4 +95,4 @@ class AwsMskIam:
         self.request_id = request_id if isinstance(request_id, str) else ""
 
     def __repr__(self) -> str:
-        return f"AwsMskIam(access_key_id={self._access_key_id!r}, host={self._request.host!r})"
+        return f"AwsMskIamMechanism(access_key_id={self._access_key_id!r}, host={self._request.host!r})"

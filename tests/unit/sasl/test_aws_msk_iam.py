@@ -7,16 +7,16 @@ import json
 import pytest
 
 from aioproducer.errors import AuthenticationError, ProtocolError
-from aioproducer.sasl.aws_msk_iam import AwsMskIam
+from aioproducer.sasl.aws_msk_iam import AwsMskIamMechanism
 from aioproducer.sasl.sigv4 import AwsCredentials
 from tests.unit.sasl.canary import CANARY, error_of
 
 BROKER = "b-1.demo.abc123.c2.kafka.us-east-1.amazonaws.com"
 
 
-def mechanism(secret: str = CANARY, session_token: str | None = None) -> AwsMskIam:
+def mechanism(secret: str = CANARY, session_token: str | None = None) -> AwsMskIamMechanism:
     credentials = AwsCredentials("AKIDEXAMPLE", secret, session_token)
-    return AwsMskIam(
+    return AwsMskIamMechanism(
         credentials, host=BROKER, region="us-east-1", timestamp_ms=1767323045_000, user_agent="aioproducer/1"
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer.errors import IllegalStateError
-from aioproducer.sasl import AwsCredentials, AwsMskIam, Mechanism, OAuthBearer, Plain, Scram
+from aioproducer.sasl import AwsCredentials, AwsMskIamMechanism, Mechanism, OAuthBearer, Plain, Scram
 from tests.unit.sasl.canary import CANARY, assert_hidden, assert_object_hides
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def oauth() -> Mechanism:
 
 def msk() -> Mechanism:
     credentials = AwsCredentials("AKID", CANARY, CANARY)
-    return AwsMskIam(credentials, host="b-1", region="us-east-1", timestamp_ms=0, user_agent="x/1")
+    return AwsMskIamMechanism(credentials, host="b-1", region="us-east-1", timestamp_ms=0, user_agent="x/1")
 
 
 MECHANISMS = [plain, scram, oauth, msk]
