@@ -20,13 +20,15 @@ class Connect(NamedTuple):
         node_id: names the connection in all reports; a bootstrap server has a negative one.
         host: a name or address; names are resolved at each attempt.
         port: the port.
-        timeout: seconds from the attempt to the end of the ApiVersions exchange.
+        timeout: seconds from the attempt to the end of the last step of the set-up.
+        name: the broker as messages name it.
     """
 
     node_id: int
     host: str
     port: int
     timeout: float
+    name: str = ""
 
 
 class ProducePlan(NamedTuple):

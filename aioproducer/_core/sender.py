@@ -29,6 +29,7 @@ from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
 from aioproducer._wire.schema import Response
 from aioproducer.errors import (
+    AuthenticationError,
     ErrorCode,
     KafkaError,
     ProducerClosedError,
@@ -80,11 +81,13 @@ class Sender:
         fatal_error: what the producer cannot go on after; everything fails with it. None while all is well.
         transactions: those of a transactional producer, else None.
         last_connection_error: the last failure of a connection, until one succeeds; for messages to people.
+        authentication_error: that of the last broker that refused who we are, until one accepts it.
     """
 
     def __init__(self, config: ProducerConfig, accumulator: Accumulator, rng: random.Random) -> None:
         self.fatal_error: KafkaError | None = None
         self.last_connection_error: KafkaError | None = None
+        self.authentication_error: AuthenticationError | None = None
         self._config = config
         self._accumulator = accumulator
         is_transactional = config.transactional_id is not None
@@ -240,12 +243,14 @@ class Sender:
         self._nodes.on_connected(self._nodes[node_id], versions, now)
         if self.transactions is not None:
             self.transactions.on_versions(versions)
-        self.last_connection_error = None
+        self.last_connection_error = self.authentication_error = None
 
     def on_connect_failed(self, node_id: int, error: KafkaError, now: float) -> None:
         """The connection that was asked for could not be made."""
         self._has_news = True
         named = self._nodes.on_connect_failed(self._nodes[node_id], error, now)
+        if isinstance(named, AuthenticationError):
+            self.authentication_error = named
         self._note_failure(named, now)
         self._lose_coordinator(node_id, named, now)
 
@@ -277,8 +282,7 @@ class Sender:
         if node.state is not NodeState.READY:
             self._has_news = True
             return  # it is being closed; its requests fail when that is reported
-        due = self._nodes.next_due
-        is_delivered = False
+        due, is_delivered = self._nodes.next_due, False
         try:
             *without_answer, request = self._nodes.on_response(node, correlation_id, now)
             for earlier in without_answer:

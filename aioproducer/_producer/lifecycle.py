@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from aioproducer._backend import Backend, Connector
     from aioproducer._config import ProducerSettings
+    from aioproducer._net.setup import SetupSteps
     from aioproducer._runtime.loop import Runtime
 
 
@@ -52,6 +53,7 @@ class Lifecycle:
         name = self._config.transactional_id or next(self._numbers)
         self._client_id = f"producer-{name}" if given is None else given
         self._connect = connect
+        self._setup_steps: SetupSteps | None = None  # beside TCP and ApiVersions
         self._on_error = on_error
         self._interceptors = tuple(self._config.interceptors)
         preparer = RecordPreparer(self._config.key_serializer, self._config.value_serializer, self._interceptors)
@@ -99,6 +101,7 @@ class Lifecycle:
         Cancelled or failed, nothing is left open. A closed producer may be started again.
 
         Raises:
+            AuthenticationError: a broker refuses who we are, or we do not trust it; `start` does not wait any longer.
             BootstrapError: no bootstrap server could be reached in time; `failures` says why, for each address.
             IllegalStateError: it is started already.
 
@@ -117,7 +120,9 @@ class Lifecycle:
 
         send_path.close(State.STARTING)
         try:
-            self._runtime = await open_runtime(self._config, self._client_id, self._connect, self._interceptors)
+            self._runtime = await open_runtime(
+                self._config, self._client_id, self._connect, self._interceptors, self._setup_steps
+            )
         except BaseException:
             send_path.close(State.CLOSED)
             raise

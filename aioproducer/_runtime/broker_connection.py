@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import anyio
 
 from aioproducer._mypyc import mypyc_attr
-from aioproducer._net.connection import Connection, open_connection
 from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
 from aioproducer._wire.schema import Request
-from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
+from aioproducer.errors import KafkaError, ProtocolError
 
 if TYPE_CHECKING:
-    from aioproducer._backend import Connector
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.effects import Connect, ProducePlan, Send
+    from aioproducer._net.connection import Connection
+    from aioproducer._net.dialer import Dialer, Established
     from aioproducer._runtime.loop import Runtime
 
 _log = logging.getLogger("aioproducer.connection")
@@ -36,10 +36,10 @@ class BrokerConnection:
     once.
     """
 
-    def __init__(self, runtime: Runtime, effect: Connect, connect: Connector) -> None:
+    def __init__(self, runtime: Runtime, effect: Connect, dialer: Dialer) -> None:
         self._runtime = runtime
         self._effect = effect
-        self._connect = connect
+        self._dialer = dialer
         self._scope: anyio.CancelScope | None = None  # made in the task: anyio knows the loop only there
         self._is_closed = False
         self._outbox: deque[Send] = deque()
@@ -73,55 +73,41 @@ class BrokerConnection:
     async def run(self) -> None:
         """Open, serve until it breaks or `close` is called, report the end."""
         node_id = self._effect.node_id
-        connection = None
+        established = None
         with anyio.CancelScope() as self._scope:
             if self._is_closed:
                 self._scope.cancel()
-            connection = await self._open()
-            if connection is not None:
+            established = await self._open()
+            if established is not None:
                 self._runtime.figures.connections_made += 1
                 try:
-                    await self._serve(connection)
+                    await self._serve(established)
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await connection.aclose()
+                        await established.connection.aclose()
                     self._runtime.figures.connections_closed += 1
                     self._runtime.on_link_closed(self, node_id, self._error)
-        if connection is not None:
+        if established is not None:
             return
         if self._error is None:  # closed while it was still being opened
             self._error = KafkaError("the connection was closed before it was set up")
         self._runtime.on_link_failed(self, node_id, self._error, (self._effect.host, self._effect.port))
 
-    async def _open(self) -> Connection | None:
-        runtime, host, port = self._runtime, self._effect.host, self._effect.port
-        started = runtime.clock()
+    async def _open(self) -> Established | None:
+        host, port, timeout = self._effect.host, self._effect.port, self._effect.timeout
         try:
-            with anyio.fail_after(self._effect.timeout):
-                # ApiVersions is a request like any other: a broker that connects and stays silent is given up as soon.
-                connection = await open_connection(
-                    self._connect, host, port, runtime.client_id, answer_timeout=runtime.request_timeout
-                )
-        except TimeoutError:
-            elapsed = runtime.clock() - started
-            self._error = ConnectionTimeoutError(
-                f"{host}:{port} was not ready within {elapsed:.1f} s (TCP connect and ApiVersions);"
-                " check the address, firewalls, and that the port speaks plain Kafka",
-                elapsed=elapsed,
-            )
-            return None
+            return await self._dialer.dial(host, port, timeout, name=self._effect.name)
         except KafkaError as error:
             self._error = error
             return None
-        return connection
 
-    async def _serve(self, connection: Connection) -> None:
-        self._connection = connection
+    async def _serve(self, established: Established) -> None:
+        self._connection = connection = established.connection
         others: BaseExceptionGroup[BaseException] | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
                 self._can_write = True
-                self._runtime.on_link_open(self, self._effect.node_id, connection.versions)
+                self._runtime.on_link_open(self, self._effect.node_id, established.versions)
                 self._pump()
                 await connection.serve(self)
         except BaseExceptionGroup as group:  # not except*, which mypyc does not compile

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from random import Random
 
-    from aioproducer._backend import Backend, Connector
+    from aioproducer._backend import Backend
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Waiting
     from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._net.dialer import Dialer
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
     from aioproducer.interceptors import ProducerInterceptor
@@ -59,7 +60,7 @@ class Runtime:
         config: ProducerConfig,
         client_id: str,
         backend: Backend,
-        connect: Connector,
+        dialer: Dialer,
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         rng: Random,
     ) -> None:
@@ -77,11 +78,12 @@ class Runtime:
         self.room = BufferWaiters(self.accumulator, backend)
         self.connected = anyio.Event()
         self.finished = anyio.Event()
+        self.start_error: KafkaError | None = None  # why start() is to raise at once
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
         watched = self.undelivered if config.transactional_id is None else None
         self._poller = backend.new_poller(self._poll)
         self._completion = Completion(backend, watched, interceptors, self.clock, self.figures, self._poller.call_after)
-        self._connect = connect
+        self._dialer = dialer
         self._links: dict[int, BrokerConnection] = {}
         self._asking: list[Awaitable[None]] = []
         self._asked: deque[Callable[[], object]] = deque()
@@ -191,9 +193,8 @@ class Runtime:
         self._wake_transaction()
         self._wake_asking()
         self.room.check()
-        if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
-            self.connected.set()
-            self.failures.clear()
+        if not self.connected.is_set():
+            self._end_start()
         if self._is_closing and self.sender.is_drained:
             self._poller.stop()
             return None
@@ -202,6 +203,13 @@ class Runtime:
             self._mark_pass()
         self._deadline = self.sender.deadline(now)
         return self._deadline
+
+    def _end_start(self) -> None:
+        """Let start() go on if it is known how it ends."""
+        self.start_error = self.sender.fatal_error or self.sender.authentication_error
+        if self.sender.is_started or self.start_error is not None:
+            self.connected.set()
+            self.failures.clear()
 
     def _write_on(self) -> None:
         waiting, self._to_write = self._to_write, []
@@ -231,7 +239,7 @@ class Runtime:
                 case Completed():
                     self._completion.schedule(effect.batches)
                 case Connect():
-                    link = self._links[effect.node_id] = BrokerConnection(self, effect, self._connect)
+                    link = self._links[effect.node_id] = BrokerConnection(self, effect, self._dialer)
                     self.call_in_task(partial(self._tasks.start_soon, link.run))
                 case Disconnect():
                     link = self._links.get(effect.node_id)

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aioproducer import _backend
+from aioproducer._net.dialer import Dialer
+from aioproducer._net.setup import NO_STEPS
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
 from aioproducer._runtime.outcome import fresh
-from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
+from aioproducer.errors import AuthenticationError, BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aioproducer._backend import Connector
     from aioproducer._config import ProducerConfig
+    from aioproducer._net.setup import SetupSteps
     from aioproducer.interceptors import ProducerInterceptor
 
 
@@ -26,10 +29,12 @@ async def open_runtime(
     client_id: str,
     connect: Connector | None,
     interceptors: Sequence[ProducerInterceptor[Any, Any]],
+    steps: SetupSteps | None = None,
 ) -> Runtime:
     """Start the background task and wait for the first connection. Cancelled or failed, nothing is left.
 
     Raises:
+        AuthenticationError: a broker does not take us for who we say we are, or we do not take it for the broker.
         BootstrapError: no connection within max_block_ms.
         KafkaTimeoutError: connected, but no producer id for the transactional id within max_block_ms.
         KafkaError: the cluster cannot be used at all, for example because it is too old.
@@ -39,7 +44,8 @@ async def open_runtime(
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
         config = await with_canonical_servers(config)
     connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
-    runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
+    dialer = Dialer(connector, client_id, backend.clock, config.request_timeout_ms / 1000, steps or NO_STEPS)
+    runtime = Runtime(config, client_id, backend, dialer, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:
         await _wait_connected(runtime, config, deadline)
@@ -75,13 +81,21 @@ async def _wait_connected(runtime: Runtime, config: ProducerConfig, deadline: fl
         tasks.cancel_scope.deadline = deadline
         tasks.start_soon(until, runtime.connected)
         tasks.start_soon(until, runtime.finished)
-    if runtime.sender.fatal_error is not None:
-        raise fresh(runtime.sender.fatal_error)
+    if runtime.start_error is not None:
+        raise _final(runtime.start_error)
     transactions = runtime.sender.transactions
     if transactions is not None and runtime.sender.is_connected and not transactions.is_ready:
         raise _initialising_error(transactions.last_error, runtime.clock() - started, max_block_ms)
     if not runtime.connected.is_set():
         raise _bootstrap_error(runtime, config, runtime.clock() - started)
+
+
+def _final(error: KafkaError) -> KafkaError:
+    """Return the error to raise: what a running producer tries again is the end of one that has not started."""
+    error = fresh(error)
+    if isinstance(error, AuthenticationError):
+        error.retriable, error.fatal = False, True
+    return error
 
 
 def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: int) -> KafkaTimeoutError:

@@ -80,6 +80,7 @@ class Node:
     last_correlation_id: int = 0
     failures: int = 0  # in a row: attempts that did not lead to a usable connection, and connections lost
     setup_failures: int = 0  # in a row: attempts only; they lengthen the time an attempt may take
+    refusals: int = 0  # in a row: attempts that ended in an AuthenticationError, others between them not counted
     not_before: float = -math.inf  # of the next attempt
     connect_deadline: float = math.inf
     last_attempt: float = -math.inf

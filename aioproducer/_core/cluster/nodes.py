@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
 from aioproducer._core.effects import Connect, Disconnect
 from aioproducer._core.requests.verdicts import exponential_backoff
-from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError, RequestTimeoutError
+from aioproducer.errors import (
+    AuthenticationError,
+    KafkaConnectionError,
+    KafkaError,
+    ProtocolError,
+    RequestTimeoutError,
+)
 
 if TYPE_CHECKING:
     import random
@@ -31,6 +37,10 @@ logger = logging.getLogger("aioproducer.connection")
 
 SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""
+REFUSED_BACKOFF_MIN: Final = 0.05
+REFUSED_BACKOFF_MAX: Final = 30.0
+"""Seconds between two attempts, in the end, at a broker that refuses who we are: accounts that are tried too often are
+locked, and yet a password is changed, or a new user comes to be known on all brokers, while the producer runs."""
 MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
@@ -183,7 +193,7 @@ class Nodes:
         self.next_due = min(self.next_due, node.connect_deadline)
         told = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
         logger.debug("connecting to %s", node.address, extra=told)
-        return Connect(node.node_id, node.host, node.port, timeout)
+        return Connect(node.node_id, node.host, node.port, timeout, node.address)
 
     def begin_request(self, node: Node, context: object, now: float, *, expects_response: bool = True) -> int:
         """Note a request that is handed to the shell now; return its correlation id.
@@ -272,7 +282,7 @@ class Nodes:
             return
         node.versions = versions
         node.last_correlation_id = 0
-        node.failures = node.setup_failures = 0
+        node.failures = node.setup_failures = node.refusals = 0
         node.last_used = now
         node.last_error = None
         self.next_due = -math.inf  # others may not be needed any more
@@ -281,9 +291,13 @@ class Nodes:
     def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
         """The attempt failed; return the error as it should be told, with the broker's name."""
         self._move(node, NodeEvent.CONNECT_FAILED)
-        node.setup_failures += 1
-        named = self._named(node, node.closing_error or error, "cannot connect to")
-        node.outage.failed(node.node_id, node.address, named, now)
+        if isinstance(error, AuthenticationError):
+            reason: KafkaError = error  # also if we were about to close it: what the broker has said counts more
+        else:
+            node.setup_failures += 1
+            reason = node.closing_error or error
+        named = self._named(node, reason, "cannot connect to")
+        self._log_failure(node, named, now)
         self._end(node, named, now)
         return named
 
@@ -301,7 +315,7 @@ class Nodes:
         named: KafkaError | None = None
         if reason is not None:
             named = self._named(node, reason, "lost the connection to")
-            node.outage.failed(node.node_id, node.address, named, now)
+            self._log_failure(node, named, now)
         elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
             named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)
@@ -358,13 +372,25 @@ class Nodes:
         node.closing_error = None
         node.last_error = error
         if error is not None:
-            node.failures += 1
-            node.not_before = now + exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
+            node.not_before = now + self._pause_after(node, error)
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:
             node.host, node.port = moved
-            node.failures, node.not_before = 0, -math.inf
+            node.failures, node.refusals, node.not_before = 0, 0, -math.inf
         self._forget_if_gone(node)
+
+    def _pause_after(self, node: Node, error: KafkaError) -> float:
+        if isinstance(error, AuthenticationError):
+            node.refusals += 1
+            base = max(self._backoff, REFUSED_BACKOFF_MIN)
+            return exponential_backoff(node.refusals, base, REFUSED_BACKOFF_MAX, self._rng)
+        node.failures += 1
+        return exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
+
+    @staticmethod
+    def _log_failure(node: Node, error: KafkaError, now: float) -> None:
+        log = node.outage.refused if isinstance(error, AuthenticationError) else node.outage.failed
+        log(node.node_id, node.address, error, now)
 
     def _move(self, node: Node, event: NodeEvent) -> None:
         before = node.state
@@ -374,6 +400,8 @@ class Nodes:
     @staticmethod
     def _named(node: Node, error: KafkaError, what: str) -> KafkaError:
         """Return the error with the broker named in its text; one that names it already stays as it is."""
+        if isinstance(error, AuthenticationError):
+            return _refusal(node, error)
         if node.address in str(error):
             return error
         text = f"{what} {node.address}: {error}"
@@ -382,3 +410,12 @@ class Nodes:
         named = KafkaConnectionError(text, node=node.node_id, address=(node.host, node.port))
         named.__cause__ = error
         return named
+
+
+def _refusal(node: Node, error: AuthenticationError) -> AuthenticationError:
+    """Return the error with the broker named in its text. Not fatal: this producer goes on, and tries again."""
+    text = str(error) if node.address in str(error) else f"{node.address} and we do not trust each other: {error}"
+    named = AuthenticationError(text, api=error.api, node=node.node_id, retriable=True, fatal=False)
+    named.code, named.name = error.code, error.name
+    named.__cause__ = error
+    return named

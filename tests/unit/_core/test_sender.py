@@ -14,6 +14,7 @@ from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import ProduceResponse
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
 from aioproducer.errors import (
+    AuthenticationError,
     AuthorizationError,
     BrokerError,
     DeliveryTimeoutError,
@@ -497,6 +498,19 @@ def test_all_brokers_being_away_brings_back_the_bootstrap_servers() -> None:
             tried.add(effect.node_id)
             shell.sender.on_connect_failed(effect.node_id, REFUSED, shell.now)
     assert tried == {1, -1}
+
+
+def test_a_refusal_is_known_until_a_broker_accepts_us_and_fails_nobody_at_once() -> None:
+    shell = Shell()
+    wait = shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60.0)
+    [effect] = shell.sender.poll(shell.now)
+    assert isinstance(effect, Connect)
+    shell.sender.on_connect_failed(effect.node_id, AuthenticationError("wrong password"), shell.now)
+    assert isinstance(shell.sender.authentication_error, AuthenticationError)
+    assert shell.sender.fatal_error is None
+    assert wait.error is None
+    shell.wait_until(lambda: shell.sender.is_connected, within=1.0)
+    assert shell.sender.authentication_error is None
 
 
 def test_without_rebootstrap_only_known_brokers_are_tried() -> None:

@@ -12,6 +12,7 @@ from anyio.abc import ByteStream
 from aioproducer import _backend
 from aioproducer._core.effects import Connect, Send
 from aioproducer._metrics.counters import Counters
+from aioproducer._net.dialer import Dialer
 from aioproducer._runtime.broker_connection import BrokerConnection
 from aioproducer._runtime.loop import Runtime
 from aioproducer._wire.frames import FrameBuffer, decode_request, encode_response
@@ -85,7 +86,6 @@ class FakeRuntime(Runtime):
 
     def __init__(self) -> None:
         self.client_id = "me"
-        self.request_timeout = 30.0
         self.backend = _backend.current()
         self.clock = self.backend.clock
         self.figures = Counters()
@@ -134,7 +134,9 @@ class FakeRuntime(Runtime):
         self._note("response", correlation_id, type(message))
 
 
-def make(peer: Peer | Exception, timeout: float = 5.0) -> tuple[FakeRuntime, BrokerConnection]:
+def make(
+    peer: Peer | Exception, timeout: float = 5.0, answer_timeout: float = 30.0
+) -> tuple[FakeRuntime, BrokerConnection]:
     async def connect(host: str, port: int) -> ByteStream:
         if isinstance(peer, Exception):
             raise peer
@@ -142,7 +144,7 @@ def make(peer: Peer | Exception, timeout: float = 5.0) -> tuple[FakeRuntime, Bro
 
     runtime = FakeRuntime()
     effect = Connect(node_id=7, host="broker", port=9092, timeout=timeout)
-    return runtime, BrokerConnection(runtime, effect, connect)
+    return runtime, BrokerConnection(runtime, effect, Dialer(connect, "me", runtime.clock, answer_timeout))
 
 
 def request(correlation_id: int, *, expects_response: bool = True) -> Send:
@@ -298,8 +300,7 @@ async def test_a_peer_that_connects_and_stays_silent_is_given_up_after_the_reque
             await anyio.lowlevel.checkpoint()
 
     peer = Silent()
-    runtime, link = make(peer, timeout=30)
-    runtime.request_timeout = 0.05
+    runtime, link = make(peer, timeout=30, answer_timeout=0.05)
     with anyio.fail_after(2):
         await link.run()
     assert [what[0] for what in runtime.told] == ["failed"]

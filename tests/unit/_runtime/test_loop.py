@@ -11,6 +11,7 @@ import trio.testing
 
 from aioproducer import _backend
 from aioproducer._config import ProducerConfig
+from aioproducer._net.dialer import Dialer
 from aioproducer._runtime.broker_connection import BrokerConnection
 from aioproducer._runtime.loop import WRITING_SECONDS, Runtime
 from aioproducer.errors import ProducerClosedError
@@ -49,10 +50,13 @@ async def refuse(host: str, port: int) -> ByteStream:
     raise ConnectionRefusedError
 
 
+DIALER = Dialer(refuse, "me", anyio.current_time)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.MockClock, count: int) -> None:
     config = ProducerConfig(bootstrap_servers="boot:9092")
-    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
+    runtime = Runtime(config, "me", _backend.current(), DIALER, (), random.Random(1))
     links = [BusyLink(runtime, clock) for _ in range(count)]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runtime.run)
@@ -67,7 +71,7 @@ async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.M
 
 async def test_polls_of_one_pass_share_its_time_to_write(clock: trio.testing.MockClock) -> None:
     config = ProducerConfig(bootstrap_servers="boot:9092")
-    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
+    runtime = Runtime(config, "me", _backend.current(), DIALER, (), random.Random(1))
     links = [BusyLink(runtime, clock) for _ in range(3)]
     written: list[int] = []
     async with anyio.create_task_group() as tasks:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer._core.cluster.node import Node, NodeState
-from aioproducer._core.cluster.nodes import MAX_CORRELATION_ID, Nodes
+from aioproducer._core.cluster.nodes import MAX_CORRELATION_ID, REFUSED_BACKOFF_MAX, Nodes
 from aioproducer._core.effects import Connect, Disconnect
-from aioproducer.errors import KafkaConnectionError, ProtocolError, RequestTimeoutError
+from aioproducer.errors import AuthenticationError, KafkaConnectionError, ProtocolError, RequestTimeoutError
 from tests.unit._core.harness import broker, config, versions
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerSettings
 
 LOST = KafkaConnectionError("reset by peer")
+REFUSED = AuthenticationError("wrong password", api="SaslAuthenticate", code=58)
 
 
 def make(*ids: int, **settings: Unpack[ProducerSettings]) -> Nodes:
@@ -99,6 +100,62 @@ def test_a_failed_attempt_names_node_address_and_cause() -> None:
     assert error.__cause__ is LOST
     assert isinstance(error, KafkaConnectionError)
     assert (error.node, error.address) == (1, ("host1", 9092))
+
+
+def _waits(nodes: Nodes, error: KafkaConnectionError | AuthenticationError, attempts: int, now: float) -> list[float]:
+    waits: list[float] = []
+    for _ in range(attempts):
+        nodes.connect(nodes[1], now)
+        nodes.on_connect_failed(nodes[1], error, now)
+        waits.append(nodes.blocked_until(nodes[1], now) - now)
+        now += waits[-1]
+    return waits
+
+
+def test_the_pauses_after_refusals_grow_to_half_a_minute_whatever_the_reconnect_backoff() -> None:
+    nodes = make(1, reconnect_backoff_ms=10, reconnect_backoff_max_ms=20)
+    waits = _waits(nodes, REFUSED, 14, 0.0)
+    assert 0.04 <= waits[0] <= 0.061
+    assert 0.08 <= waits[1] <= 0.121
+    assert waits[-1] == REFUSED_BACKOFF_MAX
+    assert nodes.connect(nodes[1], 1000.0).timeout <= 12.0  # a refusal is an answer: the set-up was quick enough
+
+
+def test_refusals_are_counted_over_lost_connections_until_the_broker_accepts() -> None:
+    nodes = make(1)
+    _waits(nodes, REFUSED, 5, 0.0)
+    assert _waits(nodes, LOST, 1, 100.0)[0] <= 0.061  # that has its own count
+    assert _waits(nodes, REFUSED, 1, 200.0)[0] >= 0.05 * 2**5 * 0.8
+    ready(nodes, 1, 300.0)
+    nodes.on_disconnected(nodes[1], LOST, 400.0)
+    assert _waits(nodes, REFUSED, 1, 500.0)[0] <= 0.061
+
+
+def test_a_refusal_names_the_broker_and_is_not_fatal_for_a_running_producer() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    error = nodes.on_connect_failed(nodes[1], REFUSED, 0.0)
+    assert isinstance(error, AuthenticationError)
+    assert "broker 1 (host1:9092)" in str(error)
+    assert "wrong password" in str(error)
+    assert (error.node, error.api, error.code, error.name) == (1, "SaslAuthenticate", 58, "SASL_AUTHENTICATION_FAILED")
+    assert (error.retriable, error.fatal) == (True, False)
+    assert error.__cause__ is REFUSED
+
+
+def test_a_refusal_counts_more_than_that_we_were_about_to_close() -> None:
+    nodes = make(1)
+    effect = nodes.connect(nodes[1], 0.0)
+    nodes.check(effect.timeout)
+    assert isinstance(nodes.on_connect_failed(nodes[1], REFUSED, effect.timeout), AuthenticationError)
+
+
+def test_a_connection_may_end_in_a_refusal() -> None:
+    nodes = make(1)
+    ready(nodes, 1)
+    error, _ = nodes.on_disconnected(nodes[1], REFUSED, 1.0)
+    assert isinstance(error, AuthenticationError)
+    assert nodes.blocked_until(nodes[1], 1.0) > 1.04
 
 
 def test_an_address_is_not_said_twice() -> None:
