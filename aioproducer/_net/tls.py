@@ -5,102 +5,139 @@ sent in requests of 16 KiB, TLS 1.3 AES-256-GCM over loopback: asyncio's own 2.4
 1.5; trio's SSLStream 5.9, this 4.9.
 
 Rules that hold here:
-- after every operation, reads included, `take` what is to be sent: answers to key updates and alerts appear there;
+- after every operation, reads included, `take_outgoing` may have something: answers to new keys, alerts;
 - nothing is renegotiated, resumed or half-closed: a close_notify ends the connection, and the end of the stream without
-  one does too, as frames carry their length and cutting them cannot fake one.
+  one does too, as frames carry their length and cutting them cannot fake one;
+- the words for what goes wrong are in `tls_errors`.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-SLICE_BYTES: Final = 65_536
-"""So much plaintext is encrypted at once: what waits for a slow socket is one slice, not a whole request."""
+from aioproducer._net.tls_errors import cut_error, name_error, tls_error, unheard_error
+from aioproducer.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from aioproducer._net.tls_context import TlsContexts
 
 HANDSHAKE_BYTES: Final = 262_144
 """More than any handshake; OpenSSL itself bounds a chain of certificates at 100 KiB."""
+
+UNASKED_BYTES: Final = 65_536
+"""What we answer to the peer's own messages of TLS while it takes nothing; who makes us keep more is no broker."""
 
 _FIRST_BYTES: Final = 16
 _RECORD_BYTES: Final = 16_384
 
 
-class TlsSession:
-    """One connection's TLS, on the client's side. After an ssl.SSLError from any method it is of no more use.
+class TlsLayer:
+    """One connection's TLS, on the client's side; see `Layer`.
+
+    With TLS 1.3 the broker judges our certificate after the handshake, so that its refusal comes with the first read.
 
     Attributes:
-        is_established: the handshake is done, as far as this side can tell: with TLS 1.3 the broker judges our
-            certificate after that, and its refusal comes with the first read.
-        is_ended: the peer has said that nothing more comes (close_notify).
-        has_received: plaintext has come, so that the broker has accepted us.
-        first_bytes: the first that came, to tell who it was when it was not TLS.
+        is_ready: the handshake is done, as far as this side can tell.
+        is_ended: the peer has said that nothing more comes (close_notify), or the session is broken.
     """
 
-    __slots__ = (
-        "_incoming",
-        "_object",
-        "_outgoing",
-        "_received",
-        "first_bytes",
-        "has_received",
-        "is_ended",
-        "is_established",
-    )
-
-    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
-        """Begin; `handshake` makes the first bytes.
+    def __init__(self, context: ssl.SSLContext, host: str, port: int) -> None:
+        """Begin; nothing is made before `take_outgoing`.
 
         Args:
-            context: for clients.
-            server_name: what the certificate must be for, if the context checks that, and SNI, which is sent in any
-                case as routers go by it; see `server_name_of`.
+            context: for clients. SNI is sent even if it does not check names, as routers go by it.
+            host, port: as dialled; the certificate has to be for the host, if the context checks that.
 
         Raises:
-            ValueError: no name that a certificate could be for (UnicodeError is one).
+            KafkaConnectionError: the host is no name that a certificate could be for.
         """
+        self._context = context
+        self._address = (host, port)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
-        self._received = 0
-        self.first_bytes = b""
-        self.is_established = False
+        try:
+            self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name_of(host))
+        except ValueError as error:  # UnicodeError is one
+            raise name_error(error, host, port) from error
+        self._is_begun = False
+        self._handshake_bytes = 0
+        self._first_bytes = b""  # of the peer's, to tell who it is when it does not speak TLS
+        self._has_received = False  # plaintext, so that the broker has accepted us
+        self._error: Exception | None = None  # what followed the last plaintext
+        self.is_ready = False
         self.is_ended = False
-        self.has_received = False
 
     @property
     def version(self) -> str | None:
         """What is spoken, such as "TLSv1.3"; None before the handshake."""
         return self._object.version()
 
-    def handshake(self) -> bool:
-        """Go on with the handshake as far as the bytes that came allow. True: it is done.
+    def feed(self, data: bytes) -> bytes:
+        """See `Layer.feed`.
 
         Raises:
-            ssl.SSLError: it failed; an alert for the peer may be there to be sent.
+            AuthenticationError: a certificate was refused by either side, or there is no common way; `phase` is "tls".
+            KafkaConnectionError: the peer does not speak TLS, or sends damaged bytes.
+            ProtocolError: it sends a handshake, or requests for new keys, without end.
         """
+        if self._error is not None:
+            raise self._error
+        if self.is_ended:
+            return b""  # what follows a close_notify means nothing
+        self._incoming.write(data)
+        try:
+            if not self.is_ready and not self._go_on(data):
+                return b""
+        except ssl.SSLError as error:
+            raise self._told(error) from error
+        return self._decrypted()
+
+    def write(self, data: memoryview) -> None:
+        """See `Layer.write`."""
+        try:
+            self._object.write(data)  # into memory: it takes all
+        except ssl.SSLError:  # what has broken the session is told by the side that reads
+            pass
+
+    def take_outgoing(self) -> bytes:
+        """See `Layer.take_outgoing`."""
+        if not self._is_begun:
+            self._is_begun = True
+            self._go_on(b"")  # with nothing to read it cannot fail
+        return self._outgoing.read() if self._outgoing.pending else b""
+
+    def close(self) -> None:
+        """See `Layer.close`. The peer's close_notify is not waited for."""
+        if self.is_ready and self._error is None:
+            try:
+                self._object.unwrap()
+            except ssl.SSLError:  # it wants to read the peer's
+                pass
+
+    def explained(self, error: Exception) -> Exception:
+        """See `Layer.explained`."""
+        if self._error is not None:
+            return self._error
+        if not self.is_ready:
+            return cut_error(error, *self._address)
+        return error if self._has_received else unheard_error(error, *self._address)
+
+    def _go_on(self, data: bytes) -> bool:
+        """Go on with the handshake. True: it is done."""
+        self._handshake_bytes += len(data)
+        if len(self._first_bytes) < _FIRST_BYTES:
+            self._first_bytes = (self._first_bytes + data)[:_FIRST_BYTES]
+        if self._handshake_bytes > HANDSHAKE_BYTES:
+            raise ProtocolError(f"the TLS handshake went on for more than {HANDSHAKE_BYTES} bytes")
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
             return False
-        self.is_established = True
+        self.is_ready = True
         return True
 
-    def put(self, ciphertext: bytes) -> None:
-        """Take bytes of the peer's.
-
-        Raises:
-            ssl.SSLError: more came during the handshake than one has.
-        """
-        if not self.is_established:
-            self._received += len(ciphertext)
-            if len(self.first_bytes) < _FIRST_BYTES:
-                self.first_bytes = (self.first_bytes + ciphertext)[:_FIRST_BYTES]
-            if self._received > HANDSHAKE_BYTES:
-                raise ssl.SSLError(f"the handshake went on for more than {HANDSHAKE_BYTES} bytes")
-        self._incoming.write(ciphertext)
-
-    def read(self) -> tuple[bytes, ssl.SSLError | None]:
-        """Return all plaintext that is there, and the error that follows it, if one does."""
+    def _decrypted(self) -> bytes:
         pieces: list[bytes] = []
         read, incoming, pending = self._object.read, self._incoming, self._object.pending
         # The exception at the end of the input costs 1 to 2 µs; usually it is known without.
@@ -110,34 +147,51 @@ class TlsSession:
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLError as error:
-                return b"".join(pieces), error
+                return self._broken(b"".join(pieces), error)
             if not piece:
                 self.is_ended = True
                 break
-            self.has_received = True
             pieces.append(piece)
-        return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), None
+        if self._outgoing.pending > UNASKED_BYTES:  # nothing of ours: that is written when this is empty
+            raise ProtocolError("the peer asks for new TLS keys without end, and takes no answer")
+        self._has_received = self._has_received or bool(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def encrypt(self, plaintext: bytes | memoryview) -> None:
-        """Make ciphertext of one slice; `take` it.
+    def _broken(self, plaintext: bytes, error: ssl.SSLError) -> bytes:
+        """What came before the error is handed over first."""
+        told = self._told(error)
+        told.__cause__ = error
+        self._error = told
+        if not plaintext:
+            raise told
+        self.is_ended = True
+        return plaintext
+
+    def _told(self, error: ssl.SSLError) -> Exception:
+        first = b"" if self._has_received else self._first_bytes
+        return tls_error(error, self._context, *self._address, first_bytes=first)
+
+
+class TlsStep:
+    """The step that puts connections under TLS; see `SecureStep`."""
+
+    name = "TLS handshake"
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        """Take where contexts come from."""
+        self._contexts = contexts
+
+    async def prepare(self) -> None:
+        """Make the context, before there is a connection.
 
         Raises:
-            ssl.SSLError: the session is broken.
+            ConfigurationError: something about its files is wrong.
         """
-        self._object.write(plaintext)  # into memory: it takes all
+        await self._contexts.get()
 
-    def take(self) -> bytes:
-        """Return the ciphertext that is to be sent; often there is none."""
-        return self._outgoing.read() if self._outgoing.pending else b""
-
-    def close(self) -> None:
-        """Say that nothing more comes (close_notify), if the session is fit for it; `take` it. The peer's is not
-        waited for.
-        """
-        try:
-            self._object.unwrap()
-        except (ssl.SSLError, ValueError):
-            pass
+    async def new_layer(self, host: str, port: int) -> TlsLayer:
+        """See `SecureStep.new_layer`."""
+        return TlsLayer(await self._contexts.get(), host, port)
 
 
 def server_name_of(host: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aioproducer.errors import AuthenticationError, KafkaConnectionError, KafkaError
-
-if TYPE_CHECKING:
-    from aioproducer._net.tls import TlsSession
 
 PHASE: Final = "tls"
 
@@ -102,8 +99,16 @@ _GREETINGS: Final[tuple[tuple[bytes, str], ...]] = (
 )
 
 
-def tls_error(error: ssl.SSLError, session: TlsSession, context: ssl.SSLContext, host: str, port: int) -> KafkaError:
+def tls_error(
+    error: ssl.SSLError, context: ssl.SSLContext, host: str, port: int, *, first_bytes: bytes = b""
+) -> KafkaError:
     """Return what to raise for an error of OpenSSL's.
+
+    Args:
+        error: what it raised.
+        context: what was to be agreed on.
+        host, port: whom we have called.
+        first_bytes: what it said first; nothing when it has spoken TLS already.
 
     Returns:
         AuthenticationError: a certificate does not verify, was refused, or there is no common way to speak TLS.
@@ -119,9 +124,9 @@ def tls_error(error: ssl.SSLError, session: TlsSession, context: ssl.SSLContext,
     if refusal is not None:
         hint = refusal.format(name=host, versions=_versions(context))
         return _refusal(f"TLS with {host}:{port} failed: {words}", hint)
-    if reason in NOT_TLS and not session.has_received:
+    if reason in NOT_TLS and first_bytes:
         return KafkaConnectionError(
-            f"{host}:{port} does not speak TLS ({words}): {_who(session.first_bytes)}", address=(host, port)
+            f"{host}:{port} does not speak TLS ({words}): {_who(first_bytes)}", address=(host, port)
         )
     return KafkaConnectionError(f"TLS with {host}:{port} failed: {words}", address=(host, port))
 

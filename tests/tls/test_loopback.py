@@ -12,7 +12,9 @@ import anyio
 import pytest
 
 from aioproducer import _backend
-from aioproducer._net.tls_stream import TlsStream, secure
+from aioproducer._net.connection import in_words
+from aioproducer._net.layer import LayeredStream
+from aioproducer._net.tls import TlsLayer
 from aioproducer.errors import AuthenticationError, KafkaConnectionError
 from tests.unit._net.tls_peers import Notes, certificates, client_context, server_context
 
@@ -81,11 +83,13 @@ class Signals(Notes):
 
 
 @asynccontextmanager
-async def secured(port: int, context: ssl.SSLContext | None = None) -> AsyncGenerator[TlsStream]:
+async def secured(port: int, context: ssl.SSLContext | None = None) -> AsyncGenerator[LayeredStream]:
     """A connection under TLS, as a producer makes it."""
     stream = await _backend.current().tcp_connector(-1, -1)("127.0.0.1", port)
     try:
-        tls = await secure(stream, context or client_context(), "127.0.0.1", port)
+        tls = LayeredStream(stream, TlsLayer(context or client_context(), "127.0.0.1", port))
+        with in_words():
+            await tls.open()
     except BaseException:
         with anyio.CancelScope(shield=True):
             await stream.aclose()

@@ -8,11 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from aioproducer._net.tls import TlsSession
 from aioproducer._net.tls_errors import REFUSALS, VERIFY_HINTS, tls_error
-from aioproducer._net.tls_stream import secure
 from aioproducer.errors import AuthenticationError, KafkaConnectionError
-from tests.unit._net.tls_peers import HOST, PeerStream, Says, client_context
+from tests.unit._net.tls_peers import HOST, PeerStream, Says, client_context, secure
 
 
 @pytest.mark.parametrize(
@@ -95,4 +93,4 @@ def test_an_error_without_a_reason_is_told_by_its_words() -> None:
 
 def _told(error: Any) -> Exception:
     context = client_context()
-    return tls_error(error, TlsSession(context, HOST), context, HOST, 9093)
+    return tls_error(error, context, HOST, 9093)

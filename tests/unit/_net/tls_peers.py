@@ -12,6 +12,10 @@ from typing import Any
 import anyio
 import trustme
 
+from aioproducer._net.connection import in_words
+from aioproducer._net.layer import LayeredStream
+from aioproducer._net.tls import TlsLayer
+
 HOST = "broker.example"
 
 
@@ -184,6 +188,14 @@ class PeerStream:
         data = bytes(self._waiting)
         self._waiting.clear()
         return data
+
+
+async def secure(stream: Any, context: ssl.SSLContext, host: str, port: int) -> LayeredStream:
+    """Shake hands over a stream."""
+    layered = LayeredStream(stream, TlsLayer(context, host, port))
+    with in_words():
+        await layered.open()
+    return layered
 
 
 class Says:
