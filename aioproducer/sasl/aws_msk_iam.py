@@ -33,7 +33,7 @@ class AwsMskIamMechanism:
         (None, '7f3a')
     """
 
-    __slots__ = ("_access_key_id", "_exchange", "_request", "_user_agent", "request_id")
+    __slots__ = ("_access_key_id", "_exchange", "_host", "_request", "_user_agent", "request_id")
 
     def __init__(
         self, credentials: AwsCredentials, *, host: str, region: str, timestamp_ms: int, user_agent: str
@@ -52,6 +52,7 @@ class AwsMskIamMechanism:
         """
         self._exchange = Exchange(AWS_MSK_IAM)
         self._access_key_id = credentials.access_key_id
+        self._host = host
         self._request: SignedRequest = sign(credentials, host=host, region=region, timestamp_ms=timestamp_ms)
         self._user_agent = user_agent
         self.request_id = ""
@@ -95,4 +96,4 @@ class AwsMskIamMechanism:
         self.request_id = request_id if isinstance(request_id, str) else ""
 
     def __repr__(self) -> str:
-        return f"AwsMskIamMechanism(access_key_id={self._access_key_id!r}, host={self._request.host!r})"
+        return f"AwsMskIamMechanism(access_key_id={self._access_key_id!r}, host={self._host!r})"

@@ -10,6 +10,7 @@ A provider is any async callable that returns a `Token`; these ship:
 `AzureManagedIdentity`     Azure's virtual machines
 `AzureWorkloadIdentity`    Kubernetes on Azure
 `GoogleCloud`              Google's Managed Service for Apache Kafka
+`UnsecuredToken`           nobody: for development
 =========================  ==========================================================================================
 
 `TokenCache` keeps the last token of any of them. They ask in threads of their own, read the environment when they are
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from aioproducer.security.sources import SecretSource, secret_from
     from aioproducer.security.token import Token, token_from_text
     from aioproducer.security.token_file import TokenFile
+    from aioproducer.security.unsecured import UnsecuredToken
 
 _ELSEWHERE = {
     "Assertion": "security.assertions",
@@ -80,6 +82,7 @@ _ELSEWHERE = {
     "TokenFile": "security.token_file",
     "TokenProvider": "security.providers",
     "TokenProviderLike": "security.providers",
+    "UnsecuredToken": "security.unsecured",
     "as_provider": "security.providers",
     "secret_from": "security.sources",
     "token_from_text": "security.token",
@@ -116,6 +119,7 @@ __all__ = [
     "TokenFile",
     "TokenProvider",
     "TokenProviderLike",
+    "UnsecuredToken",
     "as_provider",
     "secret_from",
     "token_from_text",

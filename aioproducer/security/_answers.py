@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
 from aioproducer.sasl.turns import json_object, shown
 from aioproducer.security._failures import refused, unavailable
-from aioproducer.security.token import Token, token_from_text
+from aioproducer.security.token import token_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from aioproducer.errors import AuthenticationError
     from aioproducer.security._http import HttpResponse
+    from aioproducer.security.token import Token
 
 OK: Final = frozenset({200, 201})
 
@@ -90,12 +91,14 @@ def token_in(
     """
     fields = object_in(name, response)
     value = Secret(_text(fields.get("access_token")) or _text(fields.get("id_token")))
+    expires_at_ms = expiry_in(fields, now_ms=now_ms)
+    del fields  # a traceback with locals would show it
     if not value:
         raise unavailable(f"{name} answered HTTP {response.status} without access_token")
     token = token_from_text(value, extensions=extensions, principal_claim=principal_claim)
     if token.expires_at_ms is not None:
         return token
-    return Token(value, expires_at_ms=expiry_in(fields, now_ms=now_ms), extensions=extensions, issued_at_ms=now_ms)
+    return replace(token, expires_at_ms=expires_at_ms, issued_at_ms=now_ms)
 
 
 def object_in(name: str, response: HttpResponse) -> dict[str, object]:

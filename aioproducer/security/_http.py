@@ -30,6 +30,8 @@ MAX_BODY_BYTES: Final = 262_144
 
 TIMEOUT_SECONDS: Final = 10.0
 
+_GRACE_SECONDS: Final = 1.0
+
 HeaderValue: TypeAlias = str | Secret
 
 
@@ -88,6 +90,8 @@ class _Call:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._connection: HTTPConnection | None = None
+        # Kept apart: an HTTPConnection lets go of its socket with the headers of the last answer.
+        self._socket: socket.socket | None = None
         self._is_aborted = False
         self.phase = "connecting"
 
@@ -100,11 +104,10 @@ class _Call:
 
     def abort(self) -> None:
         self._is_aborted = True
-        sock: socket.socket | None = None if self._connection is None else self._connection.sock
-        if sock is not None:
+        if self._socket is not None:
             try:
                 # The socket's own: SSLSocket.shutdown would take the TLS object from under the thread that reads.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             except OSError:  # not connected yet, or no more
                 pass
 
@@ -137,14 +140,16 @@ class _Call:
         url, timeout = self._request.url, self._request.timeout
         proxy = url.proxy()
         host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
-        self._connection = connection = HTTPConnection(host, port, timeout=timeout)
+        # Who waits gives up first, and cuts the connection; this is for when the event loop has ended.
+        self._connection = connection = HTTPConnection(host, port, timeout=timeout + _GRACE_SECONDS)
         if proxy is not None and url.is_https:
             authorization = proxy.authorization()
             connection.set_tunnel(url.host, url.port, headers={k: _revealed(v) for k, v in authorization.items()})
         connection.connect()
+        self._socket = connection.sock
+        self._check_aborted()
         if url.is_https:
             self._start_tls(connection)
-        self._check_aborted()
 
     def _check_aborted(self) -> None:
         """Stop if `abort` came while there was no socket that it could have cut."""
@@ -160,7 +165,7 @@ class _Call:
         secured = context.wrap_socket(
             connection.sock, server_hostname=self._request.url.host, do_handshake_on_connect=False
         )
-        connection.sock = secured
+        connection.sock = self._socket = secured
         self._check_aborted()
         secured.do_handshake()
 
@@ -186,6 +191,8 @@ class _Call:
         body = Secret(response.read(MAX_BODY_BYTES + 1))
         if len(body.reveal_bytes()) > MAX_BODY_BYTES:
             raise _TooLongError
+        if response.length:  # http.client tells of it only when asked for all
+            raise ConnectionResetError(f"{response.length} bytes of the answer are missing")
         return HttpResponse(response.status, body, _seconds(response.getheader("Retry-After")))
 
 

@@ -83,8 +83,9 @@ def parse_jaas(config: SecretLike) -> JaasEntry:
         >>> entry.login_module, entry.options
         ('org.example.PlainLoginModule', mappingproxy({'username': Secret('********'), 'password': Secret('********')}))
     """
-    lexemes = _lexemes(Secret(config))
-    module = _text(next(lexemes), "the class of a login module is missing")
+    config = Secret(config)  # the argument is not to be seen in a traceback
+    lexemes = _lexemes(config)
+    module = _module(next(lexemes))
     _flag(next(lexemes))
     options: dict[Secret, Secret] = {}
     lexeme = next(lexemes)
@@ -97,6 +98,13 @@ def parse_jaas(config: SecretLike) -> JaasEntry:
     if last.kind is not Kind.END:
         raise _error(last, "there is more after the semicolon: one login module is expected")
     return JaasEntry(module.reveal(), MappingProxyType({name.reveal(): value for name, value in options.items()}))
+
+
+def _module(lexeme: Lexeme) -> Secret:
+    module = _text(lexeme, "the class of a login module is missing")
+    if not module:
+        raise _error(lexeme, "the class of a login module is empty")
+    return module
 
 
 def _flag(lexeme: Lexeme) -> None:
@@ -168,7 +176,9 @@ class _Scanner:
             elif self._peek(1) == "*":
                 end = self._config.reveal().find("*/", self._at + 2)
                 self._at = self._length if end < 0 else end + 2
-            else:  # Java's reader takes a single slash for a comment, too
+            else:
+                # Java's reader takes a single slash for a comment, too, whatever follows it: even the end of the line.
+                self._at += 2
                 self._pass_over_line()
 
     def _pass_over_line(self) -> None:
@@ -192,8 +202,8 @@ class _Scanner:
 
     def _escaped(self) -> str:
         self._at += 1
-        if self._peek() in ("", "\n", "\r"):
-            return ""  # the line ends: `_quoted` says so
+        if not self._peek():
+            return ""  # the text ends: `_quoted` says so
         character = self._take()
         if character not in _OCTAL:
             return _ESCAPES.get(character, character)

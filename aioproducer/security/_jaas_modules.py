@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import ConfigurationError
 from aioproducer.security._jaas import parse_jaas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aioproducer._secret import Secret, SecretLike
     from aioproducer.security._jaas import JaasEntry
 
 
@@ -133,6 +133,7 @@ def read_jaas(config: SecretLike, mechanism: str | None = None) -> JaasLogin:
         ConfigurationError: it is not well-formed, or its module is none of the five, does not fit the mechanism, or
             lacks an option; no value is shown.
     """
+    config = Secret(config)  # the argument is not to be seen in a traceback
     entry = parse_jaas(config)
     module = entry.login_module.rpartition(".")[2]
     found = _MODULES.get(module)
@@ -177,9 +178,10 @@ class _Options:
         return (self.text(name) or "").lower() == "true"
 
     def with_prefix(self, prefix: str) -> dict[str, str]:
-        found = {name: value.reveal() for name, value in self._options.items() if name.startswith(prefix)}
+        """Return those that nobody has asked for yet, by the rest of their names."""
+        found = [name for name in self._options if name.startswith(prefix) and name not in self._used]
         self._used.update(found)
-        return {name.removeprefix(prefix): value for name, value in found.items()}
+        return {name.removeprefix(prefix): self._options[name].reveal() for name in found}
 
     def unused(self) -> tuple[str, ...]:
         return tuple(

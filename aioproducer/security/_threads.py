@@ -7,10 +7,9 @@ the token that would wait for them. What runs here is rare: one call an hour.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
-import anyio.from_thread
 from anyio.lowlevel import current_token
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class _Job(Generic[T]):
         except BaseException as error:  # raised again in the task that waits
             self._error = error
         try:
-            anyio.from_thread.run_sync(self.done.set, token=self._token)
+            _schedule(self._token, self.done.set)
         except RuntimeError:  # the event loop has ended: nobody waits
             pass
 
@@ -67,3 +66,13 @@ class _Job(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._results[0]
+
+
+def _schedule(token: EventLoopToken, call: Callable[[], None]) -> None:
+    """Have the event loop call a function, without waiting for it.
+
+    anyio.from_thread.run_sync waits, and for ever if the loop stops first. asyncio and trio have ways that do not.
+    """
+    native: Any = token.native_token
+    schedule = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+    schedule(call)

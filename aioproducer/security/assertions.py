@@ -144,15 +144,15 @@ class SignedAssertion:
         # First of all: what is raised below shows no text of a key in its traceback.
         private_key = None if private_key is None else Secret(private_key)
         passphrase = None if passphrase is None else Secret(passphrase)
+        self._key_file = private_key_file
+        self._algorithm: Algorithm = algorithm
         if (private_key_file is None) == (private_key is None):
             raise ConfigurationError("a signed assertion needs one of private_key_file and private_key")
         if algorithm not in ALGORITHMS:
             raise ConfigurationError(f"assertions are signed with {' or '.join(ALGORITHMS)}, not {algorithm!r}")
         check_cryptography()
-        self._key_file = private_key_file
         self._key = private_key
         self._passphrase = passphrase
-        self._algorithm: Algorithm = algorithm
         self._claims = claims or Claims()
         self._key_id = key_id
         self._template_file = template_file

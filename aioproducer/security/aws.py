@@ -47,9 +47,9 @@ class AwsMskIam:
         Raises:
             ConfigurationError: the region is empty.
         """
+        self._region = region
         if not region:
             raise ConfigurationError("AwsMskIam needs the region of the cluster, such as 'eu-central-1'")
-        self._region = region
         self._source = AwsChain() if credentials is None else credentials
         self._user_agent = user_agent
         self._credentials: AwsCredentials | None = None

@@ -176,7 +176,7 @@ class AwsInstanceMetadata:
 
         Args:
             address: of the service.
-            timeout: seconds for each of three requests: outside of EC2 nobody answers.
+            timeout: seconds for each of three requests, repetitions included: outside of EC2 nobody answers.
 
         Raises:
             ConfigurationError: it is not an http or https address.
@@ -208,7 +208,7 @@ class AwsInstanceMetadata:
 
     async def _ask(self, path: str, method: str, headers: Mapping[str, str | Secret]) -> HttpResponse:
         request = HttpRequest(self._url(path), method, headers, timeout=self._timeout)
-        return await ask(request, Retries(total_ms=2000))
+        return await ask(request, Retries(total_ms=int(1000 * self._timeout)))
 
     def _url(self, path: str) -> Url:
         return metadata_url("the address of the instance metadata service", self._address + path)

@@ -57,12 +57,12 @@ class AzureManagedIdentity:
         Raises:
             ConfigurationError: the resource is empty, or an address or extension is not as it should be.
         """
+        self._resource = resource
         if not resource:
             raise ConfigurationError("AzureManagedIdentity needs a resource, such as an Event Hubs namespace's address")
         query = {"api-version": "2018-02-01", "resource": resource, **({"client_id": client_id} if client_id else {})}
         self._url = metadata_url("the address of Azure's metadata service", f"{address}?{urlencode(query)}")
         self._extensions = dict(extensions or {})
-        self._resource = resource
         check_extensions(self._extensions)
 
     async def __call__(self) -> Token:
@@ -110,9 +110,9 @@ class AzureWorkloadIdentity:
         Raises:
             ConfigurationError: the scope is empty, or an extension is not as it should be.
         """
+        self._scope = scope
         if not scope:
             raise ConfigurationError("AzureWorkloadIdentity needs a scope, such as an Event Hubs namespace's/.default")
-        self._scope = scope
         self._given = {
             "AZURE_TENANT_ID": tenant_id,
             "AZURE_CLIENT_ID": client_id,

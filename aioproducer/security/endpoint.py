@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from aioproducer.security._http import HeaderValue
+    from aioproducer.security._urls import Url
     from aioproducer.security.token import Token
 
 
@@ -99,7 +100,8 @@ class TokenEndpoint:
         )
 
     def __repr__(self) -> str:
-        return f"TokenEndpoint({self._url.shown!r})"
+        url: Url | None = getattr(self, "_url", None)  # a traceback may show it half made
+        return f"TokenEndpoint({'' if url is None else url.shown!r})"
 
 
 TokenEndpointLike: TypeAlias = str | TokenEndpoint

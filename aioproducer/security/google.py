@@ -39,11 +39,11 @@ class GoogleCloud:
         Raises:
             ConfigurationError: the address, with the account in it, is not one.
         """
+        self._service_account = service_account
         name = "the address of Google's metadata service"
         path = f"{address.rstrip('/')}/computeMetadata/v1/instance/service-accounts/{service_account}"
         self._token_url = metadata_url(name, f"{path}/token")
         self._email_url = metadata_url(name, f"{path}/email")
-        self._service_account = service_account
 
     async def __call__(self) -> Token:
         """Return a token; the service keeps it for most of an hour and gives the same one. Cancel-safe.

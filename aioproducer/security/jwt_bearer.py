@@ -33,7 +33,7 @@ class JwtBearer:
         *,
         scope: str | None = None,
         extensions: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | Secret] | None = None,
         principal_claim: str = "sub",
     ) -> None:
         """Take what a token is asked for with; nothing is asked yet.
@@ -43,17 +43,21 @@ class JwtBearer:
             assertion: what signs, or has, the statement: SignedAssertion, AssertionFile or your own.
             scope: several are separated by spaces.
             extensions: sent with each token (KIP-342).
-            parameters: more fields of the form.
+            parameters: more fields of the form; secret ones as Secret.
             principal_claim: sasl.oauthbearer.sub.claim.name.
 
         Raises:
             ConfigurationError: an address or extension is not as it should be.
         """
-        self._endpoint = endpoint_from(token_endpoint)
         self._assertion = assertion
+        self._endpoint = endpoint_from(token_endpoint)
         self._extensions = dict(extensions or {})
         self._principal_claim = principal_claim
-        self._form = {"grant_type": GRANT_TYPE, **({"scope": scope} if scope else {}), **(parameters or {})}
+        self._form: dict[str, str | Secret] = {
+            "grant_type": GRANT_TYPE,
+            **({"scope": scope} if scope else {}),
+            **(parameters or {}),
+        }
         check_extensions(self._extensions)
 
     async def __call__(self) -> Token:
@@ -66,4 +70,5 @@ class JwtBearer:
         return await self._endpoint.token(form, extensions=self._extensions, principal_claim=self._principal_claim)
 
     def __repr__(self) -> str:
-        return f"JwtBearer({self._endpoint!r}, {self._assertion!r})"
+        endpoint = getattr(self, "_endpoint", None)  # a traceback may show it half made
+        return f"JwtBearer({endpoint!r}, {self._assertion!r})"

@@ -52,7 +52,7 @@ class OidcClientCredentials:
         client_auth: ClientAuth = "basic",
         urlencode_header: bool = False,
         extensions: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | Secret] | None = None,
         principal_claim: str = "sub",
     ) -> None:
         """Take what a token is asked for with; nothing is asked yet.
@@ -68,7 +68,7 @@ class OidcClientCredentials:
             urlencode_header: encode id and secret before they go into the header, as RFC 6749 wants and Kafka by
                 default does not (sasl.oauthbearer.header.urlencode).
             extensions: sent with each token (KIP-342), such as Confluent Cloud's logicalCluster and identityPoolId.
-            parameters: more fields of the form.
+            parameters: more fields of the form; secret ones as Secret.
             principal_claim: sasl.oauthbearer.sub.claim.name.
 
         Raises:
@@ -77,6 +77,7 @@ class OidcClientCredentials:
         """
         # First of all: what is raised below shows no secret in its traceback.
         client_secret = None if client_secret is None else kept(client_secret)
+        self._client_id = client_id
         if not client_id:
             raise ConfigurationError("the client id for the token endpoint is empty")
         if (client_secret is None) == (assertion is None):
@@ -84,7 +85,6 @@ class OidcClientCredentials:
         if client_auth not in ("basic", "post"):
             raise ConfigurationError(f"client_auth is basic or post, not {client_auth!r}")
         self._endpoint = endpoint_from(token_endpoint)
-        self._client_id = client_id
         self._client_secret = client_secret
         self._assertion = assertion
         self._client_auth = client_auth
@@ -92,7 +92,7 @@ class OidcClientCredentials:
         self._extensions = dict(extensions or {})
         self._principal_claim = principal_claim
         asked_for = {"scope": scope, "audience": audience}
-        self._form = {
+        self._form: dict[str, str | Secret] = {
             "grant_type": "client_credentials",
             **{name: value for name, value in asked_for.items() if value},
             **(parameters or {}),
@@ -125,7 +125,8 @@ class OidcClientCredentials:
         return await secret_from(self._client_secret)
 
     def __repr__(self) -> str:
-        return f"OidcClientCredentials({self._endpoint!r}, client_id={self._client_id!r})"
+        endpoint = getattr(self, "_endpoint", None)  # a traceback may show it half made
+        return f"OidcClientCredentials({endpoint!r}, client_id={self._client_id!r})"
 
 
 def client_assertion(client_id: str, assertion: Secret) -> dict[str, str | Secret]:

@@ -99,24 +99,24 @@ def token_from_answer(answer: object) -> Token:
     Raises:
         AuthenticationError: it is none of these; the message has types only.
     """
-    match answer:
-        case Token():
-            return answer
-        case str() | bytes() | Secret():
-            return token_from_text(answer)
-        case tuple() if len(parts := cast("tuple[object, ...]", answer)) > 1 and _is_pair(*parts[:2]):
-            return _from_tuple(*cast("tuple[str, float]", parts[:2]), parts[2:])
-        case _:
-            kind = type(answer).__name__
+    if isinstance(answer, Token):
+        return answer
+    if isinstance(answer, str | bytes | Secret):
+        return token_from_text(answer)
+    token = _from_tuple(cast("tuple[object, ...]", answer)) if isinstance(answer, tuple) else None
+    kind = type(cast("object", answer)).__name__  # type: ignore[redundant-cast]
     del answer  # a traceback with locals would show it
-    raise AuthenticationError(f"the token provider returned {kind}: return a Token, a str, or (token, expiry)")
+    if token is None:
+        raise AuthenticationError(f"the token provider returned {kind}: return a Token, a str, or (token, expiry)")
+    return token
 
 
-def _is_pair(value: object, expiry: object) -> bool:
-    return isinstance(value, str | bytes | Secret) and isinstance(expiry, int | float)
-
-
-def _from_tuple(value: SecretLike, expiry: float, more: tuple[object, ...]) -> Token:
+def _from_tuple(answer: tuple[object, ...]) -> Token | None:
+    if len(answer) < 2:
+        return None
+    value, expiry, *more = answer
+    if not isinstance(value, str | bytes | Secret) or not isinstance(expiry, int | float):
+        return None
     principal = more[0] if more and isinstance(more[0], str) else None
     extensions: dict[str, str] = {}
     if len(more) > 1 and isinstance(more[1], Mapping):

@@ -82,7 +82,6 @@ def botocore_signature(credentials: AwsCredentials, host: str, region: str, time
     return parse_qs(urlsplit(str(request.url)).query)["X-Amz-Signature"][0]
 
 
-@pytest.mark.slow
 def test_signatures_are_those_of_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     seed = random.randrange(2**32)  # told by the assertion
     rng = random.Random(seed)
