@@ -269,24 +269,23 @@ class Sender:
         """The bytes of the batch were made: so many bytes of records became so many."""
         self._accumulator.on_encoded(batch, records_size, encoded_size)
 
-    def on_written(self, node_id: int, correlation_id: int, now: float) -> None:
+    def on_written(self, node_id: int, request: InFlight, now: float) -> None:
         """All bytes of a request are with the socket."""
-        request = self._nodes.on_written(self._nodes[node_id], correlation_id, now)
-        if request is not None:
+        if self._nodes.on_written(self._nodes[node_id], request, now):
             self._has_news = True
             self._on_complete_without_answer(request)
 
-    def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
-        """The answer to a request came. One that cannot be right closes the connection."""
+    def on_response(self, node_id: int, request: InFlight, message: Message, now: float) -> None:
+        """The answer to a request came. One that makes no sense closes the connection."""
         node = self._nodes[node_id]
         if node.state is not NodeState.READY:
             self._has_news = True
             return  # it is being closed; its requests fail when that is reported
         due, is_delivered = self._nodes.next_due, False
         try:
-            *without_answer, request = self._nodes.on_response(node, correlation_id, now)
-            for earlier in without_answer:
-                self._on_complete_without_answer(earlier)
+            for complete in self._nodes.on_response(node, request, now):
+                if complete is not request:
+                    self._on_complete_without_answer(complete)
             is_delivered = self._on_answer(node, request, message, now)
         except ProtocolError as error:
             self._dispatcher.effects.append(self._nodes.disconnect(node, error))
@@ -402,9 +401,10 @@ class Sender:
         if begun is None:
             return False
         sent, plan = begun
-        expects_response = self._produce.expects_response
-        correlation_id = self._nodes.begin_request(node, sent, now, expects_response=expects_response)
-        self._dispatcher.effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
+        request = self._nodes.begin_request(
+            node, ProduceResponse.api_key, sent.version, sent, now, expects_response=self._produce.expects_response
+        )
+        self._dispatcher.effects.append(Send(node_id, request, None, plan))
         return True
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -89,14 +89,14 @@ def _cancelled_waiter_woken(patch: pytest.MonkeyPatch) -> None:
 
 
 def _disconnected_not_reported(patch: pytest.MonkeyPatch) -> None:
-    def forget(self: Any, link: Any, node_id: int, error: Any) -> None:
-        self._links.pop(node_id, None)
+    def forget(self: Any, connection: Any, error: Any) -> None:
+        del error, self._connections[connection.node_id]
 
-    patch.setattr(Runtime, "on_link_closed", forget)
+    patch.setattr(Runtime, "on_closed", forget)
 
 
 def _connect_failed_not_reported(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Runtime, "on_link_failed", _nothing)
+    patch.setattr(Runtime, "on_failed", _nothing)
 
 
 def _cancelled_call_stays_in_line(patch: pytest.MonkeyPatch) -> None:
@@ -233,6 +233,16 @@ def _noticed_by_waking(name: str) -> Notice:
     return is_noticed
 
 
+def _noticed_by_the_core(name: str) -> Notice:
+    def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+        plant(patch)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            play(name)
+        return _is_an_assertion(caught.value)
+
+    return is_noticed
+
+
 def _noticed_by_cancelling(name: str, flavour: Flavour = "asyncio scope") -> Notice:
     def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
         plant(patch)
@@ -266,7 +276,7 @@ BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
         _noticed_by_cancelling("submit, yielding", "trio scope"),
     ),
     "flush does not wait until all is told": (_flush_does_not_wait_until_told, _noticed_by_flushing),
-    "written in another order": (_written_in_another_order, _noticed_by_waking("calm")),
+    "written in another order": (_written_in_another_order, _noticed_by_the_core("calm")),
     "connection left open": (_connection_left_open, _noticed_by_a_history),
     "ends of waits not told": (_ends_of_waits_not_told, _noticed_by_a_transactional_history),
     "left block not aborted": (_left_block_not_aborted, _noticed_by_cancelling("async with transaction()")),

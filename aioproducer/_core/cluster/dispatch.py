@@ -62,5 +62,5 @@ class Dispatcher:
 
     def send(self, node: Node, version: int, message: Message, context: object, now: float) -> None:
         """Send a request to a usable node; the answer comes back with the context."""
-        correlation_id = self.nodes.begin_request(node, context, now)
-        self.effects.append(Send(node.node_id, correlation_id, version, message, None, expects_response=True))
+        request = self.nodes.begin_request(node, message.api_key, version, context, now)
+        self.effects.append(Send(node.node_id, request, message, None))

@@ -1,6 +1,6 @@
-"""How far is the connection to one broker, and what may happen to it next?
+"""One broker as the core knows it: how far the connection to it is, and what may happen to it next.
 
-Only what is known of it: `nodes` decides.
+Only what is known: `nodes` decides.
 """
 
 from __future__ import annotations
@@ -53,18 +53,46 @@ TRANSITIONS: Final[dict[tuple[NodeState, NodeEvent], NodeState]] = {
 
 
 class InFlight:
-    """A request under way. `context` is the asker's: what it needs to make sense of the answer."""
+    """A request in flight: all that is known of it until its answer comes, in the core and on its connection.
 
-    __slots__ = ("context", "correlation_id", "deadline", "expects_response", "sent_at")
+    Attributes:
+        api_key, version, correlation_id: of its header; they tell what the answer has to be.
+        context: the asker's: what it needs to make sense of the answer.
+        sent_at: when the core decided on it.
+        deadline: when its answer is given up; with it the connection.
+        expects_response: False for acks=0.
+        written_at: when its bytes were given to the socket. Set by the connection, for its latency.
+    """
+
+    __slots__ = (
+        "api_key",
+        "context",
+        "correlation_id",
+        "deadline",
+        "expects_response",
+        "sent_at",
+        "version",
+        "written_at",
+    )
 
     def __init__(
-        self, correlation_id: int, context: object, sent_at: float, deadline: float, expects_response: bool
+        self,
+        api_key: int,
+        version: int,
+        correlation_id: int,
+        context: object,
+        sent_at: float,
+        deadline: float,
+        expects_response: bool = True,
     ) -> None:
+        self.api_key = api_key
+        self.version = version
         self.correlation_id = correlation_id
         self.context = context
         self.sent_at = sent_at
         self.deadline = deadline
         self.expects_response = expects_response
+        self.written_at = sent_at
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,7 @@
-"""Can a broker take a request now, and if not, when? Every broker's connection (`node`), as far as deciding goes.
+"""All brokers, as far as deciding goes: which can take a request now, and if none can, when.
 
-A connection has at most `max_in_flight_requests_per_connection` requests under way, answered in order. One that is not
-answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). RetryTimer to
+A connection has at most `max_in_flight_requests_per_connection` requests in flight, answered in order. One that is not
+answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to
 connect back off exponentially per broker, and so does the time they may take (KIP-601).
 
 `next_due` is a lower bound of when a timer may run out, so that a poll looks at the nodes only when one may have.
@@ -21,7 +21,6 @@ from aioproducer.errors import (
     AuthenticationError,
     KafkaConnectionError,
     KafkaError,
-    ProtocolError,
     RequestTimeoutError,
 )
 
@@ -195,8 +194,10 @@ class Nodes:
         logger.debug("connecting to %s", node.address, extra=told)
         return Connect(node.node_id, node.host, node.port, timeout, node.address)
 
-    def begin_request(self, node: Node, context: object, now: float, *, expects_response: bool = True) -> int:
-        """Note a request that is handed to the shell now; return its correlation id.
+    def begin_request(
+        self, node: Node, api_key: int, version: int, context: object, now: float, *, expects_response: bool = True
+    ) -> InFlight:
+        """Note a request that is handed to the shell now, and return it.
 
         Raises:
             AssertionError: the node cannot take one.
@@ -205,10 +206,11 @@ class Nodes:
             raise AssertionError(f"{node.address} cannot take a request now (state {node.state.name})")
         node.last_correlation_id = node.last_correlation_id % MAX_CORRELATION_ID + 1
         deadline = now + self._request_timeout
-        node.in_flight.append(InFlight(node.last_correlation_id, context, now, deadline, expects_response))
+        request = InFlight(api_key, version, node.last_correlation_id, context, now, deadline, expects_response)
+        node.in_flight.append(request)
         node.last_used = now
         self.next_due = min(self.next_due, deadline)
-        return node.last_correlation_id
+        return request
 
     def check(self, now: float) -> list[Disconnect]:
         """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed."""
@@ -321,32 +323,23 @@ class Nodes:
         self._end(node, named, now)
         return named, failed
 
-    def on_written(self, node: Node, correlation_id: int, now: float) -> InFlight | None:
-        """All bytes of the request are with the socket; return it if it is complete by that (acks=0)."""
-        for request in node.in_flight:
-            if request.correlation_id == correlation_id:
-                if request.expects_response:
-                    return None
-                node.in_flight.remove(request)
-                self._after_answer(node, now)
-                return request
-        return None  # it was completed by the answer to a later request
+    def on_written(self, node: Node, request: InFlight, now: float) -> bool:
+        """All bytes of the request are with the socket; return whether it is complete by that (acks=0)."""
+        if request.expects_response or request not in node.in_flight:  # an answer to a later one has completed it
+            return False
+        node.in_flight.remove(request)
+        self._after_answer(node, now)
+        return True
 
-    def on_response(self, node: Node, correlation_id: int, now: float) -> list[InFlight]:
-        """An answer came: return its request, after those before it that expect none.
+    def on_response(self, node: Node, request: InFlight, now: float) -> list[InFlight]:
+        """The answer to a request came; return those that it completes: those before it that expect none, and itself.
 
-        Raises:
-            ProtocolError: it is not the answer that is due; the connection is of no more use.
+        The connection has checked that it is the answer which is due: they come in the order of the requests.
         """
         answered: list[InFlight] = []
-        while node.in_flight and not node.in_flight[0].expects_response:
+        while not answered or answered[-1] is not request:
             answered.append(node.in_flight.popleft())
-        if not node.in_flight or node.in_flight[0].correlation_id != correlation_id:
-            node.in_flight.extendleft(reversed(answered))
-            raise ProtocolError(
-                f"{node.address} answered request {correlation_id}, which is not the next to be answered"
-            )
-        answered.append(node.in_flight.popleft())
+            assert answered[-1] is request or not answered[-1].expects_response, f"{node.address} answered out of turn"
         self._after_answer(node, now)
         return answered
 

@@ -222,7 +222,7 @@ def test_a_transaction_of_version_1_is_these_requests_in_this_order() -> None:
     assert not story.shell.batches()
     story.add()
     assert story.shell.batches() == [[batch]]
-    assert story.shell.sent[1][0].version == 11
+    assert story.shell.sent[1][0].request.version == 11
     assert not story.has(AddOffsetsToTxnRequest)
     story.shell.acknowledge()
     ticket = story.offsets()
@@ -234,7 +234,7 @@ def test_a_transaction_of_version_1_is_these_requests_in_this_order() -> None:
     now = story.shell.now
     ending = story.commit()
     assert story.is_commit()
-    assert story.shell.request(EndTxnRequest).version == 4
+    assert story.shell.request(EndTxnRequest).request.version == 4
     story.end()
     assert (ending.done, ending.error, story.state) == (True, None, _S.READY)
     assert story.shell.now == now  # no request waited for anything but the answer before it
@@ -246,14 +246,14 @@ def test_in_version_2_data_adds_its_partition_and_each_end_brings_an_epoch() -> 
     story = begun(2)
     batch = story.shell.send()
     assert story.shell.batches() == [[batch]]
-    assert story.shell.sent[1][0].version == 13
+    assert story.shell.sent[1][0].request.version == 13
     story.shell.acknowledge()
     story.offsets()
     story.find()
-    assert story.shell.request(TxnOffsetCommitRequest).version == 5
+    assert story.shell.request(TxnOffsetCommitRequest).request.version == 5
     story.commit_offsets()
     story.commit()
-    assert story.shell.request(EndTxnRequest).version == 5
+    assert story.shell.request(EndTxnRequest).request.version == 5
     story.end(identity=(7, 1))
     story.transaction = story.transactions.begin(story.shell.now)
     batch = story.shell.send()
@@ -273,7 +273,7 @@ def test_a_cluster_that_is_upgraded_changes_version_between_transactions_with_a_
         BrokerVersions(apis=upgraded.apis, finalized_features=upgraded.finalized_features, finalized_features_epoch=2)
     )
     story.commit()
-    assert story.shell.request(EndTxnRequest).version == 4  # as it began
+    assert story.shell.request(EndTxnRequest).request.version == 4  # as it began
     story.end()
     assert story.own_epoch() == (7, 0)
     story.shell.answer_init(epoch=1)

@@ -137,7 +137,7 @@ class TransactionalShell(Shell):
 
     def version_of(self, kind: type[Request]) -> int:
         """Return the version in which the only request of a kind was sent."""
-        return self.request(kind).version
+        return self.request(kind).request.version
 
     def find(self, error: int = 0, node_id: int = COORDINATOR) -> FindCoordinatorRequest:
         """Answer FindCoordinator."""

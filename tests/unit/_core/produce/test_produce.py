@@ -407,7 +407,7 @@ def test_a_final_code_fails_this_batch_only_as_not_written(code: int) -> None:
             )
         ]
     )
-    shell.sender.on_response(1, send.correlation_id, answer, shell.now)
+    shell.sender.on_response(1, send.request, answer, shell.now)
     shell.poll()
     assert isinstance(batch.error, BrokerError)
     assert batch.error.code == code
@@ -512,7 +512,7 @@ def test_an_answer_about_something_else_closes_the_connection_and_the_batch_is_s
     batch = shell.send()
     send = shell.sent[1].pop()
     stranger = TopicProduceResponse(topic_id=TOPIC_ID, partition_responses=[PartitionProduceResponse(index=7)])
-    shell.sender.on_response(1, send.correlation_id, ProduceResponse(responses=[stranger]), shell.now)
+    shell.sender.on_response(1, send.request, ProduceResponse(responses=[stranger]), shell.now)
     shell.poll()
     assert any(isinstance(e, Disconnect) and isinstance(e.error, ProtocolError) for e in shell.events)
     shell.wait_until(lambda: in_flight(shell, batch), within=0.5)

@@ -56,7 +56,7 @@ def test_version_1_adds_partitions_and_groups_and_stays_below_the_new_versions()
     assert it.add_partitions() == [("t", [0])]
     it.poll()
     (send,) = [send for send in it.sent[1] if send.produce is not None]
-    assert send.version == 11
+    assert send.request.version == 11
     assert send.produce is not None
     assert send.produce.transactional_id == "x"
     it.acknowledge()
@@ -87,7 +87,7 @@ def test_version_2_adds_nothing_itself_and_goes_on_in_the_epoch_that_end_txn_giv
     it.send(0)
     assert not it.has_request(AddPartitionsToTxnRequest)
     (send,) = [send for send in it.sent[1] if send.produce is not None]
-    assert send.version == 13
+    assert send.request.version == 13
     it.acknowledge()
     it.send_offsets(transaction)
     assert not it.has_request(AddOffsetsToTxnRequest)
