@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aioproducer._secret import Secret
+    from aioproducer.security._jaas_modules import OAuthLogin
     from aioproducer.security.assertions import Assertion
     from aioproducer.security.providers import TokenProvider
     from aioproducer.security.token import Token
@@ -51,6 +54,34 @@ def token_provider_of(values: Mapping[str, Any]) -> TokenProvider:
 
         return TokenFile(url.removeprefix("file:").removeprefix("//"))
     return _of_endpoint(url, values)
+
+
+def unsecured_token(login: OAuthLogin) -> TokenProvider:
+    """Return the provider of tokens without a signature that options unsecuredLogin… of sasl.jaas.config describe.
+
+    Raises:
+        ConfigurationError: there is no subject, or a number is none.
+    """
+    from aioproducer.security.unsecured import UnsecuredToken
+
+    options = login.unsecured
+    claims: dict[str, object] = {}
+    try:
+        for option, text in options.items():
+            kind, _, name = option.partition("_")
+            if kind == "StringClaim":
+                claims[name] = text
+            elif kind == "NumberClaim":
+                claims[name] = float(text)
+            elif kind == "ListClaim":  # its first character separates the rest
+                claims[name] = text[1:].split(text[0]) if text else []
+        lifetime = int(options.get("LifetimeSeconds", "3600"))
+    except ValueError:
+        raise ConfigurationError(
+            "sasl_jaas_config: an option unsecuredLogin… is not the number that it should be"
+        ) from None
+    subject = claims.pop(options.get("PrincipalClaimName", "sub"), "")
+    return UnsecuredToken(str(subject), claims=claims, lifetime_seconds=lifetime, extensions=login.extensions)
 
 
 def _of_endpoint(url: str, values: Mapping[str, Any]) -> TokenProvider:

@@ -10,6 +10,7 @@ import pytest
 from aioproducer import ConfigurationError, ProducerConfig
 from aioproducer._secret import Secret
 from aioproducer.security import AwsMskIam, GoogleCloud
+from aioproducer.security.token import claims_of
 
 PASSWORD = "pass-w0rd"
 PLAIN: dict[str, Any] = {
@@ -212,14 +213,23 @@ def test_jaas_and_settings_that_differ() -> None:
         (jaas("PlainLoginModule", f'username="u" password={PASSWORD}@x', sasl_mechanism="PLAIN"), "sasl.jaas.config"),
         (jaas("JndiLoginModule", sasl_mechanism="PLAIN"), "unknown login module"),
         (jaas("PlainLoginModule", f"username=u password={PASSWORD}", sasl_mechanism="SCRAM-SHA-256"), "is for PLAIN"),
-        (
-            jaas("OAuthBearerLoginModule", 'unsecuredLoginStringClaim_sub="x"', **{"sasl_mechanism": "OAUTHBEARER"}),
-            "signature",
-        ),
+        (jaas("OAuthBearerLoginModule", 'unsecuredLoginNumberClaim_x="y"', sasl_mechanism="OAUTHBEARER"), "the number"),
+        (jaas("OAuthBearerLoginModule", 'unsecuredLoginNumberClaim_x="1"', sasl_mechanism="OAUTHBEARER"), "a subject"),
     ],
 )
 def test_what_jaas_cannot_be(settings: dict[str, Any], words: str) -> None:
     assert any(words in told for told in problems(**settings))
+
+
+async def test_unsecured_tokens_of_javas_form() -> None:
+    options = (
+        'unsecuredLoginStringClaim_sub="alice" unsecuredLoginListClaim_scope=",a,b" unsecuredLoginNumberClaim_n="1.5"'
+    )
+    made = config(**jaas("OAuthBearerLoginModule", options, sasl_mechanism="OAUTHBEARER"))
+    token = await made.sasl_oauth_token_provider()
+    assert token.principal == "alice"
+    assert claims_of(token.value) == {**(claims_of(token.value) or {}), "sub": "alice", "scope": ["a", "b"], "n": 1.5}
+    assert any("for development" in warning for warning in made.warnings)
 
 
 def test_amazon_is_done_with_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
