@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol, cast
 
 from aioproducer._config.bootstrap import parse_bootstrap_servers
+from aioproducer._config.showing import shown_text
 from aioproducer.errors import ConfigurationError
 from aioproducer.partitioners import PARTITIONERS
 from aioproducer.serializers import utf8
@@ -73,7 +74,7 @@ class Integer:
     def text(self, value: str) -> int:
         """Read a decimal number."""
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", value):
-            raise ValueError(f"is {value!r}; it must be a whole number")
+            raise ValueError(f"is {shown_text(value)}; it must be a whole number")
         return self.native(int(value))
 
 
@@ -94,7 +95,7 @@ class Boolean:
     def text(self, value: str) -> bool:
         """Read true or false, in any case."""
         if value.lower() not in {"true", "false"}:
-            raise ValueError(f"is {value!r}; it must be true or false")
+            raise ValueError(f"is {shown_text(value)}; it must be true or false")
         return value.lower() == "true"
 
 
@@ -123,7 +124,7 @@ class Choice:
         for choice in self.choices:
             if value == choice or (self.folds_case and value.lower() == choice.lower()):
                 return choice
-        raise ValueError(f"is {value!r}; it must be {self.label}")
+        raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
 
 
 class Text:
@@ -168,7 +169,7 @@ class Acks:
     def text(self, value: str) -> int:
         number = {"all": -1, "-1": -1, "0": 0, "1": 1}.get(value)
         if number is None:
-            raise ValueError(f"is {value!r}; it must be {self.label}")
+            raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
         return number
 
 
@@ -219,7 +220,7 @@ class SerializerKind:
             return utf8
         if simple == "ByteArraySerializer":
             return None
-        raise ValueError(f"is {value!r}; a class cannot be named in text, give a callable from Python")
+        raise ValueError(f"is {shown_text(value)}; a class cannot be named in text, give a callable from Python")
 
 
 class PartitionerKind:
@@ -239,13 +240,16 @@ class PartitionerKind:
         wrong = "a class; give an instance" if isinstance(value, type) else _shown(value)
         raise ValueError(f"is {wrong}; it must be {self.label}")
 
-    def text(self, value: str) -> str:
-        """Check a name; Java's class name stands for it too."""
+    def text(self, value: str) -> str | None:
+        """Check a name; Java's class name stands for it too, and those of old ones for the built-in one."""
         if value in PARTITIONERS:
             return value
-        if value.rpartition(".")[2] == "RoundRobinPartitioner":
+        simple = value.rpartition(".")[2]
+        if simple == "RoundRobinPartitioner":
             return "round_robin"
-        raise ValueError(f"is {value!r}; it must be {self.label}")
+        if not value or simple in {"DefaultPartitioner", "UniformStickyPartitioner"}:
+            return None
+        raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
 
 
 class Interceptors:
@@ -272,7 +276,7 @@ class Interceptors:
 
     def text(self, value: str) -> tuple[Any, ...]:
         if value:
-            raise ValueError(f"is {value!r}; a class cannot be named in text, give objects from Python")
+            raise ValueError(f"is {shown_text(value)}; a class cannot be named in text, give objects from Python")
         return ()
 
 

@@ -200,7 +200,7 @@ class _Attempt:
                 yield
         except AuthenticationError as error:
             refused = AuthenticationError(f"{step} with {self._name} failed: {error}", api=error.api)
-            refused.code, refused.name = error.code, error.name
+            refused.code, refused.name, refused.phase = error.code, error.name, error.phase
             raise refused from error
         except KafkaConnectionError as error:
             text = f"{step} with {self._name} failed: {error}"

@@ -56,6 +56,10 @@ class Layer(Protocol):
         """Take leave; the last bytes are in `take_outgoing`."""
         ...
 
+    def explained(self, error: Exception) -> Exception:
+        """Return what the end of the stream below means at this point: `error` itself, or one that says it."""
+        ...
+
 
 class LayeredStream:
     """A stream through a layer: a `Stream` while the connection is set up, and then a `Channel`.
@@ -78,7 +82,8 @@ class LayeredStream:
 
     async def open(self) -> None:
         """Return when both sides have agreed. Raises what the layer and the stream below raise."""
-        await self._send_outgoing()
+        with suppress(*BROKEN):  # what can still be read may say why
+            await self._send_outgoing()
         while not self._layer.is_ready:
             await self._receive()
 
@@ -88,7 +93,11 @@ class LayeredStream:
         while rest:
             self._layer.write(rest[:SLICE_BYTES])
             rest = rest[SLICE_BYTES:]
-            await self._send_outgoing()
+            try:
+                await self._send_outgoing()
+            except BROKEN as error:
+                await self._read_why()
+                raise self._layer.explained(error) from error.__cause__
 
     async def receive(self, max_bytes: int = READ_BYTES, /) -> bytes:
         """See `Stream.receive`."""
@@ -106,8 +115,11 @@ class LayeredStream:
 
     async def _receive(self) -> None:
         if self._layer.is_ended:
-            raise anyio.EndOfStream
-        data = await self._stream.receive(READ_BYTES)
+            raise self._layer.explained(anyio.EndOfStream())
+        try:
+            data = await self._stream.receive(READ_BYTES)
+        except (*BROKEN, anyio.EndOfStream) as error:
+            raise self._layer.explained(error) from error.__cause__
         try:
             self._received += self._layer.feed(data)
         except Exception:
@@ -115,6 +127,12 @@ class LayeredStream:
                 await self._send_outgoing()
             raise
         await self._send_outgoing()
+
+    async def _read_why(self) -> None:
+        """Read what came before the peer closed: it may have said why, and the layer raises that."""
+        with suppress(*BROKEN, anyio.EndOfStream):
+            while not self._layer.is_ended:
+                self._received += self._layer.feed(await self._stream.receive(READ_BYTES))
 
     async def _send_outgoing(self) -> None:
         outgoing = self._layer.take_outgoing()
@@ -135,7 +153,10 @@ class LayeredStream:
         if self._received:  # in the bytes that ended the set-up
             received, self._received = self._received, b""
             receiver.on_bytes(received)
-        await self._channel.serve(self)
+        try:
+            await self._channel.serve(self)
+        except (*BROKEN, anyio.EndOfStream) as error:
+            raise self._layer.explained(error) from error.__cause__
 
     def on_bytes(self, data: bytes) -> None:
         """See `Receiver.on_bytes`."""

@@ -10,9 +10,9 @@ import anyio
 from aioproducer import _backend
 from aioproducer._backend.names import Resolver
 from aioproducer._net.dialer import Dialer
-from aioproducer._net.setup import NO_STEPS
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
+from aioproducer._runtime.setup_steps import prepared_steps
 from aioproducer.errors import AuthenticationError, BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
 from aioproducer.errors._fresh import fresh
 
@@ -35,6 +35,7 @@ async def open_runtime(
     """Start the background task and wait for the first connection. Cancelled or failed, nothing is left.
 
     Raises:
+        ConfigurationError: a file that the settings of TLS name cannot be read or used.
         AuthenticationError: a broker does not take us for who we say we are, or we do not take it for the broker.
         BootstrapError: no connection within max_block_ms.
         KafkaTimeoutError: connected, but no producer id for the transactional id within max_block_ms.
@@ -45,7 +46,9 @@ async def open_runtime(
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
         config = await with_canonical_servers(config, Resolver())
     connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
-    dialer = Dialer(connector, client_id, backend.clock, config.request_timeout_ms / 1000, steps or NO_STEPS)
+    if steps is None:
+        steps = await prepared_steps(config)
+    dialer = Dialer(connector, client_id, backend.clock, config.request_timeout_ms / 1000, steps)
     runtime = Runtime(config, client_id, backend, dialer, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:

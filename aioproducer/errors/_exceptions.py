@@ -103,10 +103,18 @@ class BrokerError(KafkaError):
 
 
 class AuthenticationError(BrokerError):
-    """The broker refused our credentials or the mechanism; trying again with the same ones is of no use."""
+    """One side does not accept who the other one is: a certificate, credentials, or a mechanism that is not offered.
+
+    Trying again with the same ones is of no use.
+
+    Attributes:
+        phase: "tls" when the certificate of either side was refused, or the two could not agree on how to speak TLS;
+            None when the broker refused our credentials.
+    """
 
     abortable = False
     fatal = True
+    phase: str | None = None
 
 
 class AuthorizationError(BrokerError):

@@ -368,6 +368,6 @@ def _refusal(node: Node, error: AuthenticationError) -> AuthenticationError:
     """Return the error with the broker named in its text. Not fatal: this producer goes on, and tries again."""
     text = str(error) if node.address in str(error) else f"{node.address} and we do not trust each other: {error}"
     named = AuthenticationError(text, api=error.api, node=node.node_id, retriable=True, fatal=False)
-    named.code, named.name = error.code, error.name
+    named.code, named.name, named.phase = error.code, error.name, error.phase
     named.__cause__ = error
     return named

@@ -85,6 +85,10 @@ class Mask:
         """See `Layer.close`."""
         self._outgoing += record(GOODBYE)
 
+    def explained(self, error: Exception) -> Exception:
+        """See `Layer.explained`."""
+        return error
+
 
 class MaskStep:
     """Has all connections masked."""

@@ -97,7 +97,7 @@ def test_a_loop_of_calls_lets_others_run_once_for_some_batches(monkeypatch: pyte
     send_path, runtime = opened("t")
     send_path.has_to_yield()
     assert isinstance(append(send_path, may_yield=True), ProducerBatch)
-    runtime.accumulator.closed_batches += module.YIELD_BATCHES
+    runtime.accumulator.appender.closed_batches += module.YIELD_BATCHES
     assert isinstance(append(send_path, may_yield=True), PreparedRecord)
     assert isinstance(append(send_path, may_yield=True), ProducerBatch)
     assert isinstance(append(send_path), ProducerBatch)
@@ -121,7 +121,7 @@ def test_many_are_appended_in_one_go_up_to_the_first_that_takes_more(monkeypatch
 
 def test_an_endless_source_is_left_when_others_are_to_run() -> None:
     send_path, runtime = opened("t")
-    runtime.accumulator.closed_batches += module.YIELD_BATCHES
+    runtime.accumulator.appender.closed_batches += module.YIELD_BATCHES
     source = itertools.repeat(ProducerRecord("t", b"a"))
     assert send_path.append_some(source, 0, {}) == ProducerRecord("t", b"a")
 

@@ -1,0 +1,30 @@
+"""What of a value may be in a message? Not what may be a credential that came to the wrong place."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_PLAIN: Final = re.compile(r"[\w.+,:/\[\]-]{0,60}", re.ASCII)
+
+
+def shown_text(value: str) -> str:
+    """Return a text as a message may have it: as it is when it is short and plain, else by its length.
+
+    A whole file in one line, or a password behind a colon that is not ASCII, is neither.
+    """
+    if _PLAIN.fullmatch(value):
+        return repr(value)
+    return f"a text of {len(value)} characters{_hint(value)}"
+
+
+def _hint(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return " in quotes, which belong to the value there (take them off)"
+    if " #" in value:
+        return " with # in it (a comment has to stand in a line of its own)"
+    if "=" in value and " " in value:
+        return " with blanks and = in it (each setting stands in a line of its own)"
+    if re.search(r"<[^>]*>|\$\{|\{\{", value):
+        return " with a placeholder in it that nothing was put in for"
+    return ""
