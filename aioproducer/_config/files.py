@@ -1,4 +1,4 @@
-"""What stands in a file of settings? Names and values as they are there; what they mean is found out elsewhere."""
+"""What stands in a file of settings: names and values as they are there; what they mean is found out elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings of TLS and SASL contradict each other, and what follows from sasl.jaas.config?
+"""The settings of TLS and SASL that contradict each other, and what follows from sasl.jaas.config.
 
 No sentence in here has the value of a setting in it that may be secret.
 """

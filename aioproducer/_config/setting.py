@@ -1,4 +1,4 @@
-"""What is a setting? A name, what checks its values, a default, and a text."""
+"""A setting: a name, what checks its values, a default, and a text."""
 
 from __future__ import annotations
 

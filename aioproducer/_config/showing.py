@@ -1,4 +1,4 @@
-"""What of a value may be in a message? Not what may be a credential that came to the wrong place."""
+"""What of a value may be in a message: not what may be a credential that came to the wrong place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tokens do the brokers accept? Unsecured ones, unless told otherwise: anybody can write such a token."""
+"""The tokens that the brokers accept: unsecured ones, unless told otherwise: anybody can write such a token."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aioproducer import Delivery, InvalidTopicError, ProducerRecord
+from aioproducer import Delivery, InvalidTopicError, KafkaError, ProducerRecord
 from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._producer.topic import TopicHandle
 from tests.unit._producer.runtimes import FakeRuntime, opened
@@ -29,7 +29,7 @@ def test_its_serializers_are_its_own() -> None:
     topic, runtime = handle("t", value_serializer=str.encode)
     delivery = topic.submit_nowait("text", key=b"k")
     assert isinstance(delivery, Delivery)
-    (batch,) = runtime.accumulator.fail_all(ValueError())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    (batch,) = runtime.accumulator.fail_all(KafkaError("of the test"))
     assert delivery.done()
     assert (batch.topic, batch.count) == ("t", 1)
 

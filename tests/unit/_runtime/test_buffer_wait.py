@@ -15,7 +15,7 @@ class FakeAccumulator:
         self.free = 0
         self.closed_error: Exception | None = None
 
-    def has_room(self, size: int) -> bool:
+    def has_free_memory(self, size: int) -> bool:
         return size <= self.free
 
 
