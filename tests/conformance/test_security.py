@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import pytest
-from aioproducer.testing._real_kafka import fetch_jars, java_command
 
 from aioproducer.errors import AuthenticationError, ConfigurationError
 from aioproducer.sasl import OAuthBearer, Scram, ScramKeyCache, ScramName
 from aioproducer.security import UnsecuredToken
 from aioproducer.security._jaas import parse_jaas
+from aioproducer.testing._real_kafka import fetch_jars, java_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
