@@ -331,12 +331,12 @@ class Sender:
         )
         node = None if leader is None else self._nodes.get(leader)
         return (
-            (None if node is None else self._nodes.trouble(node, now))
+            (None if node is None else self._nodes.current_error(node, now))
             or (self._metadata.last_error or _no_leader(cluster, batch) if leader is None else None)
             or (self._identity if self.transactions is None else self.transactions).last_error
             or batch.last_error
             or self.last_connection_error
-            or (None if node is None else self._nodes.trouble(node, now, silence=0.0))
+            or (None if node is None else self._nodes.current_error(node, now, silence=0.0))
         )
 
     def _check_connections(self, now: float) -> None:

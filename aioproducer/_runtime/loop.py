@@ -184,9 +184,12 @@ class Runtime:
         now = self.clock()
         if now >= self._write_until and not self._is_pass_marked:
             self._write_until = now + WRITING_SECONDS
+        # What has had to wait is older than what the core sends now: it has its turn before.
         if self._to_write and not self.has_written_long():
             self._write_on()
         self._act(self.sender.poll(now))
+        # After the effects: outcomes are scheduled there first, so a call that waits for an older record is woken
+        # before one that has just got memory, and before the transaction's step that waits for those records.
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()
         self._wake_asking()
@@ -204,8 +207,10 @@ class Runtime:
 
     def _end_start(self) -> None:
         """Let start() go on if it is known how it ends."""
-        self.start_error = self.sender.fatal_error or self.sender.authentication_error
-        if self.sender.is_started or self.start_error is not None:
+        sender = self.sender
+        # One broker that accepts us is enough to start, whatever another says in the same moment.
+        self.start_error = sender.fatal_error or (None if sender.is_started else sender.authentication_error)
+        if sender.is_started or self.start_error is not None:
             self.connected.set()
             self.failures.clear()
 

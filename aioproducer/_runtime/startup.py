@@ -1,4 +1,4 @@
-"""How a producer's runtime comes up: made in the running loop, and ready when one broker is connected."""
+"""The start of a producer's runtime: made in the running loop, and ready when one broker is connected."""
 
 from __future__ import annotations
 
@@ -113,17 +113,17 @@ def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: 
 
 
 def _bootstrap_error(runtime: Runtime, config: ProducerConfig, elapsed: float) -> BootstrapError:
-    told = [
+    reasons = [
         reason if f"{host}:{port}" in reason else f"{host}:{port}: {reason}"
         for (host, port), reason in runtime.failures.items()
     ]
-    told += [
+    reasons += [
         f"{host}:{port}: no attempt to connect has ended yet"
         for host, port in config.bootstrap_servers
         if (host, port) not in runtime.failures
     ]
     return BootstrapError(
         f"no bootstrap server could be reached within {elapsed:.1f} s (max_block_ms={config.max_block_ms}):"
-        f" {'; '.join(told)}; check bootstrap_servers, and that brokers listen there",
+        f" {'; '.join(reasons)}; check bootstrap_servers, and that brokers listen there",
         failures=runtime.failures,
     )

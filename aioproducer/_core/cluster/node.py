@@ -12,10 +12,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.outage_log import OutageLog
+from aioproducer.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer.errors import KafkaError
+
+
+MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
 class NodeState(Enum):
@@ -125,6 +129,8 @@ class Node:
         name = f"{self.host}:{self.port}"
         return f"bootstrap server {name}" if self.node_id < 0 else f"broker {self.node_id} ({name})"
 
+    # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────
+
     def move(self, event: NodeEvent) -> None:
         """Go to the next state.
 
@@ -135,3 +141,83 @@ class Node:
         if following is None:
             raise AssertionError(f"{self.address}: {event.name} cannot happen in state {self.state.name}")
         self.state = following
+
+    def begin_connect(self, now: float, timeout: float) -> None:
+        """A connection is asked for, which may take so long."""
+        self.move(NodeEvent.CONNECT)
+        self.last_attempt = now
+        self.connect_deadline = now + timeout
+
+    def on_connected(self, versions: BrokerVersions, now: float) -> None:
+        """The connection is there; it is usable unless it has been asked to close meanwhile."""
+        self.move(NodeEvent.CONNECTED)
+        if self.state is not NodeState.READY:
+            return
+        self.versions = versions
+        self.last_correlation_id = 0
+        self.failures = self.setup_failures = self.refusals = 0
+        self.last_used = now
+        self.last_error = None
+        self.outage.connected(self.node_id, self.address, now)
+
+    def begin_close(self, error: KafkaError | None) -> None:
+        """The connection is asked to close, because of the error or because it is not needed."""
+        self.move(NodeEvent.CLOSE)
+        self.closing_error = error
+
+    def on_ended(self, error: KafkaError | None) -> None:
+        """Forget what was of the connection, or of the attempt to make one, and count what ended it."""
+        self.versions = None
+        self.in_flight = deque()
+        self.throttled_until = -math.inf
+        self.closing_error = None
+        self.last_error = error
+        if isinstance(error, AuthenticationError):
+            self.refusals += 1
+        elif error is not None:
+            self.failures += 1
+
+    def relocate(self, host: str, port: int) -> None:
+        """The broker has another address; what was wrong at the old one is over."""
+        self.host, self.port = host, port
+        self.failures = self.refusals = 0
+        self.not_before = -math.inf
+
+    # ── its requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_request(
+        self, api_key: int, version: int, context: object, now: float, deadline: float, expects_response: bool
+    ) -> InFlight:
+        """Number a request and keep it until it is complete."""
+        self.last_correlation_id = self.last_correlation_id % MAX_CORRELATION_ID + 1
+        request = InFlight(api_key, version, self.last_correlation_id, context, now, deadline, expects_response)
+        self.in_flight.append(request)
+        self.last_used = now
+        return request
+
+    def on_written(self, request: InFlight, now: float) -> bool:
+        """All bytes of the request are with the socket; return whether it is complete by that (acks=0)."""
+        if request.expects_response or request not in self.in_flight:  # an answer to a later one has completed it
+            return False
+        self.in_flight.remove(request)
+        self.last_used = now
+        return True
+
+    def on_response(self, request: InFlight, now: float) -> list[InFlight]:
+        """The answer to a request came; return those that it completes: those before it that expect none, and itself.
+
+        The connection has checked that it is the answer which is due: they come in the order of the requests.
+        """
+        completed: list[InFlight] = []
+        while not completed or completed[-1] is not request:
+            oldest = self.in_flight.popleft()
+            assert oldest is request or not oldest.expects_response, f"{self.address} answered out of turn"
+            completed.append(oldest)
+        self.last_used = now
+        return completed
+
+    def throttle(self, seconds: float, now: float) -> None:
+        """Nothing more may be sent for so long; requests in flight get that time on top."""
+        self.throttled_until = max(self.throttled_until, now + seconds)
+        for request in self.in_flight:
+            request.deadline += seconds

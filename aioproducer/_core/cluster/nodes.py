@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
@@ -40,7 +39,6 @@ REFUSED_BACKOFF_MIN: Final = 0.05
 REFUSED_BACKOFF_MAX: Final = 30.0
 """Seconds between two attempts, in the end, at a broker that refuses who we are: accounts that are tried too often are
 locked, and yet a password is changed, or a new user comes to be known on all brokers, while the producer runs."""
-MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
 class Nodes:
@@ -60,7 +58,6 @@ class Nodes:
         self._nodes = {-1 - i: Node(-1 - i, host, port) for i, (host, port) in enumerate(bootstrap)}
         self._bootstrap = list(self._nodes.values())
         self._moved: dict[int, tuple[str, int]] = {}
-        self._ready_count = 0
 
     # ── who there is ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,7 +79,7 @@ class Nodes:
     @property
     def is_connected(self) -> bool:
         """Whether any broker can be talked to now."""
-        return self._ready_count > 0
+        return any(node.state is NodeState.READY for node in self._nodes.values())
 
     def update(self, brokers: Mapping[int, Broker], now: float) -> None:
         """Take over the brokers of new metadata. Bootstrap servers and vanished brokers are let go once idle."""
@@ -116,8 +113,7 @@ class Nodes:
         # The open connection leads to the old address: it is closed in the next check, and the new address used after
         # it.
         if node.state is NodeState.DISCONNECTED:
-            node.host, node.port = broker.host, broker.port
-            node.failures, node.not_before = 0, -math.inf
+            node.relocate(broker.host, broker.port)
         else:
             self._moved[node.node_id] = (broker.host, broker.port)
 
@@ -185,13 +181,11 @@ class Nodes:
 
     def connect(self, node: Node, now: float) -> Connect:
         """Begin an attempt to connect; `can_connect` must hold."""
-        self._move(node, NodeEvent.CONNECT)
-        node.last_attempt = now
         timeout = exponential_backoff(node.setup_failures + 1, self._setup, self._setup_max, self._rng)
-        node.connect_deadline = now + timeout
+        node.begin_connect(now, timeout)
         self.next_due = min(self.next_due, node.connect_deadline)
-        told = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
-        logger.debug("connecting to %s", node.address, extra=told)
+        fields = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
+        logger.debug("connecting to %s", node.address, extra=fields)
         return Connect(node.node_id, node.host, node.port, timeout, node.address)
 
     def begin_request(
@@ -204,13 +198,9 @@ class Nodes:
         """
         if not self.can_send(node, now):
             raise AssertionError(f"{node.address} cannot take a request now (state {node.state.name})")
-        node.last_correlation_id = node.last_correlation_id % MAX_CORRELATION_ID + 1
         deadline = now + self._request_timeout
-        request = InFlight(api_key, version, node.last_correlation_id, context, now, deadline, expects_response)
-        node.in_flight.append(request)
-        node.last_used = now
         self.next_due = min(self.next_due, deadline)
-        return request
+        return node.begin_request(api_key, version, context, now, deadline, expects_response)
 
     def check(self, now: float) -> list[Disconnect]:
         """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed."""
@@ -259,7 +249,7 @@ class Nodes:
             )
         return None
 
-    def trouble(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
+    def current_error(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
         """Return what is wrong with the broker at present: it is away, or has been silent for so long."""
         if node.in_flight and now - node.in_flight[0].sent_at >= silence:
             silent = now - node.in_flight[0].sent_at
@@ -267,8 +257,7 @@ class Nodes:
         return node.last_error
 
     def _close(self, node: Node, error: KafkaError | None) -> Disconnect:
-        self._move(node, NodeEvent.CLOSE)
-        node.closing_error = error
+        node.begin_close(error)
         return Disconnect(node.node_id, error)
 
     def disconnect(self, node: Node, error: KafkaError) -> Disconnect:
@@ -279,20 +268,13 @@ class Nodes:
 
     def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
         """The connection is usable."""
-        self._move(node, NodeEvent.CONNECTED)
-        if node.state is not NodeState.READY:
-            return
-        node.versions = versions
-        node.last_correlation_id = 0
-        node.failures = node.setup_failures = node.refusals = 0
-        node.last_used = now
-        node.last_error = None
-        self.next_due = -math.inf  # others may not be needed any more
-        node.outage.connected(node.node_id, node.address, now)
+        node.on_connected(versions, now)
+        if node.state is NodeState.READY:
+            self.next_due = -math.inf  # others may not be needed any more
 
     def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
-        """The attempt failed; return the error as it should be told, with the broker's name."""
-        self._move(node, NodeEvent.CONNECT_FAILED)
+        """The attempt failed; return the error as people should read it, with the broker's name."""
+        node.move(NodeEvent.CONNECT_FAILED)
         if isinstance(error, AuthenticationError):
             reason: KafkaError = error  # also if we were about to close it: what the broker has said counts more
         else:
@@ -311,7 +293,7 @@ class Nodes:
         An error of None means that it was closed from this side; if nothing was in flight either, that is no failure.
         """
         was_asked = node.state is NodeState.CLOSING
-        self._move(node, NodeEvent.LOST)
+        node.move(NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
         failed = list(node.in_flight)
         named: KafkaError | None = None
@@ -324,71 +306,48 @@ class Nodes:
         return named, failed
 
     def on_written(self, node: Node, request: InFlight, now: float) -> bool:
-        """All bytes of the request are with the socket; return whether it is complete by that (acks=0)."""
-        if request.expects_response or request not in node.in_flight:  # an answer to a later one has completed it
-            return False
-        node.in_flight.remove(request)
-        self._after_answer(node, now)
-        return True
+        """See `Node.on_written`."""
+        is_complete = node.on_written(request, now)
+        if is_complete:
+            self._after_answer(node, now)
+        return is_complete
 
     def on_response(self, node: Node, request: InFlight, now: float) -> list[InFlight]:
-        """The answer to a request came; return those that it completes: those before it that expect none, and itself.
-
-        The connection has checked that it is the answer which is due: they come in the order of the requests.
-        """
-        answered: list[InFlight] = []
-        while not answered or answered[-1] is not request:
-            answered.append(node.in_flight.popleft())
-            assert answered[-1] is request or not answered[-1].expects_response, f"{node.address} answered out of turn"
+        """See `Node.on_response`."""
+        completed = node.on_response(request, now)
         self._after_answer(node, now)
-        return answered
+        return completed
 
     def throttle(self, node: Node, throttle_time_ms: int, now: float) -> None:
-        """The broker asks not to be sent anything for a while (KIP-219); requests under way get that time on top."""
-        if throttle_time_ms <= 0:
-            return
-        node.throttled_until = max(node.throttled_until, now + throttle_time_ms / 1000)
-        for request in node.in_flight:
-            request.deadline += throttle_time_ms / 1000
+        """The broker asks not to be sent anything for a while (KIP-219)."""
+        if throttle_time_ms > 0:
+            node.throttle(throttle_time_ms / 1000, now)
 
     def _after_answer(self, node: Node, now: float) -> None:
-        node.last_used = now
         if not node.is_current:
             self.next_due = -math.inf
         elif not node.in_flight and now + self._max_idle < self.next_due:  # else the next request was counted when sent
             self.next_due = now + self._max_idle
 
     def _end(self, node: Node, error: KafkaError | None, now: float) -> None:
-        node.versions = None
-        node.in_flight = deque()
-        node.throttled_until = -math.inf
-        node.closing_error = None
-        node.last_error = error
+        node.on_ended(error)
         if error is not None:
             node.not_before = now + self._pause_after(node, error)
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:
-            node.host, node.port = moved
-            node.failures, node.refusals, node.not_before = 0, 0, -math.inf
+            node.relocate(*moved)
         self._forget_if_gone(node)
 
     def _pause_after(self, node: Node, error: KafkaError) -> float:
         if isinstance(error, AuthenticationError):
-            node.refusals += 1
             base = max(self._backoff, REFUSED_BACKOFF_MIN)
             return exponential_backoff(node.refusals, base, REFUSED_BACKOFF_MAX, self._rng)
-        node.failures += 1
         return exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
 
     @staticmethod
     def _log_failure(node: Node, error: KafkaError, now: float) -> None:
         log = node.outage.refused if isinstance(error, AuthenticationError) else node.outage.failed
         log(node.node_id, node.address, error, now)
-
-    def _move(self, node: Node, event: NodeEvent) -> None:
-        before = node.state
-        node.move(event)
-        self._ready_count += (node.state is NodeState.READY) - (before is NodeState.READY)
 
     @staticmethod
     def _named(node: Node, error: KafkaError, what: str) -> KafkaError:

@@ -30,8 +30,8 @@ class OutageLog:
     Attributes:
         since: when it went; meaningful while failures > 0.
         failures: attempts that failed and connections that broke since then.
-        warned_at: when that was last told.
-        is_told: the last line says that it is away.
+        warned_at: when that was last logged.
+        is_logged: the last line says that it is away.
         is_refused: a line says that it refuses who we are.
         back_at: when it was last connected to.
     """
@@ -39,7 +39,7 @@ class OutageLog:
     since: float = 0.0
     failures: int = 0
     warned_at: float = 0.0
-    is_told: bool = False
+    is_logged: bool = False
     is_refused: bool = False
     back_at: float | None = None
 
@@ -60,7 +60,7 @@ class OutageLog:
             logger.debug("a broker is still away: %s", error, extra={"event": "broker_attempt_failed"} | fields)
             return
         self.warned_at = now
-        self.is_told = True
+        self.is_logged = True
 
     def refused(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
         """The broker does not take us for who we say we are, or we do not take it for the broker."""
@@ -74,16 +74,16 @@ class OutageLog:
             extra={"event": "authentication_failed"} | fields,
         )
         self.warned_at = now
-        self.is_told = self.is_refused = True
+        self.is_logged = self.is_refused = True
 
     def connected(self, node_id: int, address: str, now: float) -> None:
         """The connection is usable."""
         self.back_at = now
         fields = self._fields(node_id, address, now)
-        if not self.is_told:
+        if not self.is_logged:
             logger.debug("connected to %s", address, extra={"event": "broker_connected"} | fields)
             return
-        self.is_told = False
+        self.is_logged = False
         logger.info(
             "%s is back after %.0f s and %d failures",
             address,

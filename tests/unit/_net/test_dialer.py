@@ -17,7 +17,6 @@ from aioproducer._wire.messages.api_versions import ApiVersion, ApiVersionsRespo
 from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer.errors import (
     AuthenticationError,
-    ConnectionTimeoutError,
     ErrorCode,
     KafkaConnectionError,
     KafkaError,
@@ -276,37 +275,4 @@ async def test_a_layer_that_cannot_be_made_fails_the_connection() -> None:
     stream = Script()
     with pytest.raises(KafkaConnectionError, match=r"masking .* could not be prepared \(FileNotFoundError"):
         await dial(stream, SetupSteps(secure=MaskStep(FileNotFoundError())))
-    assert stream.is_closed
-
-
-class Silent(Script):
-    """Answers some, then nothing."""
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        if not self.answers:
-            await anyio.sleep_forever()
-        return await super().receive(max_bytes)
-
-
-@pytest.mark.parametrize(
-    ("steps", "answers", "step"),
-    [
-        (NO_STEPS, (), "ApiVersions"),
-        (SetupSteps(secure=MaskStep()), (), "masking"),
-        (SetupSteps(secure=MaskStep()), (record(HELLO),), "ApiVersions"),
-        (SetupSteps(authenticate=Login()), (api_versions(),), "login"),
-    ],
-)
-@pytest.mark.parametrize("bound", ["all steps", "each step"])
-async def test_a_timeout_names_the_step_it_waited_for(
-    steps: SetupSteps, answers: tuple[bytes, ...], step: str, bound: str
-) -> None:
-    stream = Silent(*answers)
-
-    async def connector(host: str, port: int) -> ByteStream:
-        return stream
-
-    dialer = Dialer(connector, "me", anyio.current_time, None if bound == "all steps" else 0.0005, steps)
-    with pytest.raises(ConnectionTimeoutError, match=rf"^broker:9092 was not ready within .* \(waiting for {step}\);"):
-        await dialer.dial("broker", 9092, 0.0005 if bound == "all steps" else 30)
     assert stream.is_closed

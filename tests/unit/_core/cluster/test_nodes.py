@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.cluster.node import InFlight, Node, NodeState
-from aioproducer._core.cluster.nodes import MAX_CORRELATION_ID, REFUSED_BACKOFF_MAX, Nodes
+from aioproducer._core.cluster.node import MAX_CORRELATION_ID, InFlight, Node, NodeState
+from aioproducer._core.cluster.nodes import REFUSED_BACKOFF_MAX, Nodes
 from aioproducer._core.effects import Connect, Disconnect
 from aioproducer.errors import AuthenticationError, KafkaConnectionError, RequestTimeoutError
 from tests.unit._core.harness import broker, config, versions
