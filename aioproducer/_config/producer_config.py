@@ -112,6 +112,8 @@ class ProducerConfig(DeclaredSettings):
         return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
 
     def __repr__(self) -> str:
+        if not hasattr(self, "bootstrap_servers"):  # in a traceback with locals, of settings that were refused
+            return "ProducerConfig(refused)"
         changed = [
             f"{name}={shown(declaration, getattr(self, name))}"
             for name, declaration in SETTINGS.items()
