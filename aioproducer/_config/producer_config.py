@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
+from aioproducer._config.showing import concealed
 from aioproducer.errors import ConfigurationError
 
 # What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
@@ -41,7 +42,9 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
         """
-        self._fill(dict(settings), _explain_unknown(settings), text_is_parsed=False)
+        given = concealed(settings)
+        del settings  # a traceback with locals shows this frame
+        self._fill(given, _explain_unknown(given), text_is_parsed=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -62,7 +65,8 @@ class ProducerConfig(DeclaredSettings):
         """
         from aioproducer._config.sources import translate
 
-        return cls._of(translate(config), settings)
+        config = concealed(config)  # a traceback with locals shows this frame
+        return cls._of(translate(config), concealed(settings))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -79,6 +83,7 @@ class ProducerConfig(DeclaredSettings):
         from aioproducer._config.sources import translate
 
         found = read_file(path)
+        found.settings = concealed(found.settings)
         return cls._of(translate(found.settings, file=found), settings)
 
     @classmethod

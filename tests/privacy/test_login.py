@@ -79,15 +79,26 @@ def test_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": Secret(f"{WORD}\0")},
+        {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": f"{WORD}\0"},
         {
             "sasl_mechanism": "PLAIN",
-            "sasl_jaas_config": Secret(f'x.PlainLoginModule required username="u" password={WORD}@;'),
+            "sasl_jaas_config": f'x.PlainLoginModule required username="u" password={WORD}@;',
         },
-        {"sasl_mechanism": "OAUTHBEARER", "sasl_password": Secret(WORD)},
+        {"sasl_mechanism": "OAUTHBEARER", "sasl_password": WORD},
     ],
 )
 def test_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ProducerConfig(bootstrap_servers="a:1", security_protocol="SASL_SSL", **settings)
+    hidden(caught.value)
+
+
+def test_settings_from_a_mapping_and_a_file(tmp_path: Path) -> None:
+    given = {"bootstrap.servers": "a:1", "sasl.mechanism": "PLAIN", "sasl.password": WORD}
+    with pytest.raises(ConfigurationError) as caught:
+        ProducerConfig.from_config(given)
+    hidden(caught.value)
+    (tmp_path / "a.properties").write_text("\n".join(f"{name}={value}" for name, value in given.items()))
+    with pytest.raises(ConfigurationError) as caught:
+        ProducerConfig.from_file(tmp_path / "a.properties")
     hidden(caught.value)
