@@ -17,6 +17,7 @@ from aioproducer.errors import ConfigurationError
 from aioproducer.partitioners import PARTITIONERS
 from aioproducer.serializers import utf8
 
+INT16_MAX: Final = 2**15 - 1
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 
@@ -144,6 +145,8 @@ class Text:
             raise ValueError(f"is {_shown(value)}; it must be a str")
         if value == "" and not self.may_be_empty:
             raise ValueError("is empty; name something, or leave it out")
+        if value is not None and len(value.encode("utf-8", "surrogatepass")) > INT16_MAX:
+            raise ValueError(f"has more than {INT16_MAX:,} bytes, the most that a text has in Kafka's protocol")
         return value
 
     def text(self, value: str) -> str | None:

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
+<<<<<<< HEAD
 from aioproducer._public import public_in
+=======
+from aioproducer._config.showing import concealed
+>>>>>>> tls
 from aioproducer.errors import ConfigurationError
 
 # What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
@@ -43,7 +47,9 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
         """
-        self._fill(dict(settings), _explain_unknown(settings), text_is_parsed=False)
+        given = concealed(settings)
+        del settings  # a traceback with locals shows this frame
+        self._fill(given, _explain_unknown(given), text_is_parsed=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -64,7 +70,8 @@ class ProducerConfig(DeclaredSettings):
         """
         from aioproducer._config.sources import translate
 
-        return cls._of(translate(config), settings)
+        config = concealed(config)  # a traceback with locals shows this frame
+        return cls._of(translate(config), concealed(settings))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -81,6 +88,7 @@ class ProducerConfig(DeclaredSettings):
         from aioproducer._config.sources import translate
 
         found = read_file(path)
+        found.settings = concealed(found.settings)
         return cls._of(translate(found.settings, file=found), settings)
 
     @classmethod
@@ -114,6 +122,8 @@ class ProducerConfig(DeclaredSettings):
         return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
 
     def __repr__(self) -> str:
+        if not hasattr(self, "bootstrap_servers"):  # in a traceback with locals, of settings that were refused
+            return "ProducerConfig(refused)"
         changed = [
             f"{name}={shown(declaration, getattr(self, name))}"
             for name, declaration in SETTINGS.items()

@@ -32,7 +32,7 @@ class SecretKind:
         if value is None or (self.may_be_asked and callable(value)):
             return value
         try:
-            return Secret(cast("Any", value))
+            return Secret(cast("Any", value)) or None
         except (TypeError, ValueError):
             kind = type(value).__name__
         del value  # a traceback with locals would show it

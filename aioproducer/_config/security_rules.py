@@ -35,6 +35,11 @@ _FILES: Final = (
     _OAUTH + "assertion_private_key_file",
     _OAUTH + "assertion_template_file",
 )
+_OPENED: Final = {
+    "ssl_truststore_password": ("ssl_truststore_location",),
+    "ssl_keystore_password": ("ssl_keystore_location",),
+    "ssl_key_password": ("ssl_keystore_location", "ssl_keystore_key", "ssl_certfile"),
+}
 _WITH_KEY: Final = frozenset({"ssl_keystore_location", "ssl_keyfile", _OAUTH + "assertion_private_key_file"})
 
 
@@ -99,6 +104,9 @@ def _tls(found: Findings, changed: Set[str]) -> None:
     _together(found, "ssl_keystore_key", "ssl_keystore_certificate_chain")
     if values["ssl_keyfile"] is not None and values["ssl_certfile"] is None:
         problems.append("ssl_keyfile is given without ssl_certfile, the certificate that the key is for")
+    for password, owners in _OPENED.items():
+        if values[password] is not None and all(values[owner] is None for owner in owners):
+            found.warnings.append(f"{password} has no effect without {' or '.join(owners)}")
     if not values[VERIFICATION]:
         found.warnings.append(
             f"{VERIFICATION} is off: anybody on the way can be the broker and read what is sent, passwords included"

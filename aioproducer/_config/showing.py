@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from aioproducer._secret import Secret
+
+_SECRET: Final = re.compile(r"passw|secret|passphrase|jaas|ssl[._](keystore[._])?key([._]pem)?$", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[\w.+,:/\[\]-]{0,60}", re.ASCII)
 
 
@@ -16,6 +20,15 @@ def shown_text(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return repr(value)
     return f"a text of {len(value)} characters{_hint(value)}"
+
+
+def concealed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy whose texts are Secrets where the name says that they are: error trackers show locals."""
+    return {name: Secret(value) if _is_secret(name, value) else value for name, value in settings.items()}
+
+
+def _is_secret(name: object, value: object) -> bool:
+    return isinstance(value, str) and isinstance(name, str) and _SECRET.search(name) is not None
 
 
 def _hint(value: str) -> str:

@@ -28,7 +28,7 @@ class Translation:
         is_msk: a class of Amazon's was named that logs in with IAM.
     """
 
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     problems: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     is_msk: bool = False

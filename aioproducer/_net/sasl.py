@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aioproducer._net.setup import Ask, Await
+from aioproducer._secret import Secret
 from aioproducer._wire.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
 from aioproducer._wire.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from aioproducer.errors import (
@@ -61,11 +62,12 @@ class SaslStep:
         mechanism = cast("Mechanism", (yield Await(self._credentials)))
         answer = yield Ask(SaslHandshakeRequest(mechanism=self._mechanism), handshake_version)
         _check_handshake(self._mechanism, cast(SaslHandshakeResponse, answer))
-        token = mechanism.first()
+        token = Secret(mechanism.first())  # a traceback with locals shows this frame
         while True:
-            if len(token) > MAX_TOKEN_BYTES:
-                raise AuthenticationError(f"what is to be sent has {len(token)} bytes, more than brokers take")
-            request = SaslAuthenticateRequest(auth_bytes=token)
+            size = len(token.reveal_bytes())
+            if size > MAX_TOKEN_BYTES:
+                raise AuthenticationError(f"what is to be sent has {size} bytes, more than brokers take")
+            request = SaslAuthenticateRequest(auth_bytes=token.reveal_bytes())
             response = cast(SaslAuthenticateResponse, (yield Ask(request, authenticate_version)))
             if response.error_code != ErrorCode.NONE:
                 if isinstance(self._credentials, TokenCredentials):
@@ -74,7 +76,9 @@ class SaslStep:
             step = mechanism.next(response.auth_bytes)
             if step is None:
                 return response.session_lifetime_ms / 1000 if response.session_lifetime_ms > 0 else None
-            token = step if isinstance(step, bytes) else cast(bytes, (yield Await(partial(run_in_thread, step))))
+            if callable(step):
+                step = cast(bytes, (yield Await(partial(run_in_thread, step))))
+            token, step = Secret(step), None
 
 
 def _check_handshake(mechanism: str, answer: SaslHandshakeResponse) -> None:

@@ -180,6 +180,12 @@ def test_what_is_switched_off_is_warned_of() -> None:
     assert "anybody on the way" in warning
 
 
+@pytest.mark.parametrize("name", ["ssl_truststore_password", "ssl_keystore_password", "ssl_key_password"])
+def test_a_password_without_what_it_opens_is_warned_of(name: str) -> None:
+    (warning,) = config(security_protocol="SSL", **{name: PASSWORD}).warnings
+    assert warning.startswith(f"{name} has no effect without")
+
+
 def test_one_version_by_ssl_protocol() -> None:
     assert config(security_protocol="SSL", ssl_protocol="TLSv1.2").ssl_enabled_protocols == ("TLSv1.2",)
     made = config(security_protocol="SSL", ssl_protocol="TLSv1.2", ssl_enabled_protocols="TLSv1.3")
