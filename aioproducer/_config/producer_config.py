@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
 from aioproducer._config.showing import concealed
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
 
 # What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
