@@ -7,28 +7,40 @@ PYTHON3 ?= python3
 PYTHON  := .venv/bin/python
 STAMP   := .venv/.installed
 RUNS    := .venv/.runs
+MADE_OF := .venv/.made-of
+WHICH   := import sys; print(sys.base_prefix, *sys.version_info[:3])
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: help demo test check test-fast test-kafka simulate chaos soak bench bench-quick compiled test-compiled docs format clean
+.PHONY: FORCE help system demo test check test-fast test-kafka coverage simulate chaos soak bench bench-quick compiled test-compiled docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
 
-$(STAMP): pyproject.toml
-	test -x $(PYTHON) || $(PYTHON3) -m venv .venv
+# A .venv of another Python than PYTHON3 is made again. The file says of which it is, and is new when that is.
+$(MADE_OF): FORCE
+	@wanted="$$($(PYTHON3) -c '$(WHICH)')"; \
+	if test "$$($(PYTHON) -c '$(WHICH)' 2>/dev/null)" != "$$wanted"; then \
+		$(PYTHON3) -m venv --clear .venv && echo "$$wanted" > $@; \
+	elif ! test -e $@; then \
+		echo "$$wanted" > $@ && touch -t 200001010000 $@; \
+	fi
+
+$(STAMP): pyproject.toml $(MADE_OF)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[dev,snappy]'
 	touch $@ $(RUNS)
 
+system: ## what tests need besides Python: installed as root on Debian, else told
+	@PYTHON3='$(PYTHON3)' scripts/system
+
 # What a program needs and no more: seconds instead of a minute for somebody who only wants to look.
-$(RUNS):
-	test -x $(PYTHON) || $(PYTHON3) -m venv .venv
+$(RUNS): $(MADE_OF)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
 demo: $(RUNS) ## send in all three ways, read back: the embedded cluster, or BOOTSTRAP=host:port
 	$(PYTHON) -m aioproducer demo $(if $(BOOTSTRAP),--bootstrap $(BOOTSTRAP))
 
-test: $(STAMP) ## check, test-fast and test-kafka, timed; REQUIRE_KAFKA=1 fails where Java is missing
+test: $(STAMP) ## check, test-fast and test-kafka, within a limit of CPU time; REQUIRE_ALL=1 fails where a program is missing
 	@$(PYTHON) scripts/run_tests.py
 
 check: $(STAMP) ## style, types, layers, and that each row of the scenario table names a test that exists
@@ -36,6 +48,7 @@ check: $(STAMP) ## style, types, layers, and that each row of the scenario table
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pyright
+	PYTHONPATH=$(CURDIR) $(PYTHON) -m pyright --verifytypes aioproducer --ignoreexternal
 	.venv/bin/lint-imports
 	$(PYTEST) -q tests/scenarios
 
@@ -47,6 +60,11 @@ test-kafka: $(STAMP) ## the tests that need a real Kafka or its jars
 
 test-long: $(STAMP) ## the long forms: a crash in every phase of a transaction, 10000 transfers; SEED=, TRANSFERS=
 	LONG=1 SEED=$(SEED) TRANSFERS=$(TRANSFERS) $(PYTEST) tests/kafka/test_transactions_killed.py tests/transfer
+
+coverage: $(STAMP) ## what unit and contract tests reach on asyncio alone; fails below the floor (whether they pass is for make test)
+	mkdir -p build/coverage
+	-$(PYTHON) -m coverage run -m pytest -q -m 'not kafka' -k 'not uvloop and not trio' tests/unit tests/contract
+	$(PYTHON) -m coverage report
 
 simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 from aioproducer._version import __version__
 
 if TYPE_CHECKING:
-    from aioproducer._config import ProducerConfig
-    from aioproducer._producer.delivery import Delivery
+    from aioproducer._backend import Connector, Stream
+    from aioproducer._config import ProducerConfig, ProducerSettings
+    from aioproducer._producer.delivery import Delivery, DeliveryCallback
     from aioproducer._producer.producer import Producer
     from aioproducer._producer.protocol import ProducerProtocol
-    from aioproducer._producer.transaction import Transaction
+    from aioproducer._producer.status import ProducerStatus
+    from aioproducer._producer.threads import ThreadEntry
+    from aioproducer._producer.topic import TopicHandle
+    from aioproducer._producer.transaction import Transaction, TransactionBlock
     from aioproducer._types import (
         ConsumerGroupMetadata,
+        Headers,
+        HeadersLike,
         OffsetAndMetadata,
         ProducerRecord,
         RecordMetadata,
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
         UnsupportedVersionError,
     )
     from aioproducer.interceptors import ProducerInterceptor
+    from aioproducer.metrics import MetricsSnapshot
     from aioproducer.partitioners import Partitioner
     from aioproducer.serializers import Serializer
 
@@ -74,12 +81,16 @@ __all__ = [
     "CommitOutcomeUnknownError",
     "ConfigurationError",
     "ConnectionTimeoutError",
+    "Connector",
     "ConsumerGroupMetadata",
     "CorruptRecordError",
     "Delivery",
+    "DeliveryCallback",
     "DeliveryTimeoutError",
     "ErrorCode",
     "FatalProducerError",
+    "Headers",
+    "HeadersLike",
     "IllegalStateError",
     "InvalidRecordError",
     "InvalidTopicError",
@@ -87,6 +98,7 @@ __all__ = [
     "KafkaError",
     "KafkaTimeoutError",
     "MetadataTimeoutError",
+    "MetricsSnapshot",
     "OffsetAndMetadata",
     "Partitioner",
     "Producer",
@@ -96,6 +108,8 @@ __all__ = [
     "ProducerInterceptor",
     "ProducerProtocol",
     "ProducerRecord",
+    "ProducerSettings",
+    "ProducerStatus",
     "ProtocolError",
     "RecordMetadata",
     "RecordTooLargeError",
@@ -103,11 +117,15 @@ __all__ = [
     "SendAllError",
     "SerializationError",
     "Serializer",
+    "Stream",
+    "ThreadEntry",
+    "TopicHandle",
     "TopicPartition",
     "TopicView",
     "Transaction",
     "TransactionAbortableError",
     "TransactionAbortedError",
+    "TransactionBlock",
     "UndeliveredError",
     "UnsupportedVersionError",
     "__compiled__",
@@ -115,8 +133,13 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Connector": "_backend",
     "ConsumerGroupMetadata": "_types",
     "Delivery": "_producer.delivery",
+    "DeliveryCallback": "_producer.delivery",
+    "Headers": "_types",
+    "HeadersLike": "_types",
+    "MetricsSnapshot": "metrics",
     "OffsetAndMetadata": "_types",
     "Partitioner": "partitioners",
     "Producer": "_producer.producer",
@@ -124,11 +147,17 @@ _ELSEWHERE = {
     "ProducerInterceptor": "interceptors",
     "ProducerProtocol": "_producer.protocol",
     "ProducerRecord": "_types",
+    "ProducerSettings": "_config",
+    "ProducerStatus": "_producer.status",
     "RecordMetadata": "_types",
     "Serializer": "serializers",
+    "Stream": "_backend",
+    "ThreadEntry": "_producer.threads",
+    "TopicHandle": "_producer.topic",
     "TopicPartition": "_types",
     "TopicView": "_types",
     "Transaction": "_producer.transaction",
+    "TransactionBlock": "_producer.transaction",
 }
 """The module of each public name that is not in errors."""
 

@@ -1,4 +1,4 @@
-"""How is mypyc told what it cannot see? By a decorator that it reads in the source, and that does nothing when it runs.
+"""The decorator that tells mypyc what it cannot see: it is read in the source, and does nothing when it runs.
 
 The real one is in mypy_extensions, which nobody needs at run time. This module is not compiled itself: mypyc takes
 what stands in its second branch for unreachable.

@@ -1,4 +1,4 @@
-"""What is a record, where does it go, and what came of it? Immutable values, used by every layer.
+"""Records, where they go and what came of them: immutable values, used by every layer.
 
 Functions whose names start with `copy_` or `normalize_` are meant for the hot path: call them only when the argument is
 not None and not exactly bytes, as the check at the call is cheaper than the call.
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeAlias, cast
 
+from aioproducer._public import public_in
 from aioproducer.errors import ErrorCode, InvalidTopicError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ MAX_TIMESTAMP_MS: Final = 2**63 - 1
 _NOT_LEGAL_IN_TOPIC: Final = str.maketrans("", "", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
+@public_in("aioproducer")
 class TopicPartition(NamedTuple):
     """One partition of one topic. A tuple, as it is a key of most tables."""
 
@@ -62,6 +64,7 @@ def _refusing_writes(cls: _Class) -> _Class:
     return cls
 
 
+@public_in("aioproducer")
 @_refusing_writes
 @dataclass(frozen=True, slots=True, init=False)
 class ProducerRecord(Generic[K, V]):
@@ -138,6 +141,7 @@ _setters: tuple[Callable[[object, object], None], ...] = tuple(
 _set_topic, _set_value, _set_key, _set_partition, _set_timestamp_ms, _set_headers = _setters
 
 
+@public_in("aioproducer")
 class RecordMetadata(NamedTuple):
     """Where a record was written. A tuple, as one is made for each record: 0.32 µs, a frozen dataclass 0.66.
 
@@ -160,6 +164,7 @@ class RecordMetadata(NamedTuple):
         return self.offset != NO_OFFSET
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True)
 class OffsetAndMetadata:
     """A consumer's position, to be committed with a transaction.
@@ -181,6 +186,7 @@ class OffsetAndMetadata:
             raise ValueError(f"leader_epoch is {self.leader_epoch}; it must be at least 0, or None")
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True)
 class ConsumerGroupMetadata:
     """The membership of the consumer whose offsets a transaction commits, so that a zombie member is fenced (KIP-447).
@@ -200,13 +206,14 @@ class ConsumerGroupMetadata:
     def __post_init__(self) -> None:
         if not self.group_id:
             raise ValueError("group_id is empty; name the consumer group")
-        if (self.generation_id >= 0) != bool(self.member_id):
+        # As Java's ConsumerGroupMetadata: a member id alone is what a consumer has before it has joined (KIP-848).
+        if self.generation_id > 0 and not self.member_id:
             raise ValueError(
-                f"generation_id={self.generation_id} and member_id={self.member_id!r} do not belong together;"
-                " give both as the consumer has them, or neither"
+                f"generation_id={self.generation_id} has no member_id; give both as the consumer has them, or neither"
             )
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True)
 class TopicView:
     """What a partitioner sees of a topic.

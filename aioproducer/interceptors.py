@@ -1,4 +1,4 @@
-"""Who may look at, or change, every record on its way, and learn what came of it?"""
+"""Interceptors: what sees, and may change, every record before it is sent, and learns its outcome."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from aioproducer._types import Headers, ProducerRecord, RecordMetadata
 
-K = TypeVar("K")
-V = TypeVar("V")
+__all__ = ["ProducerInterceptor"]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-class ProducerInterceptor(Protocol[K, V]):
+class ProducerInterceptor(Protocol[_K, _V]):
     """What an interceptor has. A subclass overrides what it needs (each method here does nothing); others have all.
 
     Interceptors are called in the order in which the setting `interceptors` lists them, on the producer's event loop,
@@ -24,7 +26,7 @@ class ProducerInterceptor(Protocol[K, V]):
         ...         return replace(record, headers=[("trace", b"1")])
     """
 
-    def on_send(self, record: ProducerRecord[K, V]) -> ProducerRecord[K, V]:
+    def on_send(self, record: ProducerRecord[_K, _V]) -> ProducerRecord[_K, _V]:
         """Return the record to send: the given one, or another.
 
         Called before anything else is done with the record: key and value are not serialized yet. Each interceptor

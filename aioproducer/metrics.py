@@ -1,7 +1,7 @@
-"""Which figures does a producer keep, and what does one reading of them look like?
+"""Metrics: the names of what a producer counts and measures, and one reading of all.
 
 The names are those of the Java producer where it has the same figure. Totals count since start() and only grow; gauges
-say how things are now. Windowed figures are averages and maxima of the last metrics_num_samples windows of
+say how things are now. Windowed metrics are averages and maxima of the last metrics_num_samples windows of
 metrics_sample_window_ms; they are NaN, as in Java, when nothing happened within them. Rates are left to whoever reads
 the totals twice.
 """
@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+__all__ = ["GAUGES", "TOTALS", "WINDOWED", "MetricsSnapshot"]
+
 TOTALS: Final[dict[str, str]] = {
     "record-send-total": "records put into a Produce request; a record that is sent again counts again",
     "record-retry-total": "records put into a Produce request again, after an attempt that failed",
     "record-error-total": "records that were accepted and failed",
     "batch-split-total": "batches split because the broker found them too large",
-    "buffer-exhausted-total": "calls that found no room in buffer_memory within max_block_ms",
+    "buffer-exhausted-total": "calls that found too little of buffer_memory free within max_block_ms",
     "request-total": "requests written to any broker; the first of each connection, which asks for versions, apart",
     "response-total": "answers read from any broker, likewise",
     "outgoing-byte-total": "bytes of those requests",
@@ -32,7 +34,7 @@ GAUGES: Final[dict[str, str]] = {
     "metadata-age": "seconds since metadata was last refreshed; NaN before the first time",
     "buffer-total-bytes": "the setting buffer_memory",
     "buffer-available-bytes": "bytes of buffer_memory not taken by records without an outcome",
-    "waiting-threads": "calls that wait for room in buffer_memory (tasks; the name is Java's)",
+    "waiting-threads": "calls that wait for buffer_memory (tasks; the name is Java's)",
 }
 """Names of the gauges, and what each says."""
 
@@ -48,41 +50,41 @@ WINDOWED: Final[dict[str, str]] = {
     "compression-rate-avg": "bytes of a batch's records after compression to those before, on average",
     "records-per-request-avg": "records in a Produce request, on average",
 }
-"""Names of the windowed figures, and what each says."""
+"""Names of the windowed metrics, and what each says."""
 
 
 class MetricsSnapshot(Mapping[str, float]):
-    """One reading of a producer's figures: an immutable mapping from name to number. Reading it costs nothing later.
+    """One reading of a producer's metrics: an immutable mapping from name to number. Reading it costs nothing later.
 
     Example:
         >>> MetricsSnapshot({"record-send-total": 3})["record-send-total"]
         3
     """
 
-    __slots__ = ("_figures",)
+    __slots__ = ("_values",)
 
-    def __init__(self, figures: Mapping[str, float]) -> None:
-        """Copy the figures.
+    def __init__(self, values: Mapping[str, float]) -> None:
+        """Copy the values.
 
         Raises:
             ValueError: a name is in none of `TOTALS`, `GAUGES` and `WINDOWED`.
         """
-        unknown = figures.keys() - TOTALS.keys() - GAUGES.keys() - WINDOWED.keys()
+        unknown = values.keys() - TOTALS.keys() - GAUGES.keys() - WINDOWED.keys()
         if unknown:
             raise ValueError(f"there is no metric {', '.join(sorted(unknown))}")
-        self._figures = dict(figures)
+        self._values = dict(values)
 
     def __getitem__(self, name: str) -> float:
-        return self._figures[name]
+        return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._figures)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._figures)
+        return len(self._values)
 
     def __repr__(self) -> str:
-        return f"MetricsSnapshot({self._figures!r})"
+        return f"MetricsSnapshot({self._values!r})"
 
     def since(self, earlier: MetricsSnapshot) -> MetricsSnapshot:
         """Return the growth of each total since an earlier reading, and all others as they are in this one."""

@@ -1,4 +1,4 @@
-"""How does a key or value become bytes?
+"""Serializers: what makes bytes of keys and values.
 
 A serializer is a callable `(value) -> bytes | None`, or an object with `serialize(topic, value, headers)`. It is
 synchronous, runs in the call that sends the record, and is never given None: a value of None is a tombstone, a key of
@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from aioproducer._types import Headers
 
-T_contra = TypeVar("T_contra", contravariant=True)
-T = TypeVar("T")
+__all__ = ["Serializer", "TopicSerializer", "json_serializer", "protobuf", "pydantic_json", "utf8"]
+
+_T_contra = TypeVar("_T_contra", contravariant=True)
+_T = TypeVar("_T")
 
 
-class TopicSerializer(Protocol[T_contra]):
+class TopicSerializer(Protocol[_T_contra]):
     """A serializer that wants to know the topic or the headers."""
 
-    def serialize(self, topic: str, value: T_contra, headers: Headers) -> bytes | None:
+    def serialize(self, topic: str, value: _T_contra, headers: Headers) -> bytes | None:
         """Return the bytes of a key or value.
 
         Args:
@@ -34,7 +36,7 @@ class TopicSerializer(Protocol[T_contra]):
         ...
 
 
-Serializer: TypeAlias = Callable[[T], bytes | None] | TopicSerializer[T]
+Serializer: TypeAlias = Callable[[_T], bytes | None] | TopicSerializer[_T]
 """What the settings key_serializer and value_serializer take."""
 
 

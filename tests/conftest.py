@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
 
 
 def _why_not_kafka(config: pytest.Config) -> str:
-    if os.environ.get("REQUIRE_KAFKA") == "1":
+    if os.environ.get("REQUIRE_ALL") == "1":
         return ""  # whatever is missing fails the tests that need it
     if hasattr(config, "workerinput"):
         return "tests marked kafka share one cluster: run them without -n"
@@ -80,7 +80,7 @@ def _why_not_kafka(config: pytest.Config) -> str:
         missing.append("Maven")
     if not missing:
         return ""
-    return f"{' and '.join(missing)} missing: apt-get install openjdk-17-jdk-headless maven"
+    return f"{' and '.join(missing)} missing: `make system`"
 
 
 def _uses_given_cluster_only(item: pytest.Item) -> bool:

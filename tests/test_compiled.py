@@ -46,7 +46,7 @@ def test_the_package_tells_whether_it_is_compiled() -> None:
 
 
 def test_a_delivery_can_be_referred_to_weakly_in_the_pure_form_alone() -> None:
-    delivery = Delivery(batch.ProducerBatch("t", 0, 0.0), 0, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    delivery = Delivery(batch.ProducerBatch("t", 0, 0.0), 0, None)
     with pytest.raises(TypeError) if aioproducer.__compiled__ else contextlib.nullcontext():
         weakref.ref(delivery)
 
@@ -58,7 +58,7 @@ def test_a_delivery_can_be_copied_and_derived_from_in_both_forms() -> None:
         def done(self) -> bool:
             return True
 
-    delivery = Derived(batch.ProducerBatch("t", 0, 0.0), 0, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    delivery = Derived(batch.ProducerBatch("t", 0, 0.0), 0, None)
     assert delivery.exception() is None
     assert copy.copy(delivery).exception() is None
 

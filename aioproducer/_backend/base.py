@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from aioproducer._public import public_in
+
 
 class Receiver(Protocol):
     """Who is told what happens on a `Channel`. Called from the loop, outside of the caller's task."""
@@ -19,6 +21,7 @@ class Receiver(Protocol):
         ...
 
 
+@public_in("aioproducer")
 class Stream(Protocol):
     """Bytes to and from one broker, as anyio has them; `ByteStream` is one."""
 

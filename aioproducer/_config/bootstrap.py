@@ -1,4 +1,4 @@
-"""What addresses does a list of bootstrap servers name?"""
+"""The addresses in a list of bootstrap servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from aioproducer._config.showing import shown_text
 from aioproducer.errors import ConfigurationError
 
 _ADDRESS: Final = re.compile(
@@ -53,8 +54,10 @@ def _parse_address(entry: object) -> tuple[str, int]:
     if match is None:
         if "@" in text:  # do not repeat what may be a password
             raise ValueError("has an address with '@'; give host:port only, credentials do not belong there")
-        raise ValueError(f"has {text!r}; it must be host:port, an IPv6 address in brackets")
+        raise ValueError(f"has {shown_text(text)}; it must be host:port, an IPv6 address in brackets")
+    if re.search("[<>{}$]", text):
+        raise ValueError("has a placeholder that nothing was put in for; name a broker as host:port")
     port = int(match["port"])
     if not 1 <= port <= 65535:
-        raise ValueError(f"has {text!r}; the port must be from 1 to 65535")
+        raise ValueError(f"has {shown_text(text)}; the port must be from 1 to 65535")
     return match["v6"] or match["host"], port

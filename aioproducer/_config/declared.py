@@ -1,4 +1,4 @@
-"""Which settings are there? Each is declared here, once: name, type, default, kind, text.
+"""All settings, each declared here, once: name, type, default, kind, text.
 
 From these declarations come the validation, the names in files (dots instead of underscores), and the reference table.
 `typed.ProducerSettings`, which editors complete from, is compared with them by a test.
@@ -8,9 +8,10 @@ From these declarations come the validation, the names in files (dots instead of
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from aioproducer._config.declared_security import DeclaredSecurity
 from aioproducer._config.kinds import (
     INT64_MAX,
     Acks,
@@ -18,12 +19,13 @@ from aioproducer._config.kinds import (
     Choice,
     Integer,
     Interceptors,
-    Kind,
     PartitionerKind,
     SerializerKind,
     Servers,
     Text,
 )
+from aioproducer._config.setting import Setting as Setting
+from aioproducer._config.setting import setting
 
 if TYPE_CHECKING:
     from aioproducer.interceptors import ProducerInterceptor
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from aioproducer.serializers import Serializer
 
 CompressionType: TypeAlias = Literal["none", "gzip", "snappy", "lz4", "zstd"]
-SecurityProtocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 DnsLookup: TypeAlias = Literal["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"]
 RecoveryStrategy: TypeAlias = Literal["rebootstrap", "none"]
 RecordingLevel: TypeAlias = Literal["INFO", "DEBUG", "TRACE"]
@@ -40,36 +41,8 @@ _MS: Final = Integer(maximum=INT64_MAX)
 _INT_MS: Final = Integer()
 
 
-class Setting(NamedTuple):
-    """One declaration. A tuple, as making the class takes 0.1 ms of importing the producer, a frozen dataclass 0.6.
-
-    Attributes:
-        name: as an argument.
-        kind: checks a value.
-        default: what holds when it is not given; meaningless if `required`.
-        required: it must be given.
-        text: what it does.
-        java_name: its name in Kafka's Java producer, None if that has no such setting.
-        secret: never shown.
-    """
-
-    name: str
-    kind: Kind
-    default: Any
-    required: bool
-    text: str
-    java_name: str | None
-    secret: bool = False
-
-
-def setting(kind: Kind, text: str, *, default: Any = MISSING, java: str | None = "", secret: bool = False) -> Any:
-    """Declare a setting as a dataclass field; `java` where Kafka's name is not the same with dots, None for ours."""
-    metadata = {"kind": kind, "text": text, "java": java, "secret": secret}
-    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
-class DeclaredSettings:
+class DeclaredSettings(DeclaredSecurity):
     """The settings with the types that they have once validated; ProducerConfig adds the validation and the rest."""
 
     bootstrap_servers: tuple[tuple[str, int], ...] = setting(
@@ -213,11 +186,6 @@ class DeclaredSettings:
         " canonical names of its addresses.",
         default="use_all_dns_ips",
     )
-    security_protocol: SecurityProtocol = setting(
-        Choice(("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"), folds_case=True),
-        "How connections are secured. Only PLAINTEXT so far.",
-        default="PLAINTEXT",
-    )
     close_timeout_ms: int = setting(
         _INT_MS,
         "How long a left `async with` (exception, cancellation) still delivers accepted records before it drops them."
@@ -242,6 +210,9 @@ class DeclaredSettings:
 
 
 def _declarations() -> tuple[Setting, ...]:
+    # A derived dataclass begins with the fields of its base; readers begin with bootstrap_servers.
+    security = {declared.name for declared in fields(DeclaredSecurity)}
+    declared_all = sorted(fields(DeclaredSettings), key=lambda declared: declared.name in security)
     return tuple(
         Setting(
             name=declared.name,
@@ -252,7 +223,7 @@ def _declarations() -> tuple[Setting, ...]:
             java_name=declared.name.replace("_", ".") if declared.metadata["java"] == "" else declared.metadata["java"],
             secret=declared.metadata["secret"],
         )
-        for declared in fields(DeclaredSettings)
+        for declared in declared_all
     )
 
 

@@ -1,4 +1,4 @@
-"""How is one value of a setting checked, and turned into the type that the producer works with?
+"""Kinds of settings: what checks a value and turns it into the type that the producer works with.
 
 Each kind has `native`, for a value given from Python, and `text`, for one from a file or the environment, which is
 stripped and read as Java reads it. Both return the value or raise ValueError with the rest of a sentence that begins
@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol, cast
 
 from aioproducer._config.bootstrap import parse_bootstrap_servers
+from aioproducer._config.showing import shown_text
 from aioproducer.errors import ConfigurationError
 from aioproducer.partitioners import PARTITIONERS
 from aioproducer.serializers import utf8
 
+INT16_MAX: Final = 2**15 - 1
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 
@@ -23,19 +25,23 @@ INT64_MAX: Final = 2**63 - 1
 
 
 class Kind(Protocol):
-    """A kind of value."""
+    """What a setting takes. The implementations below say in their own docstrings which values those are."""
 
     @property
     def label(self) -> str:
-        """The type and range in words, for the reference."""
+        """Type and range as docs/settings.md has them, and refusals of a value: "int, 0 to 9"."""
         ...
 
     def native(self, value: object) -> Any:
-        """Check a Python value."""
+        """Return a value given from Python as the producer keeps it.
+
+        Raises:
+            ValueError: it is none; the text goes on after the setting's name: "is -1; it must be from 0 to 9".
+        """
         ...
 
     def text(self, value: str) -> Any:
-        """Read a text."""
+        """Return what a text from a file or the environment stands for, read as Java reads it; raises as `native`."""
         ...
 
 
@@ -51,7 +57,6 @@ class Integer:
 
     @property
     def label(self) -> str:
-        """The type and range in words."""
         also = "" if self.also is None else f", or {self.also}"
         if self.minimum < -INT64_MAX:
             return f"int{also}"
@@ -60,7 +65,6 @@ class Integer:
         return f"int, {self.minimum} to {self.maximum}{also}"
 
     def native(self, value: object) -> int:
-        """Check an int."""
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"is {_shown(value)}; it must be an int")
         if not self.minimum <= value <= self.maximum and value != self.also:
@@ -71,22 +75,20 @@ class Integer:
     def text(self, value: str) -> int:
         """Read a decimal number."""
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", value):
-            raise ValueError(f"is {value!r}; it must be a whole number")
+            raise ValueError(f"is {shown_text(value)}; it must be a whole number")
         return self.native(int(value))
 
 
 class Boolean:
-    """True or false."""
+    """True or False, and no number; as text true or false, in any case."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The type in words."""
         return "bool"
 
     def native(self, value: object) -> bool:
-        """Check a bool."""
         if not isinstance(value, bool):
             raise ValueError(f"is {_shown(value)}; it must be True or False")
         return value
@@ -94,7 +96,7 @@ class Boolean:
     def text(self, value: str) -> bool:
         """Read true or false, in any case."""
         if value.lower() not in {"true", "false"}:
-            raise ValueError(f"is {value!r}; it must be true or false")
+            raise ValueError(f"is {shown_text(value)}; it must be true or false")
         return value.lower() == "true"
 
 
@@ -110,11 +112,9 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """The words."""
         return "one of " + ", ".join(self.choices)
 
     def native(self, value: object) -> str:
-        """Check a word."""
         if value is None and self.none_is is not None:
             return self.none_is
         if not isinstance(value, str):
@@ -122,15 +122,14 @@ class Choice:
         return self.text(value)
 
     def text(self, value: str) -> str:
-        """Read a word."""
         for choice in self.choices:
             if value == choice or (self.folds_case and value.lower() == choice.lower()):
                 return choice
-        raise ValueError(f"is {value!r}; it must be {self.label}")
+        raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
 
 
 class Text:
-    """Any text, or None."""
+    """Any str, or None; a text as it is."""
 
     __slots__ = ("may_be_empty",)
 
@@ -139,19 +138,18 @@ class Text:
 
     @property
     def label(self) -> str:
-        """The type in words."""
         return "str or None" if self.may_be_empty else "str, not empty, or None"
 
     def native(self, value: object) -> str | None:
-        """Check a str."""
         if value is not None and not isinstance(value, str):
             raise ValueError(f"is {_shown(value)}; it must be a str")
         if value == "" and not self.may_be_empty:
             raise ValueError("is empty; name something, or leave it out")
+        if value is not None and len(value.encode("utf-8", "surrogatepass")) > INT16_MAX:
+            raise ValueError(f"has more than {INT16_MAX:,} bytes, the most that a text has in Kafka's protocol")
         return value
 
     def text(self, value: str) -> str | None:
-        """Take the text itself."""
         return self.native(value)
 
 
@@ -162,11 +160,9 @@ class Acks:
 
     @property
     def label(self) -> str:
-        """The values in words."""
         return '"all", 1, 0 or -1 (the same as "all")'
 
     def native(self, value: object) -> int:
-        """Check a number or word."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, int) and not isinstance(value, bool) and value in {-1, 0, 1}:
@@ -174,25 +170,22 @@ class Acks:
         raise ValueError(f"is {_shown(value)}; it must be {self.label}")
 
     def text(self, value: str) -> int:
-        """Read a number or word."""
         number = {"all": -1, "-1": -1, "0": 0, "1": 1}.get(value)
         if number is None:
-            raise ValueError(f"is {value!r}; it must be {self.label}")
+            raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
         return number
 
 
 class Servers:
-    """Addresses to begin with."""
+    """Addresses to begin with, "host:port": a str with commas between them, or a sequence; kept as pairs."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The form in words."""
         return '"host:port,host:port" or a sequence of "host:port"'
 
     def native(self, value: object) -> tuple[tuple[str, int], ...]:
-        """Check and take apart addresses."""
         if not isinstance(value, str | Sequence):
             raise ValueError(f"is {_shown(value)}; it must be {self.label}")
         try:
@@ -203,7 +196,6 @@ class Servers:
             ) from None
 
     def text(self, value: str) -> tuple[tuple[str, int], ...]:
-        """Take a list apart."""
         return self.native(value)
 
 
@@ -214,11 +206,9 @@ class SerializerKind:
 
     @property
     def label(self) -> str:
-        """The forms in words."""
         return "callable `(value) -> bytes`, object with `serialize`, or None"
 
     def native(self, value: object) -> Any:
-        """Check that it can be called."""
         if value is None or (callable(value) and not isinstance(value, type)):
             return value
         if callable(getattr(value, "serialize", None)) and not isinstance(value, type):
@@ -233,7 +223,7 @@ class SerializerKind:
             return utf8
         if simple == "ByteArraySerializer":
             return None
-        raise ValueError(f"is {value!r}; a class cannot be named in text, give a callable from Python")
+        raise ValueError(f"is {shown_text(value)}; a class cannot be named in text, give a callable from Python")
 
 
 class PartitionerKind:
@@ -243,11 +233,9 @@ class PartitionerKind:
 
     @property
     def label(self) -> str:
-        """The forms in words."""
         return "None, a callable, or one of " + ", ".join(PARTITIONERS)
 
     def native(self, value: object) -> Any:
-        """Check a name or that it can be called."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or (callable(value) and not isinstance(value, type)):
@@ -255,23 +243,25 @@ class PartitionerKind:
         wrong = "a class; give an instance" if isinstance(value, type) else _shown(value)
         raise ValueError(f"is {wrong}; it must be {self.label}")
 
-    def text(self, value: str) -> str:
-        """Check a name; Java's class name stands for it too."""
+    def text(self, value: str) -> str | None:
+        """Check a name; Java's class name stands for it too, and those of old ones for the built-in one."""
         if value in PARTITIONERS:
             return value
-        if value.rpartition(".")[2] == "RoundRobinPartitioner":
+        simple = value.rpartition(".")[2]
+        if simple == "RoundRobinPartitioner":
             return "round_robin"
-        raise ValueError(f"is {value!r}; it must be {self.label}")
+        if not value or simple in {"DefaultPartitioner", "UniformStickyPartitioner"}:
+            return None
+        raise ValueError(f"is {shown_text(value)}; it must be {self.label}")
 
 
 class Interceptors:
-    """A sequence of interceptors."""
+    """A sequence of objects that have all that a ProducerInterceptor has; never a text, which would name classes."""
 
     __slots__ = ()
 
     @property
     def label(self) -> str:
-        """The form in words."""
         return "sequence of ProducerInterceptor"
 
     def native(self, value: object) -> tuple[Any, ...]:
@@ -288,9 +278,8 @@ class Interceptors:
         return given
 
     def text(self, value: str) -> tuple[Any, ...]:
-        """Take nothing."""
         if value:
-            raise ValueError(f"is {value!r}; a class cannot be named in text, give objects from Python")
+            raise ValueError(f"is {shown_text(value)}; a class cannot be named in text, give objects from Python")
         return ()
 
 

@@ -1,23 +1,27 @@
-"""What are the settings of one producer, checked and made complete?"""
+"""ProducerConfig: the settings of one producer, checked and made complete."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
+from aioproducer._config.showing import concealed
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
 
 # What reads files and the environment, and what knows other clients' names, is imported by the functions that need it:
 # most producers are made from arguments, without a mistake, and importing them would take 2 ms more.
 
 if TYPE_CHECKING:
+    from aioproducer._config.sources import Translation
     from aioproducer._config.typed import ProducerSettings
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class ProducerConfig(DeclaredSettings):
     """The settings of a producer: immutable, complete and consistent; an attribute for each (docs/settings.md).
@@ -40,7 +44,9 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
         """
-        self._fill(dict(settings), _explain_unknown(settings), text_is_parsed=False)
+        given = concealed(settings)
+        del settings  # a traceback with locals shows this frame
+        self._fill(given, _explain_unknown(given), text_is_parsed=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -61,23 +67,26 @@ class ProducerConfig(DeclaredSettings):
         """
         from aioproducer._config.sources import translate
 
-        translated, problems = translate(config)
-        problems += _explain_unknown(settings)
-        self = cls.__new__(cls)
-        self._fill({**translated, **settings}, problems, text_is_parsed=True)
-        return self
+        config = concealed(config)  # a traceback with locals shows this frame
+        return cls._of(translate(config), concealed(settings))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
-        """Make a configuration from a .properties file (Java's form) or a .toml file.
+        """Make a configuration from a file: .properties (Java's form), .conf and .config (librdkafka's), .toml, .env.
+
+        What stands in such files for others (consumers, a schema registry, the Java virtual machine) is left out, with
+        one note.
 
         Raises:
             ConfigurationError: as from_config, or the file is malformed.
             OSError: the file cannot be read.
         """
-        from aioproducer._config.sources import read_file
+        from aioproducer._config.files import read_file
+        from aioproducer._config.sources import translate
 
-        return cls.from_config(read_file(path), **settings)
+        found = read_file(path)
+        found.settings = concealed(found.settings)
+        return cls._of(translate(found.settings, file=found), settings)
 
     @classmethod
     def from_env(
@@ -87,22 +96,31 @@ class ProducerConfig(DeclaredSettings):
 
         Args:
             prefix: of the variables, as "ORDERS_KAFKA_" in ORDERS_KAFKA_LINGER_MS. All that begin with it must be
-                settings.
+                settings, those excepted that Kubernetes makes of a Service's name.
             environment: instead of os.environ.
             settings: they win over the environment.
 
         Raises:
             ConfigurationError: as from_config.
         """
-        from aioproducer._config.sources import read_environment
+        from aioproducer._config.sources import read_environment, translate
 
-        return cls.from_config(read_environment(prefix, environment), **settings)
+        return cls._of(translate(read_environment(prefix, environment), prefix=prefix), settings)
+
+    @classmethod
+    def _of(cls, translation: Translation, settings: Mapping[str, Any]) -> ProducerConfig:
+        self = cls.__new__(cls)
+        problems = [*translation.problems, *_explain_unknown(settings)]
+        self._fill({**translation.settings, **settings}, problems, translation.notes, text_is_parsed=True)
+        return self
 
     def describe(self) -> dict[str, str]:
         """Return the settings in force, by name, as texts fit for a log: no secrets, objects by their type."""
         return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
 
     def __repr__(self) -> str:
+        if not hasattr(self, "bootstrap_servers"):  # in a traceback with locals, of settings that were refused
+            return "ProducerConfig(refused)"
         changed = [
             f"{name}={shown(declaration, getattr(self, name))}"
             for name, declaration in SETTINGS.items()
@@ -110,7 +128,10 @@ class ProducerConfig(DeclaredSettings):
         ]
         return f"ProducerConfig({', '.join(changed)})"
 
-    def _fill(self, settings: dict[str, Any], problems: list[str], *, text_is_parsed: bool) -> None:
+    def _fill(
+        self, settings: dict[str, Any], problems: list[str], notes: Sequence[str] = (), *, text_is_parsed: bool
+    ) -> None:
+        settings = {name: value for name, value in settings.items() if value is not None}  # None: it is not set
         values: dict[str, Any] = {}
         broken: set[str] = set()
         for name, declaration in SETTINGS.items():
@@ -120,7 +141,8 @@ class ProducerConfig(DeclaredSettings):
                 problems.append(f"{name} {error}")
                 values[name] = declaration.default
                 broken.add(name)
-        found = Findings(values, frozenset(settings), problems)
+        found = Findings(values, frozenset(settings) & SETTINGS.keys(), problems)
+        found.notes.extend(notes)
         apply_rules(found, broken)
         if found.problems:
             raise ConfigurationError(found.problems)
@@ -146,21 +168,24 @@ def _value(declaration: Setting, settings: Mapping[str, Any], text_is_parsed: bo
         return declaration.default
     value = settings[declaration.name]
     if text_is_parsed and isinstance(value, str):
-        return declaration.kind.text(value.strip())
+        # A password is taken as it stands: Java keeps white space at its end, too.
+        return declaration.kind.text(value if declaration.secret else value.strip())
     return declaration.kind.native(value)
 
 
 def shown(declaration: Setting, value: object) -> str:
     """Return the value of a setting as a text for logs."""
-    if declaration.secret:
+    if declaration.secret and value is not None:
         return "[hidden]"
     if declaration.name == "bootstrap_servers" and value:
         servers = cast("tuple[tuple[str, int], ...]", value)
         return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in servers)
     if declaration.name == "acks" and value == -1:
         return "all"
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in cast("tuple[object, ...]", value)):
+        return f"[{', '.join(cast('tuple[str, ...]', value))}]"
     if isinstance(value, tuple):
         return f"[{', '.join(type(item).__name__ for item in cast('tuple[object, ...]', value))}]"
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, str | int | float):
         return str(value)
     return getattr(value, "__qualname__", None) or type(value).__name__

@@ -1,4 +1,4 @@
-"""What does docs/settings.md say? It is made by `python -m aioproducer._config > docs/settings.md`."""
+"""The text of docs/settings.md, which `python -m aioproducer._config > docs/settings.md` makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings contradict each other, which change each other, and which values are not built yet?"""
+"""Rules between settings: which contradict each other, which change each other, and what is not built yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Findings:
 
 
 NOT_BUILT: Final[dict[str, tuple[object, str]]] = {
-    "security_protocol": ("PLAINTEXT", "TLS and SASL are not built yet; only PLAINTEXT works"),
     "enable_metrics_push": (False, "pushing metrics (KIP-714) is not built yet; leave it at False"),
 }
 """For a setting, the one value that works so far, and what to say about others. A row goes when the thing is built."""
@@ -50,6 +49,20 @@ def apply_rules(findings: Findings, broken: Set[str]) -> None:
     for names, rule in RULES:
         if broken.isdisjoint(names):
             rule(findings)
+    _security(findings, broken)
+
+
+def _security(found: Findings, broken: Set[str]) -> None:
+    given = [name for name in found.given if name.startswith(("security_protocol", "ssl_", "sasl_", "enable_ssl_"))]
+    if not given:
+        return
+    # Here and not at the top: most producers are made without, or with PLAINTEXT in tests.
+    from aioproducer._config.declared import SETTINGS
+    from aioproducer._config.security_rules import apply_security_rules
+
+    changed = {name for name in given if found.values[name] != SETTINGS[name].default}
+    if changed:
+        apply_security_rules(found, changed, broken)
 
 
 def _reconnect_backoff(found: Findings) -> None:

@@ -1,137 +1,209 @@
-"""How are settings read from a file or from the environment, and how do the names in there become ours?"""
+"""Settings from files, mappings and the environment: how their names become ours, what is said of those that do not."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._config.declared import SETTINGS
-from aioproducer._config.names import ALIASES, explain_unknown
+from aioproducer._config.kinds import INT32_MAX
+from aioproducer._config.names import ALIASES, FOREIGN, explain_unknown, is_left_out, shown_name
 from aioproducer.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from aioproducer._config.files import Found
 
-def translate(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+
+@dataclass(slots=True)
+class Translation:
+    """Settings by our names.
+
+    Attributes:
+        settings: names and values.
+        problems: a sentence for each name that is none of ours and can't be brought there.
+        notes: sentences about what was done or left out on the way.
+        is_msk: a class of Amazon's was named that logs in with IAM.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    problems: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    is_msk: bool = False
+
+
+def translate(settings: Mapping[str, Any], *, file: Found | None = None, prefix: str = "") -> Translation:
     """Bring Kafka's dotted names, and other clients' names, to ours; values in another unit are converted.
 
-    Returns:
-        The settings by our names, and a problem for each name that cannot be brought there.
+    Args:
+        settings: names as they stand there; a value of None counts as not given.
+        file: where they are from, in which others' settings are no mistake.
+        prefix: of the environment variables that they are from.
     """
-    translated: dict[str, Any] = {}
-    problems: list[str] = []
-    origin: dict[str, str] = {}
-    for given, value in _with_level_by_codec(settings).items():
-        if not isinstance(cast("object", given), str):
-            problems.append(f"a setting's name is a {type(given).__name__}; it must be a str")
-            continue
-        name, value = _ours(given, value)
-        if name not in SETTINGS:
-            problems.append(explain_unknown(name, given))
-        elif name in origin:
-            problems.append(f"{name} is given twice, as {origin[name]} and as {given}; keep one")
-        else:
-            translated[name], origin[name] = value, given
-    return translated, problems
-
-
-def _ours(given: str, value: Any) -> tuple[str, Any]:
-    name = given.strip().replace(".", "_")
-    alias = ALIASES.get(name)
-    if alias is None:
-        return name, value
-    return alias.name, value if alias.convert is None else alias.convert(value)
-
-
-def _with_level_by_codec(settings: Mapping[str, Any]) -> dict[str, Any]:
-    # librdkafka has one level for all codecs, -1 for the codec's own: it belongs to the codec that is chosen.
-    result = dict(settings)
-    level = result.pop("compression.level", result.pop("compression_level", None))
-    codec = next(
-        (result[n] for n in ("compression.type", "compression_type", "compression.codec") if n in result), None
-    )
-    if level is not None and str(level).strip() != "-1" and codec in {"gzip", "lz4", "zstd"}:
-        result[f"compression_{codec}_level"] = level
+    result = Translation(notes=[] if file is None else list(file.notes))
+    names = _Names(result, file, prefix)
+    for given, value in settings.items():
+        if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            result.problems.append(f"a setting's name is a {type(given).__name__}; it must be a str")
+        elif value is not None:
+            names.take(given, value)
+    names.end()
+    if result.is_msk and result.settings.get("sasl_mechanism", "OAUTHBEARER") == "OAUTHBEARER":
+        # As OAUTHBEARER, sasl.jaas.config has nothing but the name of a class in it.
+        result.settings["sasl_mechanism"] = "AWS_MSK_IAM"
+        result.settings.pop("sasl_jaas_config", None)
+    _level_by_codec(result)
+    _librdkafka_timeout(result, names.origin)
     return result
 
 
-def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a file of settings: .toml, or .properties as Java has them. Names are returned as they stand there.
+class _Names:
+    """One name after the other, and what is told once about several."""
 
-    Raises:
-        ConfigurationError: the file is not of that form, or its name ends otherwise.
-        OSError: it cannot be read.
-    """
-    # Here and not at the top: with what they load in turn they are 10 ms of importing the producer.
-    import tomllib
-    from pathlib import Path
+    def __init__(self, result: Translation, file: Found | None, prefix: str) -> None:
+        self._result = result
+        self._file = file
+        self._prefix = prefix
+        self._left_out: list[str] = []
+        self._foreign: dict[str, list[str]] = {}
+        self.origin: dict[str, str] = {}
 
-    file = Path(path)
-    if file.suffix == ".toml":
-        try:
-            return dict(_flat(tomllib.loads(file.read_text("utf-8"))))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{file.name} is not TOML: {error}") from None
-    if file.suffix == ".properties":
-        return parse_properties(file.read_text("utf-8"))
-    raise ConfigurationError(f"{file.name} ends in {file.suffix!r}; settings are read from .properties and .toml files")
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    # `linger.ms = 5` is a table `linger` with an `ms` to TOML.
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(cast("dict[str, Any]", value), f"{prefix}{name}.")
+    def take(self, given: str, value: Any) -> None:
+        """Put a setting where it belongs."""
+        name = given.strip().replace(".", "_")
+        if name in HANDLERS:
+            self._result.problems.extend(HANDLERS[name](value, self._result))
+            return
+        alias = ALIASES.get(name)
+        if alias is not None:
+            name, value = alias.name, value if alias.convert is None else alias.convert(value)
+        if name in SETTINGS or name == _LEVEL:
+            self._put(name, given, value)
+        elif self._file is not None and is_left_out(name):
+            self._left_out.append(shown_name(given))
         else:
-            yield f"{prefix}{name}", value
+            self._refuse(name, given)
+
+    def _put(self, name: str, given: str, value: Any) -> None:
+        before = self.origin.get(name)
+        if before is None or before == "socket.timeout.ms":  # with librdkafka two things; the request's own counts
+            self._result.settings[name], self.origin[name] = value, given
+        elif given != "socket.timeout.ms" and self._result.settings[name] != value:
+            self._result.problems.append(
+                f"{name} is given twice, as {self._shown(before)} and as {self._shown(given)}; keep one"
+            )
+
+    def _refuse(self, name: str, given: str) -> None:
+        for begin, whose in FOREIGN:
+            if not self._prefix and name.replace("-", "_").startswith(begin):
+                self._foreign.setdefault(whose, []).append(given)
+                return
+        self._result.problems.append(explain_unknown(name, self._shown(given)))
+
+    def end(self) -> None:
+        """Tell what is told once."""
+        for whose, names in self._foreign.items():
+            begin = ".".join(names[0].split(".")[: 2 if names[0].startswith("spring.") else 1])
+            self._result.problems.append(
+                f"{shown_name(begin)}: {len(names)} names with this prefix are {whose}; take the prefix off, and leave"
+                " out what is not a producer's"
+            )
+        if self._left_out and self._file is not None:
+            self._result.notes.append(
+                f"{self._file.name}: left out, as they are for consumers, a schema registry, the Java virtual machine"
+                f" or brokers: {', '.join(sorted(self._left_out))}"
+            )
+
+    def _shown(self, given: str) -> str:
+        if self._prefix:
+            return shown_name(f"{self._prefix}{given.upper()}")
+        if self._file is not None and given in self._file.lines:
+            return f"{shown_name(given)} ({self._file.name}, line {self._file.lines[given]})"
+        return shown_name(given)
 
 
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_PROPERTY: Final = re.compile(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*(.*)", re.DOTALL)
-_ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
-_ESCAPED: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+_LEVEL: Final = "compression_level"
+"""librdkafka's level for all codecs; taken until it is known which codec is used."""
 
 
-def parse_properties(text: str) -> dict[str, str]:
-    r"""Parse Java's .properties: `name=value`, `name: value` or `name value`, comments with # and !, \ at the end to
-    go on.
-
-    Example:
-        >>> parse_properties("# brokers\nbootstrap.servers = a:9092,\\\n    b:9092")
-        {'bootstrap.servers': 'a:9092,b:9092'}
-    """
-    properties: dict[str, str] = {}
-    for line in _logical_lines(text):
-        match = _PROPERTY.match(line)
-        assert match is not None  # every part of the pattern may be empty
-        properties[_unescape(match[1])] = _unescape(match[2])
-    return properties
+def _level_by_codec(result: Translation) -> None:
+    # librdkafka has one level for all codecs, -1 for the codec's own: it belongs to the codec that is chosen.
+    level = result.settings.pop(_LEVEL, None)
+    codec = str(result.settings.get("compression_type", "none")).strip()
+    if level is None or str(level).strip() == "-1":
+        return
+    if codec in {"gzip", "lz4", "zstd"}:
+        result.settings[f"compression_{codec}_level"] = level
+    else:
+        result.notes.append(f"compression.level has no effect with compression_type={codec}")
 
 
-def _logical_lines(text: str) -> Iterator[str]:
-    pending: str | None = None
-    for natural in _LINE_END.split(text):
-        line = natural.lstrip(" \t\f")
-        if pending is None and (not line or line[0] in "#!"):
-            continue
-        line = (pending or "") + line
-        backslashes = len(line) - len(line.rstrip("\\"))
-        pending = line[:-1] if backslashes % 2 else None
-        if pending is None:
-            yield line
-    if pending:
-        yield pending
+def _librdkafka_timeout(result: Translation, origin: Mapping[str, str]) -> None:
+    """message.timeout.ms has no lower bound there: a request then gets less time. 0 is no end."""
+    if origin.get("delivery_timeout_ms", "").replace(".", "_") != "message_timeout_ms":
+        return
+    given = str(result.settings["delivery_timeout_ms"]).strip()
+    if not given.isdecimal():
+        return
+    if int(given) == 0:
+        result.settings["delivery_timeout_ms"] = INT32_MAX
+        result.notes.append(f"message.timeout.ms=0 is no end with librdkafka; delivery_timeout_ms is {INT32_MAX}")
+        return
+    linger = str(result.settings.get("linger_ms", SETTINGS["linger_ms"].default)).strip()
+    request = SETTINGS["request_timeout_ms"].default
+    if "request_timeout_ms" in result.settings or not linger.isdecimal() or int(given) >= int(linger) + request:
+        return
+    result.settings["request_timeout_ms"] = max(1, int(given) - int(linger))
+    result.notes.append(
+        f"request_timeout_ms is {result.settings['request_timeout_ms']}, as message.timeout.ms={given} leaves no more"
+    )
 
 
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else _ESCAPED.get(m[2], m[2]), text)
+# ── what names a class of Java's, and means something here ───────────────────────────────────────────────────────────
+
+
+def _login_handler(value: Any, result: Translation) -> list[str]:
+    name = str(value).strip()
+    simple = name.rpartition(".")[2]
+    if simple in {"OAuthBearerLoginCallbackHandler", "JaasClientOauthLoginCallbackHandler"}:
+        return []  # what it does is built in, by the other settings
+    if name.startswith("software.amazon.msk.auth.iam."):
+        result.is_msk = True
+        return []
+    if name == "com.google.cloud.hosted.kafka.auth.GcpLoginCallbackHandler":
+        from aioproducer.security.google import GoogleCloud
+
+        result.settings["sasl_oauth_token_provider"] = GoogleCloud()
+        return []
+    sentence = (
+        "sasl_login_callback_handler_class names a class of Java's that has no counterpart here; give"
+        " sasl_oauth_token_provider or a callable as sasl_password"
+    )
+    return [sentence]
+
+
+def _oidc(value: Any, result: Translation) -> list[str]:
+    if str(value).strip().lower() in {"oidc", "default"}:
+        return []
+    return ["sasl_oauthbearer_method must be oidc or default"]
+
+
+HANDLERS: Final = {
+    "sasl_login_callback_handler_class": _login_handler,
+    "sasl_client_callback_handler_class": _login_handler,
+    "sasl_oauthbearer_method": _oidc,
+}
+"""Names whose value says what else is to be done."""
 
 
 def read_environment(prefix: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables that begin with the prefix, by the rest of their name in lower case.
 
     Args:
-        prefix: "ORDERS_KAFKA_" finds ORDERS_KAFKA_BOOTSTRAP_SERVERS. Everything that begins with it must be a setting.
+        prefix: "ORDERS_KAFKA_" finds ORDERS_KAFKA_BOOTSTRAP_SERVERS. Everything that begins with it must be a setting,
+            but what Kubernetes makes of a Service of that name is left out.
         environment: instead of os.environ.
 
     Raises:
@@ -142,4 +214,14 @@ def read_environment(prefix: str, environment: Mapping[str, str] | None = None) 
             'the prefix of environment variables is empty; give one of your own, such as "ORDERS_KAFKA_"'
         )
     variables = os.environ if environment is None else environment
-    return {name.removeprefix(prefix).lower(): value for name, value in variables.items() if name.startswith(prefix)}
+    return {
+        rest.lower(): value
+        for name, value in variables.items()
+        if name.startswith(prefix) and not _OF_KUBERNETES.fullmatch(rest := name.removeprefix(prefix))
+    }
+
+
+_OF_KUBERNETES: Final = re.compile(
+    r"PORT|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_ADDR|_PORT|_PROTO)?"
+)
+"""The rest of the variables that a pod has for each Service, after its name: KAFKA_PORT_9092_TCP_ADDR."""

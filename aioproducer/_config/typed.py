@@ -1,18 +1,38 @@
-"""What may be given for each setting? The types that editors and type checkers see in `Producer(**settings)`."""
+"""ProducerSettings: the types that editors and type checkers see in `Producer(**settings)`."""
 
 # ruff: noqa: TC001 - the annotations can be resolved at run time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from aioproducer._config.declared import CompressionType, DnsLookup, RecordingLevel, RecoveryStrategy, SecurityProtocol
+from aioproducer._config.declared import CompressionType, DnsLookup, RecordingLevel, RecoveryStrategy
+from aioproducer._config.declared_security import (
+    AssertionAlgorithm,
+    SaslMechanism,
+    SecurityProtocol,
+    SslProtocol,
+    StoreType,
+)
+from aioproducer._public import public_in
+from aioproducer._secret import SecretLike
 from aioproducer.interceptors import ProducerInterceptor
 from aioproducer.partitioners import Partitioner, PartitionerName
 from aioproducer.serializers import Serializer
 
+if TYPE_CHECKING:
+    import ssl
 
+    from aioproducer.security.providers import TokenProviderLike
+
+    SslContextLike: TypeAlias = ssl.SSLContext | Callable[[], Any]
+else:  # at run time they would load ssl and anyio, 60 ms that only start() should cost
+    SslContextLike = TokenProviderLike = Any
+
+
+@public_in("aioproducer")
 class ProducerSettings(TypedDict, total=False):
     """The settings as keyword arguments; docs/settings.md says what each does. Only bootstrap_servers must be given."""
 
@@ -57,9 +77,60 @@ class ProducerSettings(TypedDict, total=False):
     send_buffer_bytes: int
     receive_buffer_bytes: int
     client_dns_lookup: DnsLookup
-    security_protocol: SecurityProtocol
     close_timeout_ms: int
     enable_metrics_push: bool
     metrics_num_samples: int
     metrics_sample_window_ms: int
     metrics_recording_level: RecordingLevel
+    security_protocol: SecurityProtocol
+    ssl_context: SslContextLike | None
+    ssl_truststore_location: str | os.PathLike[str] | None
+    ssl_truststore_certificates: SecretLike | None
+    ssl_truststore_password: SecretLike | None
+    ssl_truststore_type: StoreType
+    ssl_keystore_location: str | os.PathLike[str] | None
+    ssl_keystore_certificate_chain: SecretLike | None
+    ssl_keystore_key: SecretLike | None
+    ssl_keystore_password: SecretLike | None
+    ssl_keystore_type: StoreType
+    ssl_key_password: SecretLike | None
+    ssl_certfile: str | os.PathLike[str] | None
+    ssl_keyfile: str | os.PathLike[str] | None
+    ssl_crlfile: str | os.PathLike[str] | None
+    ssl_endpoint_identification_algorithm: Literal["https", "", "none"] | bool
+    enable_ssl_certificate_verification: bool
+    ssl_enabled_protocols: str | Sequence[str]
+    ssl_protocol: SslProtocol
+    ssl_cipher_suites: str | Sequence[str]
+    sasl_mechanism: SaslMechanism | None
+    sasl_jaas_config: SecretLike | None
+    sasl_username: str | None
+    sasl_password: SecretLike | Callable[[], Any] | None
+    sasl_scram_token_auth: bool
+    sasl_oauth_token_provider: TokenProviderLike | None
+    sasl_oauthbearer_token_endpoint_url: str | None
+    sasl_oauthbearer_client_credentials_client_id: str | None
+    sasl_oauthbearer_client_credentials_client_secret: SecretLike | Callable[[], Any] | None
+    sasl_oauthbearer_scope: str | None
+    sasl_oauthbearer_extensions: Mapping[str, str] | str | None
+    sasl_oauthbearer_header_urlencode: bool
+    sasl_oauthbearer_sub_claim_name: str
+    sasl_oauthbearer_assertion_algorithm: AssertionAlgorithm
+    sasl_oauthbearer_assertion_claim_aud: str | None
+    sasl_oauthbearer_assertion_claim_exp_seconds: int
+    sasl_oauthbearer_assertion_claim_iss: str | None
+    sasl_oauthbearer_assertion_claim_jti_include: bool
+    sasl_oauthbearer_assertion_claim_nbf_seconds: int
+    sasl_oauthbearer_assertion_claim_sub: str | None
+    sasl_oauthbearer_assertion_file: str | os.PathLike[str] | None
+    sasl_oauthbearer_assertion_private_key_file: str | os.PathLike[str] | None
+    sasl_oauthbearer_assertion_private_key_passphrase: SecretLike | None
+    sasl_oauthbearer_assertion_template_file: str | os.PathLike[str] | None
+    sasl_login_connect_timeout_ms: int
+    sasl_login_read_timeout_ms: int
+    sasl_login_retry_backoff_ms: int
+    sasl_login_retry_backoff_max_ms: int
+    sasl_login_refresh_window_factor: float
+    sasl_login_refresh_window_jitter: float
+    sasl_login_refresh_min_period_seconds: int
+    sasl_login_refresh_buffer_seconds: int

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.cluster.node import InFlight
     from aioproducer._wire.schema import Message
     from aioproducer.errors import KafkaError
 
@@ -20,13 +21,15 @@ class Connect(NamedTuple):
         node_id: names the connection in all reports; a bootstrap server has a negative one.
         host: a name or address; names are resolved at each attempt.
         port: the port.
-        timeout: seconds from the attempt to the end of the ApiVersions exchange.
+        timeout: seconds from the attempt to the end of the last step of the set-up.
+        name: the broker as messages name it.
     """
 
     node_id: int
     host: str
     port: int
     timeout: float
+    name: str = ""
 
 
 class ProducePlan(NamedTuple):
@@ -52,15 +55,17 @@ class Send(NamedTuple):
     """Write one request; exactly one of `message` and `produce` is given.
 
     Requests of one connection are written in the order of their effects. Report on_written when all bytes are with the
-    socket, and on_response if one is expected.
+    socket, and on_response if one is expected: the answer that comes next is that of the oldest such request which is
+    written, and its correlation id is checked by the connection, once.
+
+    Attributes:
+        request: what the core keeps of it; given back with its answer.
     """
 
     node_id: int
-    correlation_id: int
-    version: int
+    request: InFlight
     message: Message | None
     produce: ProducePlan | None
-    expects_response: bool
 
 
 class Disconnect(NamedTuple):

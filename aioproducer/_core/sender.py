@@ -1,41 +1,29 @@
-"""What is to be done now? `Sender.poll(now)` answers with effects; `on_...` tells it what happened.
+"""The decisions of the core, in one place: `Sender.poll(now)` returns what is to be done, `on_...` tells what happened.
 
-The order within a poll: what ran out of time → connections to close → gaps in sequences → metadata → producer id or
-transaction → data. Nothing waits for anything it does not need: a metadata request that is due does not hold back data
-for healthy brokers, and a partition that may not send holds back no other.
+The order within a poll: what ran out of time → connections to close → gaps in sequences → control requests → those of
+the transaction → data (`Sender._take_steps` says why). Nothing waits for anything it does not need: a metadata request
+that is due does not hold back data for healthy brokers, and a partition that may not send holds back no other.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from aioproducer._core.accumulator.batch import BatchState
 from aioproducer._core.cluster.dispatch import Dispatcher
-from aioproducer._core.cluster.metadata import MetadataState
-from aioproducer._core.cluster.metadata_updater import MetadataUpdater, SentMetadata
+from aioproducer._core.cluster.metadata_state import MetadataState
+from aioproducer._core.cluster.metadata_updater import MetadataUpdater
 from aioproducer._core.cluster.node import Node, NodeState
 from aioproducer._core.cluster.nodes import Nodes
 from aioproducer._core.effects import Completed, Send
-from aioproducer._core.produce.errors import with_possibly_written
+from aioproducer._core.failures import Failures
 from aioproducer._core.produce.produce import InFlightProduce, Produce
 from aioproducer._core.produce.sequences import Sequences
-from aioproducer._core.requests.producer_id import Identity
-from aioproducer._core.requests.verdicts import Verdict
+from aioproducer._core.requests.producer_id import IdempotentProducerId
+from aioproducer._core.requests.registry import ControlRequests, unexpected_answer
 from aioproducer._core.status import BrokerStatus, SenderStatistics, SenderStatus
-from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
-from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
-from aioproducer._wire.schema import Response
-from aioproducer.errors import (
-    ErrorCode,
-    KafkaError,
-    ProducerClosedError,
-    ProtocolError,
-    UnsupportedVersionError,
-    error_for,
-)
+from aioproducer.errors import AuthenticationError, KafkaError, ProducerClosedError, ProtocolError
 
 if TYPE_CHECKING:
     import random
@@ -46,62 +34,51 @@ if TYPE_CHECKING:
     from aioproducer._core.cluster.metadata import ClusterMetadata
     from aioproducer._core.cluster.node import InFlight
     from aioproducer._core.effects import Effect
-    from aioproducer._core.transactions.manager import Transactions
-    from aioproducer._core.transactions.requests import Exchange
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
 
-logger = logging.getLogger("aioproducer.sender")
-
-# Since these versions a broker answers first and expects the client to wait (KIP-219); before, it held the answer back.
-_PRODUCE_THROTTLE_SINCE: Final = 6
-_INIT_PRODUCER_ID_THROTTLE_SINCE: Final = 1
-
 _ROUNDING: Final = 0.001
-
-
-class _SentInitProducerId(NamedTuple):
-    version: int
-
-
-class _SentExchange:
-    # No NamedTuple: compiled, one needs the types of its fields when the module is loaded, and this one's are not then.
-    __slots__ = ("exchange", "version")
-
-    def __init__(self, version: int, exchange: Exchange) -> None:
-        self.version = version
-        self.exchange = exchange
 
 
 class Sender:
     """Decides what is sent to whom and when. Owns everything of the core but the accumulator, which it is given.
 
     Attributes:
-        fatal_error: what the producer cannot go on after; everything fails with it. None while all is well.
+        requests: the control requests; one that is added to them is asked at each poll.
         transactions: those of a transactional producer, else None.
         last_connection_error: the last failure of a connection, until one succeeds; for messages to people.
+        authentication_error: that of the last broker that refused who we are, until one accepts it.
     """
 
     def __init__(self, config: ProducerConfig, accumulator: Accumulator, rng: random.Random) -> None:
-        self.fatal_error: KafkaError | None = None
         self.last_connection_error: KafkaError | None = None
+        self.authentication_error: AuthenticationError | None = None
         self._config = config
         self._accumulator = accumulator
         is_transactional = config.transactional_id is not None
         self._sequences = Sequences(is_enabled=config.enable_idempotence, is_transactional=is_transactional)
         self._metadata = MetadataState(config, rng)
         self._nodes = Nodes(config, config.bootstrap_servers, rng)
-        self._identity = Identity(config, self._sequences, rng)
-        self.transactions: Transactions | None = None
+        self.transactions: TransactionManager | None = None
         if is_transactional:
             # Here and not at the top: with their messages they are 8 ms that most producers have no use for.
-            from aioproducer._core.transactions.manager import Transactions
+            from aioproducer._core.transactions.manager import TransactionManager
 
-            self.transactions = Transactions(config, accumulator, self._sequences, rng)
+            self.transactions = TransactionManager(config, accumulator, self._sequences, rng)
         self._produce = Produce(config, accumulator, self._sequences, self._metadata, rng, self.transactions)
         self._max_request_size = config.max_request_size
+        self._failures = Failures(accumulator, self._sequences, self._metadata, self._nodes, self._produce)
         self._dispatcher = Dispatcher(self._nodes)
-        self._metadata_updater = MetadataUpdater(config, accumulator, self._metadata, self._sequences, self._dispatcher)
+        self.requests = ControlRequests(self._dispatcher, self._failures)
+        self._metadata_updater = MetadataUpdater(
+            config, accumulator, self._metadata, self._sequences, self._dispatcher, self._failures
+        )
+        self._producer_id = IdempotentProducerId(config, self._sequences, self._failures, rng)
+        # Metadata first: without it no leader is known, so where a broker has room for one more request, it goes there.
+        self.requests.add(self._metadata_updater)
+        if self.transactions is None:
+            self.requests.add(self._producer_id.request)
         self._polled_at = -math.inf
         self._has_news = True  # something was told since the last poll that may make something due
         self._is_delivered = False  # besides, a broker has accepted all of a request
@@ -110,14 +87,15 @@ class Sender:
 
     def poll(self, now: float) -> list[Effect]:
         """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
+        failures = self._failures
         self._dispatcher.wake_at = math.inf
         self._accumulator.tick(now)
-        if self.fatal_error is not None:
+        if failures.fatal_error is not None:
             self._check_connections(now)  # what is on the wire keeps its memory until it is answered or given up
-        while self.fatal_error is None and self._take_steps(now):
+        while failures.fatal_error is None and self._take_steps(now):
             pass  # the transaction has come to another state, and something may be due in that
-        if self.fatal_error is not None:
-            self._fail_all(self.fatal_error)
+        if failures.fatal_error is not None:
+            self._fail_all(failures.fatal_error)
         self._polled_at = now
         self._has_news = self._is_delivered = False
         effects = self._dispatcher.take()
@@ -132,7 +110,9 @@ class Sender:
         None means that a poll is due: there may be something to send, to close, or to wake. Otherwise a poll would
         return these batches and do nothing else, at ten times the cost. `deadline` stays what it was.
         """
-        if self._has_news or not self._is_delivered or self.transactions is not None or self.fatal_error is not None:
+        if self._has_news or not self._is_delivered or self.transactions is not None:
+            return None
+        if self._failures.fatal_error is not None:
             return None
         if self._produce.fatal_error is not None or self._sequences.has_gaps or self._accumulator.has_news:
             return None
@@ -159,11 +139,16 @@ class Sender:
         # Not skipped when it is not later than the last poll: rounding may have left a batch a moment to live.
         waiting = math.inf if waiting is None else max(waiting, self._polled_at + _ROUNDING)
         times = [self._dispatcher.wake_at, self._nodes.next_due, waiting]
-        if self.fatal_error is None:
-            times += [self._identity.next_at()] if self.transactions is None else self.transactions.times()
-            if not self._metadata.in_progress:
-                times.append(self._metadata.next_at())
+        if self._failures.fatal_error is None:
+            times += self.requests.times()
+            if self.transactions is not None:
+                times += self.transactions.times()
         return times
+
+    @property
+    def fatal_error(self) -> KafkaError | None:
+        """What the producer cannot go on after; everything fails with it. None while all is well."""
+        return self._failures.fatal_error
 
     @property
     def is_connected(self) -> bool:
@@ -240,12 +225,14 @@ class Sender:
         self._nodes.on_connected(self._nodes[node_id], versions, now)
         if self.transactions is not None:
             self.transactions.on_versions(versions)
-        self.last_connection_error = None
+        self.last_connection_error = self.authentication_error = None
 
     def on_connect_failed(self, node_id: int, error: KafkaError, now: float) -> None:
         """The connection that was asked for could not be made."""
         self._has_news = True
         named = self._nodes.on_connect_failed(self._nodes[node_id], error, now)
+        if isinstance(named, AuthenticationError):
+            self.authentication_error = named
         self._note_failure(named, now)
         self._lose_coordinator(node_id, named, now)
 
@@ -264,25 +251,23 @@ class Sender:
         """The bytes of the batch were made: so many bytes of records became so many."""
         self._accumulator.on_encoded(batch, records_size, encoded_size)
 
-    def on_written(self, node_id: int, correlation_id: int, now: float) -> None:
+    def on_written(self, node_id: int, request: InFlight, now: float) -> None:
         """All bytes of a request are with the socket."""
-        request = self._nodes.on_written(self._nodes[node_id], correlation_id, now)
-        if request is not None:
+        if self._nodes.on_written(self._nodes[node_id], request, now):
             self._has_news = True
             self._on_complete_without_answer(request)
 
-    def on_response(self, node_id: int, correlation_id: int, message: Message, now: float) -> None:
-        """The answer to a request came. One that cannot be right closes the connection."""
+    def on_response(self, node_id: int, request: InFlight, message: Message, now: float) -> None:
+        """The answer to a request came. One that makes no sense closes the connection."""
         node = self._nodes[node_id]
         if node.state is not NodeState.READY:
             self._has_news = True
             return  # it is being closed; its requests fail when that is reported
-        due = self._nodes.next_due
-        is_delivered = False
+        due, is_delivered = self._nodes.next_due, False
         try:
-            *without_answer, request = self._nodes.on_response(node, correlation_id, now)
-            for earlier in without_answer:
-                self._on_complete_without_answer(earlier)
+            for complete in self._nodes.on_response(node, request, now):
+                if complete is not request:
+                    self._on_complete_without_answer(complete)
             is_delivered = self._on_answer(node, request, message, now)
         except ProtocolError as error:
             self._dispatcher.effects.append(self._nodes.disconnect(node, error))
@@ -295,22 +280,26 @@ class Sender:
     # ── steps of a poll ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_steps(self, now: float) -> bool:
-        """Do what is due; return whether that has changed the state of the transaction."""
+        """Do what is due; return whether that has changed the state of the transaction.
+
+        The order:
+
+        1. What is late fails before anything could send it again, and connections to close take nothing more.
+        2. Gaps in the sequences are settled before data is drained, which needs to know what may be numbered.
+        3. Control requests before data: a broker takes so many requests at a time, data could always fill it, and
+           without metadata and a producer id data comes to a stand.
+        4. Data last: what the steps before have decided, say an abort, holds for it already.
+        """
         transactions = self.transactions
         before = None if transactions is None else transactions.state
         self._expire(now)
         self._check_connections(now)
-        self._produce.settle()
-        try:
-            self._metadata_updater.ask(now)
-            if transactions is None:
-                self._identify(now)
-        except UnsupportedVersionError as error:  # a broker that is too old for what every producer needs is the end
-            self.fatal_error = error
+        self._produce.close_gaps()
+        self.requests.send_due(now)
         if transactions is not None:
             self._transact(transactions, now)
         self._send_ready(now)
-        self.fatal_error = self.fatal_error or self._produce.fatal_error
+        self._note_fatal(self._produce.fatal_error)
         if transactions is None:
             return False
         transactions.on_batches(self._produce.completed)
@@ -318,64 +307,32 @@ class Sender:
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
-            self._produce.expire(batch, self._why_late(batch, now), now)
-
-    def _why_late(self, batch: ProducerBatch, now: float) -> KafkaError | None:
-        """Return what keeps the batch from being acknowledged now, as far as it is known; what is over comes last."""
-        cluster = self._metadata.cluster
-        leader = (
-            batch.last_node if batch.state is BatchState.IN_FLIGHT else cluster.leader(batch.topic, batch.partition)
-        )
-        node = None if leader is None else self._nodes.get(leader)
-        return (
-            (None if node is None else self._nodes.trouble(node, now))
-            or (self._metadata.last_error or _no_leader(cluster, batch) if leader is None else None)
-            or (self._identity if self.transactions is None else self.transactions).last_error
-            or batch.last_error
-            or self.last_connection_error
-            or (None if node is None else self._nodes.trouble(node, now, silence=0.0))
-        )
+            asking = self._producer_id.request.retry_timer if self.transactions is None else self.transactions
+            cause = self._failures.why_late(
+                batch, now, producer_id=asking.last_error, connection=self.last_connection_error
+            )
+            self._produce.expire(batch, cause, now)
 
     def _check_connections(self, now: float) -> None:
         if now >= self._nodes.next_due:
             self._dispatcher.effects += self._nodes.check(now)
 
-    def _identify(self, now: float) -> None:
-        if not self._identity.is_due(now):
-            return
-        node = self._dispatcher.least_loaded(now)
-        if node is None:
-            return
-        version = self._dispatcher.version_for(node, InitProducerIdRequest)
-        self._dispatcher.send(node, version, self._identity.begin_request(), _SentInitProducerId(version), now)
+    def _transact(self, transactions: TransactionManager, now: float) -> None:
+        """Let the transaction come as far as it can, then send what it needs.
 
-    def _transact(self, transactions: Transactions, now: float) -> None:
+        Outcomes first: a batch that failed makes it abort what it would have committed. What the abort drops is told in
+        this poll, so that no call waits for a record that nobody will send.
+        """
         transactions.on_batches(self._produce.completed)
         transactions.advance(now)
         self._produce.completed += transactions.take_dropped()
-        self.fatal_error = self.fatal_error or transactions.fatal_error
-        for exchange in transactions.due(now):
-            self._exchange(transactions, exchange, now)
+        self._note_fatal(transactions.fatal_error)
+        for request in transactions.due(now):
+            self.requests.send(request, now)
 
-    def _exchange(self, transactions: Transactions, exchange: Exchange, now: float) -> None:
-        coordinator = exchange.coordinator
-        if coordinator is None or coordinator.broker is None:
-            node = self._dispatcher.least_loaded(now)
-        else:
-            known = self._nodes.get(coordinator.broker.node_id) or self._nodes.add(coordinator.broker)
-            node = known if self._dispatcher.is_usable(known, now) else None
-        if node is None:
-            return
-        assert node.versions is not None, "a node that is ready has versions"
-        try:
-            version = node.versions.version_for(exchange.request, exchange.at_most)
-            message = exchange.build(version)
-        except UnsupportedVersionError as error:
-            transactions.on_unsupported(exchange, error)
-            self._has_news = True
-            return
-        exchange.attempts.begin()
-        self._dispatcher.send(node, version, message, _SentExchange(version, exchange), now)
+    def _note_fatal(self, error: KafkaError | None) -> None:
+        if error is not None and self._failures.fatal_error is None:
+            self._failures.fail_producer(error)
 
     def _send_ready(self, now: float) -> None:
         held_until = -math.inf if self.transactions is None else self.transactions.held_until()
@@ -398,65 +355,34 @@ class Sender:
         if begun is None:
             return False
         sent, plan = begun
-        expects_response = self._produce.expects_response
-        correlation_id = self._nodes.begin_request(node, sent, now, expects_response=expects_response)
-        self._dispatcher.effects.append(Send(node_id, correlation_id, sent.version, None, plan, expects_response))
+        request = self._nodes.begin_request(
+            node, ProduceResponse.api_key, sent.version, sent, now, expects_response=self._produce.expects_response
+        )
+        self._dispatcher.effects.append(Send(node_id, request, None, plan))
         return True
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_answer(self, node: Node, request: InFlight, message: Message, now: float) -> bool:
         """Act on an answer; return whether it says that all of a Produce request is delivered, and nothing else."""
-        match request.context, message:
-            case InFlightProduce() as sent, ProduceResponse():
-                return self._on_produce_answer(node, sent, message, now)
-            case SentMetadata() as sent, MetadataResponse():
-                self._metadata_updater.on_response(node, sent, message, now)
-            case _SentInitProducerId() as sent, InitProducerIdResponse():
-                self._on_producer_id(node, sent, message, now)
-            case _SentExchange() as sent, Response() if message.api_key == sent.exchange.request.api_key:
-                self._on_exchanged(node, sent, message, now)
-            case _:
-                error = ProtocolError(f"{node.address} answered with a {type(message).__name__} that was not asked for")
-                self._on_lost(request, error, now)
-                raise error
+        sent = request.context
+        if isinstance(sent, InFlightProduce):
+            return self._on_produce_answer(node, sent, message, now)
+        self.requests.on_response(sent, message, node, now)
         return False
 
-    def _on_produce_answer(self, node: Node, sent: InFlightProduce, message: ProduceResponse, now: float) -> bool:
-        if sent.version >= _PRODUCE_THROTTLE_SINCE:
-            self._nodes.throttle(node, message.throttle_time_ms, now)
+    def _on_produce_answer(self, node: Node, sent: InFlightProduce, message: Message, now: float) -> bool:
         before = self._metadata.cluster
         try:
+            if not isinstance(message, ProduceResponse):
+                raise unexpected_answer(node, message)
+            self._nodes.throttle(node, message.throttle_ms(sent.version), now)
             is_delivered = self._produce.on_response(sent, message, node, now)
         except ProtocolError as error:
             self._produce.on_lost(sent, error, now)
             raise
-        self._metadata_updater.use(before, now)
+        self._metadata_updater.publish(before, now)
         return is_delivered and self._metadata.cluster is before
-
-    def _on_producer_id(
-        self, node: Node, sent: _SentInitProducerId, message: InitProducerIdResponse, now: float
-    ) -> None:
-        if sent.version >= _INIT_PRODUCER_ID_THROTTLE_SINCE:
-            self._nodes.throttle(node, message.throttle_time_ms, now)
-        verdict, error = self._identity.on_response(message, node.node_id, now)
-        if verdict is Verdict.FATAL:
-            self.fatal_error = error
-        elif verdict is Verdict.FAIL and error is not None:
-            logger.error(
-                "no producer id, what was buffered fails, and it is tried again: %s",
-                error,
-                extra={"event": "producer_id_refused", "node": node.node_id, "reason": error.name},
-            )
-            self._note_failed(self._accumulator.fail_queued(error), error)
-
-    def _on_exchanged(self, node: Node, sent: _SentExchange, message: Response, now: float) -> None:
-        from aioproducer._core.transactions.requests import TRANSACTION_THROTTLE_SINCE
-
-        assert self.transactions is not None, "only a transaction has exchanges"
-        if sent.version >= TRANSACTION_THROTTLE_SINCE.get(message.api_key, 0):
-            self._nodes.throttle(node, getattr(message, "throttle_time_ms", 0), now)
-        self.transactions.on_response(sent.exchange, message, node.node_id, now)
 
     def _lose_coordinator(self, node_id: int, error: KafkaError, now: float) -> None:
         if self.transactions is not None:
@@ -467,18 +393,11 @@ class Sender:
             self._produce.on_written(request.context)
 
     def _on_lost(self, request: InFlight, error: KafkaError, now: float) -> None:
-        match request.context:
-            case InFlightProduce() as sent:
-                self._produce.on_lost(sent, error, now)
-            case SentMetadata():
-                self._metadata.fail(error, now)
-            case _SentInitProducerId():
-                self._identity.fail(error, now)
-            case _SentExchange() as sent:
-                assert self.transactions is not None, "only a transaction has exchanges"
-                self.transactions.on_lost(sent.exchange, error, now)
-            case _:
-                raise AssertionError(f"unknown request {request!r}")
+        sent = request.context
+        if isinstance(sent, InFlightProduce):
+            self._produce.on_lost(sent, error, now)
+        else:
+            self.requests.on_lost(sent, error, now)
 
     def _note_failure(self, error: KafkaError, now: float) -> None:
         self.last_connection_error = error
@@ -486,19 +405,12 @@ class Sender:
         # Whoever waits for a topic that cannot be asked for learns why, should the wait end in a timeout.
         before = self._metadata.cluster
         self._metadata.explain(self._accumulator.busy_topics(), error)
-        self._metadata_updater.use(before, now)
+        self._metadata_updater.publish(before, now)
 
     def _fail_all(self, error: KafkaError) -> None:
         if self.transactions is not None:
             self.transactions.on_fatal(error)
-        self._note_failed(self._accumulator.fail_all(error), error)
-
-    def _note_failed(self, batches: list[ProducerBatch], error: KafkaError) -> None:
-        in_doubt = with_possibly_written(error, possibly_written=True)
-        for batch in batches:
-            self._sequences.on_failed(batch)
-            batch.error = in_doubt if batch.possibly_written else error
-            self._produce.completed.append(batch)
+        self._failures.fail_all(error)
 
 
 def _broker_status(node: Node, now: float) -> BrokerStatus:
@@ -510,11 +422,4 @@ def _broker_status(node: Node, now: float) -> BrokerStatus:
         requests_in_flight=len(node.in_flight),
         throttled_seconds=max(0.0, node.throttled_until - now),
         last_error=node.last_error,
-    )
-
-
-def _no_leader(cluster: ClusterMetadata, batch: ProducerBatch) -> KafkaError:
-    """Why the batch has nowhere to go."""
-    return cluster.errors.get(batch.topic) or error_for(
-        ErrorCode.LEADER_NOT_AVAILABLE, api="Metadata", topic=batch.topic, partition=batch.partition
     )

@@ -1,4 +1,4 @@
-"""Where do things stand? Snapshots of the sender for people and metrics; no payload, no credentials."""
+"""Snapshots of the sender for people and metrics; no payload, no credentials."""
 
 from __future__ import annotations
 

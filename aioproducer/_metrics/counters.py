@@ -1,4 +1,4 @@
-"""What is counted while a producer runs, and how it is told: statistics for graphs, the status for health checks."""
+"""Counters: what a producer counts from start() on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from aioproducer._metrics.sampled import SampledMetrics
 
 
 class Counters:
-    """Counts since start(), kept by whoever does the thing; see `metrics.TOTALS` and `metrics.WINDOWED` for what
-    each is.
-    """
+    """Counts since start(), kept by whoever does the thing: `metrics.TOTALS` and `metrics.WINDOWED` say which."""
 
     def __init__(self, windowed: SampledMetrics | None = None) -> None:
         self.records_sent = 0

@@ -1,7 +1,7 @@
 """Averages and maxima of the last minute or so: samples of a fixed length, of which the newest few count.
 
-The same rule as in Java (class SampledStat), so that the figures can be compared. A value counts for at
-least num_samples - 1 windows, and for at most num_samples + 1.
+The same rule as in Java (class SampledStat), so that the metrics can be compared. A value counts for at least
+num_samples - 1 windows, and for at most num_samples + 1.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SampledStat:
 
 
 class SampledMetrics:
-    """The windowed figures of one producer; each is recorded once per batch or request, never per record."""
+    """The windowed metrics of one producer; each is recorded once per batch or request, never per record."""
 
     __slots__ = (
         "batch_size",

@@ -1,1 +1,1 @@
-"""Connections to brokers, on anyio: opens them, writes and reads frames, decides nothing."""
+"""Connections to brokers, on anyio: sets them up, writes and reads frames, decides nothing."""

@@ -1,4 +1,4 @@
-"""One connection to one broker: open it, agree on versions, write frames, read frames."""
+"""An open connection to a broker: frames out, frames in. `dialer` opens it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import anyio
 
 from aioproducer._backend import Channel
 from aioproducer._net.task_channel import TaskChannel
-from aioproducer._wire.frames import FrameBuffer
-from aioproducer._wire.negotiation import BrokerVersions, Handshake
 from aioproducer.errors import KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from aioproducer._backend import Connector, Stream
+    from aioproducer._backend import Stream
+    from aioproducer._wire.frames import FrameBuffer
 
-_READ_BYTES: Final = 65_536
-_BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+READ_BYTES: Final = 65_536
+BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 class FrameReceiver(Protocol):
-    """Who is told what happens on a connection. Called outside of the caller's task."""
+    """Who is notified of what happens on a connection. Called outside of the caller's task."""
 
     def on_frames(self, frames: list[bytes]) -> None:
         """Frames are complete, without their length prefix. May raise what then ends the connection."""
@@ -37,16 +36,15 @@ class FrameReceiver(Protocol):
 
 
 class Connection:
-    """An open connection whose versions are known. After any error it is of no more use; `aclose` it.
+    """Frames over one stream. After any error it is of no more use; `aclose` it.
 
     A task that asks and waits uses `send` and `read_frames`; a producer, which does neither, `serve` and `write`.
     """
 
-    def __init__(self, channel: Channel, stream: Stream, buffer: FrameBuffer, versions: BrokerVersions) -> None:
-        self._channel = channel
+    def __init__(self, stream: Stream, buffer: FrameBuffer) -> None:
         self._stream = stream
+        self._channel = stream if isinstance(stream, Channel) else TaskChannel(stream)
         self._buffer = buffer
-        self.versions = versions
 
     async def send(self, frame: bytes) -> None:
         """Return when the bytes of a frame are with the socket. Cancelled, an unknown part of it is: close it then.
@@ -56,8 +54,8 @@ class Connection:
         """
         try:
             await self._stream.send(frame)
-        except _BROKEN as error:
-            raise KafkaConnectionError(f"the connection broke while a request was written: {_reason(error)}") from error
+        except BROKEN as error:
+            raise KafkaConnectionError(f"the connection broke while a request was written: {reason(error)}") from error
 
     async def read_frames(self) -> list[bytes]:
         """Wait for bytes and return the frames that are now complete, without their length prefix; maybe none.
@@ -66,7 +64,9 @@ class Connection:
             KafkaConnectionError: the broker closed the connection, or it broke.
             ProtocolError: a length that no broker sends.
         """
-        return self._buffer.feed(await _receive(self._stream))
+        with in_words():
+            data = await self._stream.receive(READ_BYTES)
+        return self._buffer.feed(data)
 
     def write(self, frame: bytes) -> bool:
         """Write a frame. False: it is not all with the socket yet; write nothing more before `on_writable`."""
@@ -81,7 +81,7 @@ class Connection:
             Exception: what the receiver raised.
         """
         self._receiver = receiver
-        with _told():
+        with in_words():
             await self._channel.serve(self)
 
     def on_bytes(self, data: bytes) -> None:
@@ -96,91 +96,35 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close the socket at once, without waiting for the peer."""
-        await _close(self._stream)
+        await close(self._stream)
 
 
-async def open_connection(
-    connect: Connector, host: str, port: int, client_id: str, answer_timeout: float | None = None
-) -> Connection:
-    """Connect and learn which versions the broker speaks (ApiVersions; KIP-511 for the software name).
-
-    The caller bounds it in time. Cancelled or failed, it leaves no socket open.
-
-    Args:
-        connect: opens the byte stream.
-        host, port: whereto.
-        client_id: our name for ourselves.
-        answer_timeout: seconds that the broker may take to answer once the stream is open, as for any request.
-
-    Raises:
-        TimeoutError: it did not answer in time.
-        KafkaConnectionError: refused, unreachable, unknown name, or closed during the handshake.
-        UnsupportedVersionError: the broker is too old.
-        ProtocolError: whoever listens there does not speak Kafka's protocol.
-    """
-    try:
-        stream = await connect(host, port)
-    except OSError as error:
-        raise KafkaConnectionError(
-            f"cannot connect to {host}:{port}: {_reason(error)}", address=(host, port)
-        ) from error
-    try:
-        buffer = FrameBuffer()
-        with anyio.fail_after(answer_timeout):
-            versions = await _handshake(stream, buffer, Handshake(client_id))
-    except BaseException:
-        await _close(stream)
-        raise
-    channel = stream if isinstance(stream, Channel) else TaskChannel(stream)
-    return Connection(channel, stream, buffer, versions)
-
-
-async def _close(stream: Stream) -> None:
+async def close(stream: Stream) -> None:
+    """Close a stream at once, without waiting for the peer."""
     with anyio.CancelScope() as scope:
         scope.cancel()
         await stream.aclose()
 
 
-async def _handshake(stream: Stream, buffer: FrameBuffer, handshake: Handshake) -> BrokerVersions:
-    request = handshake.first_request()
-    while True:
-        try:
-            await stream.send(request)
-        except _BROKEN as error:
-            raise KafkaConnectionError(f"closed during the ApiVersions exchange: {_reason(error)}") from error
-        frames: list[bytes] = []
-        while not frames:
-            frames = buffer.feed(await _receive(stream))
-        answer = handshake.on_response(frames[0])
-        if isinstance(answer, BrokerVersions):
-            return answer
-        request = answer
-
-
-async def _receive(stream: Stream) -> bytes:
-    with _told():
-        return await stream.receive(_READ_BYTES)
-
-
 @contextmanager
-def _told() -> Generator[None]:
-    """Tell of the end of a stream in words of Kafka."""
+def in_words() -> Generator[None]:
+    """Raise the end of a stream as a KafkaConnectionError."""
     try:
         yield
     except anyio.EndOfStream as error:
         raise KafkaConnectionError("the broker closed the connection") from error
-    except _BROKEN as error:
-        raise KafkaConnectionError(f"the connection broke: {_reason(error)}") from error
+    except BROKEN as error:
+        raise KafkaConnectionError(f"the connection broke: {reason(error)}") from error
 
 
-def _reason(error: BaseException) -> str:
-    """The words of the system, "Connection refused", rather than those of a library or an address that is known."""
+def reason(error: BaseException) -> str:
+    """Return the words of the system, "Connection refused", not those of a library or an address that is known."""
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
     if isinstance(root, BaseExceptionGroup):  # one for each address of a name
         group = cast("BaseExceptionGroup[BaseException]", root)
-        return ", ".join(dict.fromkeys(map(_reason, group.exceptions)))
+        return ", ".join(dict.fromkeys(map(reason, group.exceptions)))
     if isinstance(root, OSError):
         if root.errno is not None and not isinstance(root, socket.gaierror):
             return os.strerror(root.errno)

@@ -1,4 +1,4 @@
-"""How do the offsets and group metadata of various consumers become ours?
+"""Offsets and group metadata of various consumers, made ours.
 
 Taken as they are: this package's own types; the mappings of aiokafka and kafka-python (their TopicPartition to their
 OffsetAndMetadata, or to an int); the lists of confluent-kafka (its TopicPartition with an offset in it), and the bytes

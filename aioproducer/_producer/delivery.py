@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._mypyc import mypyc_attr
-from aioproducer._runtime.outcome import follow_split, fresh, new_metadata, outcome_error, record_metadata, run_callback
+from aioproducer._public import public_in
+from aioproducer._runtime.outcome import follow_split, new_metadata, outcome_error, record_metadata, run_callback
 from aioproducer._types import RecordMetadata
 from aioproducer.errors import IllegalStateError, KafkaError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from aioproducer._backend import Backend
 
 DeliveryCallback = Callable[["Delivery"], object]
+"""What is called with a Delivery once it is done: a plain function, on the event loop; what it returns is dropped."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # send_all has one of its own
@@ -39,10 +42,11 @@ class Delivery:
 
     __slots__ = ("__weakref__", "_backend", "_holder", "_index")
 
-    def __init__(self, holder: ProducerBatch | PendingAppend, index: int, backend: Backend) -> None:
-        self._holder = holder
+    # Any: programs make none, and what stands behind it (a ProducerBatch or a PendingAppend, a Backend) is not public.
+    def __init__(self, holder: Any, index: int, backend: Any) -> None:
+        self._holder: ProducerBatch | PendingAppend = holder
         self._index = index
-        self._backend = backend
+        self._backend: Backend = backend
 
     def done(self) -> bool:
         """True when the outcome is final."""
@@ -126,6 +130,9 @@ class Delivery:
             holder, self._index = follow_split(holder, self._index)
             self._holder = holder
         return holder
+
+
+public_in("aioproducer")(Delivery)  # no decorator: of a class that has others mypyc makes no native one
 
 
 def park(holder: ProducerBatch | PendingAppend, index: int, backend: Backend) -> Generator[Any, Any, None]:

@@ -1,158 +1,108 @@
-"""The life of a producer: its settings, start, close, and `async with`."""
+"""Lifecycle: starts and closes what a producer runs on, and knows how far that is."""
 
 from __future__ import annotations
 
 import itertools
-import warnings
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import anyio
 
-from aioproducer._config import ProducerConfig
 from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._producer.send_path import SendPath, State, check_timeout
 from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
-from aioproducer.errors._redact import redacted
 from aioproducer.metrics import MetricsSnapshot
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-    from typing import Self, Unpack
+    from collections.abc import Callable, Iterator
 
-    from aioproducer._backend import Backend, Connector
-    from aioproducer._config import ProducerSettings
+    from aioproducer._backend import Connector
+    from aioproducer._config import ProducerConfig
+    from aioproducer._net.setup import SetupSteps
+    from aioproducer._producer.status import ProducerStatus
     from aioproducer._runtime.loop import Runtime
 
 
 class Lifecycle:
-    """What starts and closes a producer. Producer, which has the verbs, derives from it; nobody else does."""
+    """The life of one producer: NEW → STARTING → RUNNING → CLOSING → CLOSED, and from there to STARTING again.
+
+    The state itself is the send path's, which refuses records in its words.
+
+    Attributes:
+        config: the settings.
+        send_path: the way of a record into its batch; open while the producer runs.
+        interceptors: those of the settings.
+        setup_steps: what its connections need beside TCP and ApiVersions.
+        runtime: what sends in the background; None before a start and after a close.
+    """
 
     _numbers: ClassVar[Iterator[int]] = itertools.count(1)  # for client ids, as the Java producer counts them
 
     def __init__(
         self,
-        config: ProducerConfig | None = None,
-        *,
+        config: ProducerConfig,
         connect: Connector | None = None,
         on_error: Callable[[KafkaError], object] | None = None,
-        **settings: Unpack[ProducerSettings],
     ) -> None:
-        if config is not None and settings:
-            raise TypeError("give a ProducerConfig or settings by name, not both")
-        if config is not None and not isinstance(config, ProducerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                f"config is {type(config).__name__}; it must be a ProducerConfig: give settings by name "
-                "(bootstrap_servers=...), or a mapping to Producer.from_config"
-            )
-        self._config = ProducerConfig(**settings) if config is None else config
-        given = self._config.client_id
-        name = self._config.transactional_id or next(self._numbers)
-        self._client_id = f"producer-{name}" if given is None else given
+        self.config = config
+        self.interceptors = tuple(config.interceptors)
+        name = config.transactional_id or next(self._numbers)
+        self._client_id = f"producer-{name}" if config.client_id is None else config.client_id
         self._connect = connect
+        self.setup_steps: SetupSteps | None = None
         self._on_error = on_error
-        self._interceptors = tuple(self._config.interceptors)
-        preparer = RecordPreparer(self._config.key_serializer, self._config.value_serializer, self._interceptors)
-        self._send_path = SendPath(self._config, self._client_id, preparer)
-        self._try_append = self._send_path.try_append
-        self._runtime: Runtime | None = None
-        self._backend: Backend | None = None  # set by the first start
+        preparer = RecordPreparer(config.key_serializer, config.value_serializer, self.interceptors)
+        self.send_path = SendPath(config, self._client_id, preparer)
+        self.runtime: Runtime | None = None
         self._last_statistics = MetricsSnapshot({})
-        if self._config.warnings or self._config.notes:
-            self._tell_of_settings()
+        if config.warnings or config.notes:
+            from aioproducer._runtime import log_lines
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> Self:
-        """Make one from a mapping with dotted or other names; see ProducerConfig.from_config."""
-        return cls(ProducerConfig.from_config(config, **settings))
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> Self:
-        """Make one from a .properties or .toml file; see ProducerConfig.from_file."""
-        return cls(ProducerConfig.from_file(path, **settings))
-
-    @classmethod
-    def from_env(cls, prefix: str, /, **settings: Unpack[ProducerSettings]) -> Self:
-        """Make one from environment variables; see ProducerConfig.from_env."""
-        return cls(ProducerConfig.from_env(prefix, **settings))
+            log_lines.settings(self._client_id, config.warnings, config.notes)
 
     def __repr__(self) -> str:
-        return f"<Producer {self._client_id} {self._send_path.state.name.lower()}>"
-
-    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        runtime = getattr(self, "_runtime", None)  # absent when the constructor has raised
-        if runtime is not None and not runtime.finished.is_set():
-            _warn(f"{self!r} was not closed: use `async with`, or await close()", ResourceWarning, source=self)
+        return f"{self._client_id} {self.send_path.state.name.lower()}"
 
     @property
-    def config(self) -> ProducerConfig:
-        """The effective settings."""
-        return self._config
+    def is_abandoned(self) -> bool:
+        """Whether it was started and never closed, as far as can be said now."""
+        return self.runtime is not None and not self.runtime.finished.is_set()
 
-    # ── life cycle ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def start(self) -> None:
-        """Connect: return when one broker is connected, within max_block_ms.
-
-        Cancelled or failed, nothing is left open. A closed producer may be started again.
-
-        Raises:
-            BootstrapError: no bootstrap server could be reached in time; `failures` says why, for each address.
-            IllegalStateError: it is started already.
-
-        Example:
-            producer = Producer(bootstrap_servers="localhost:9092")
-            await producer.start()
-            await producer.close()
-        """
-        send_path = self._send_path
+    async def start(self) -> Runtime:
+        """Connect and let records in; as `Producer.start`. Cancelled or failed, it is CLOSED, and nothing is open."""
+        send_path = self.send_path
         if send_path.state not in {State.NEW, State.CLOSED}:
             raise IllegalStateError(f"cannot start {self._client_id}: {send_path.state.value}")
-        # Here and not at the top: it loads the event loop, crc32c and the codec, 100 ms that only start() should cost.
-        import logging
-
+        # Here and not at the top: they load the event loop, crc32c and the codec, 100 ms that only start() should cost.
+        from aioproducer._runtime import log_lines
         from aioproducer._runtime.startup import open_runtime
 
         send_path.close(State.STARTING)
         try:
-            self._runtime = await open_runtime(self._config, self._client_id, self._connect, self._interceptors)
+            self.runtime = await open_runtime(
+                self.config, self._client_id, self._connect, self.interceptors, self.setup_steps
+            )
         except BaseException:
             send_path.close(State.CLOSED)
             raise
-        self._backend = self._runtime.backend
-        self._runtime.undelivered.on_error = self._on_error
-        send_path.open(self._runtime)
-        log = logging.getLogger("aioproducer.producer")
-        log.info("%s is started", self._client_id, extra={"event": "started", "client_id": self._client_id})
+        self.runtime.undelivered.on_error = self._on_error
+        send_path.open(self.runtime)
+        log_lines.started(self._client_id)
+        return self.runtime
 
     async def close(self, timeout: float | None = None) -> None:
-        """Deliver what was accepted, then close every connection. Sockets and tasks are gone on return.
+        """Deliver what was accepted, then end; as `Producer.close`. Any number of tasks may be in here at once.
 
-        May be called from any task of the loop, any number of times; each call returns when the producer is closed.
-        Cancelling it leaves the closing going on in the background; call it again to wait for the end.
-
-        Args:
-            timeout: seconds after which what is left fails with ProducerClosedError; 0 drops everything at once;
-                None is bounded by delivery_timeout_ms.
-
-        Raises:
-            TypeError, ValueError: the timeout is no number of seconds, or negative.
-            IllegalStateError: called from another loop, thread or process, or while start() runs.
-
-        Example:
-            await producer.close(timeout=20)
+        1. RUNNING becomes CLOSING: no record is accepted any more. 2. The runtime delivers until the timeout has
+        passed, then it is aborted. 3. Callbacks are run. 4. The first that gets there makes it CLOSED; all return.
         """
         check_timeout(timeout)
-        send_path, runtime = self._send_path, self._runtime
+        send_path, runtime = self.send_path, self.runtime
         if send_path.state is State.STARTING:
             raise IllegalStateError(f"cannot close {self._client_id}: {send_path.state.value}; cancel start() instead")
         if runtime is None:
             send_path.close(State.CLOSED)
             return
-        if not runtime.backend.is_current():
-            raise send_path.refusal()
+        self.check_loop(runtime)
         if send_path.state is State.RUNNING:
             send_path.close(State.CLOSING)
             if timeout != 0:  # else nothing more is to be sent
@@ -164,64 +114,75 @@ class Lifecycle:
             runtime.abort(ProducerClosedError("the producer was closed before the record was delivered"))
             await runtime.finished.wait()
         await runtime.wait_told()
-        if self._runtime is runtime:
-            import logging
+        if self.runtime is runtime:
+            self._end(runtime)
 
-            from aioproducer._producer.statistics import statistics_of  # the runtime has loaded it
+    def _end(self, runtime: Runtime) -> None:
+        from aioproducer._producer.statistics import statistics_of  # the runtime has loaded all of them
+        from aioproducer._runtime import log_lines
 
-            self._last_statistics = statistics_of(runtime)
-            self._runtime = None
-            send_path.close(State.CLOSED)
-            self._close_interceptors()
-            log = logging.getLogger("aioproducer.producer")
-            log.info("%s is closed", self._client_id, extra={"event": "closed", "client_id": self._client_id})
-
-    def _tell_of_settings(self) -> None:
-        import logging
-
-        log = logging.getLogger("aioproducer.producer")
-        for text in self._config.warnings:
-            log.warning("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
-        for text in self._config.notes:
-            log.info("%s: %s", self._client_id, text, extra={"event": "settings", "client_id": self._client_id})
-
-    def _close_interceptors(self) -> None:
-        for interceptor in self._interceptors:
+        self._last_statistics = statistics_of(runtime)
+        self.runtime = None
+        self.send_path.close(State.CLOSED)
+        for interceptor in self.interceptors:
             try:
                 interceptor.close()
             except Exception as error:
-                import logging
+                log_lines.interceptor_failed("close", interceptor, error)
+        log_lines.closed(self._client_id)
 
-                log = logging.getLogger("aioproducer.producer")
-                log.warning(
-                    "an interceptor's close raised (%s)",
-                    type(interceptor).__name__,
-                    exc_info=redacted(error),
-                    extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
-                )
+    def statistics(self) -> MetricsSnapshot:
+        """What was counted since the last start; as `Producer.statistics`."""
+        if self.runtime is None:
+            return self._last_statistics
+        self.check_loop(self.runtime)
+        from aioproducer._producer.statistics import statistics_of  # start() has loaded it; import has no use for it
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
+        return statistics_of(self.runtime)
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc is None:
-            try:
-                await self.close()
-            except anyio.get_cancelled_exc_class():
-                await self._close_bounded()
-                raise
-        else:
-            await self._close_bounded()
+    def status(self) -> ProducerStatus:
+        """How it is now; as `Producer.status`."""
+        if self.runtime is None:
+            from aioproducer._producer.status import ProducerStatus
 
-    async def _close_bounded(self) -> None:
-        """Give accepted records close_timeout_ms, cancelled or not, so that nothing outlives the `async with`."""
-        with anyio.CancelScope(shield=True):
-            try:
-                await self.close(timeout=self._config.close_timeout_ms / 1000)
-            except anyio.get_cancelled_exc_class():
-                # asyncio's own Task.cancel() goes through shields: no more time, but still no connection left behind.
-                await self.close(timeout=0)
-                raise
+            return ProducerStatus()
+        self.check_loop(self.runtime)
+        from aioproducer._producer.statistics import status_of
+
+        return status_of(self.runtime)
+
+    def check_loop(self, runtime: Runtime) -> None:
+        """Refuse calls from another event loop, thread or process."""
+        if not runtime.backend.is_current():
+            raise self.send_path.refusal()
+
+
+class Close(Protocol):
+    """The close() of a producer, or of what derives from it."""
+
+    async def __call__(self, timeout: float | None = None) -> None:
+        """Deliver what was accepted, then end."""
+        ...
+
+
+async def close_at_exit(close: Close, close_timeout_ms: int, *, has_failed: bool) -> None:
+    """Close at the end of an `async with`: in full after a body that came to its end, else in close_timeout_ms."""
+    if has_failed:
+        await _close_bounded(close, close_timeout_ms / 1000)
+        return
+    try:
+        await close()
+    except anyio.get_cancelled_exc_class():
+        await _close_bounded(close, close_timeout_ms / 1000)
+        raise
+
+
+async def _close_bounded(close: Close, seconds: float) -> None:
+    """Give accepted records some time, cancelled or not, so that nothing outlives the `async with`."""
+    with anyio.CancelScope(shield=True):
+        try:
+            await close(timeout=seconds)
+        except anyio.get_cancelled_exc_class():
+            # asyncio's own Task.cancel() goes through shields: no more time, but still no connection left behind.
+            await close(timeout=0)
+            raise

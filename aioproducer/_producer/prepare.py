@@ -21,7 +21,6 @@ from aioproducer._types import (
     normalize_headers,
 )
 from aioproducer.errors import SerializationError
-from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from aioproducer._runtime.completion import RecordHolder
@@ -140,15 +139,9 @@ class RecordPreparer:
             try:
                 changed: Any = interceptor.on_send(record)
             except Exception as error:
-                import logging  # see delivery.run_callback
+                from aioproducer._runtime import log_lines
 
-                log = logging.getLogger("aioproducer.producer")
-                log.warning(
-                    "an interceptor's on_send raised; the record goes on without it (%s)",
-                    type(interceptor).__name__,
-                    exc_info=redacted(error),
-                    extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
-                )
+                log_lines.interceptor_failed("on_send", interceptor, error)
                 continue
             if not isinstance(changed, ProducerRecord):
                 raise TypeError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from aioproducer._types import HeadersLike, ProducerRecord, RecordMetadata
 
 
+@public_in("aioproducer")
 class ProducerProtocol(Protocol):
     """The sending half of Producer: what an application's own functions should ask for.
 
@@ -44,7 +47,7 @@ class ProducerProtocol(Protocol):
         headers: HeadersLike | None = None,
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
-        """Accept one record, waiting for room only; see Producer.submit."""
+        """Accept one record, waiting for buffer memory only; see Producer.submit."""
         ...
 
     def submit_nowait(

@@ -1,4 +1,4 @@
-"""How does send_all send many records in bounded memory, and keep the outcome of each in little?"""
+"""send_all: many records in bounded memory, and the outcome of each kept in little."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._producer.delivery import Delivery
 from aioproducer._producer.send_path import MISSING
-from aioproducer._runtime.outcome import follow_split, fresh, outcome_error, record_metadata
+from aioproducer._runtime.outcome import follow_split, outcome_error, record_metadata
 from aioproducer._types import ProducerRecord, RecordMetadata
 from aioproducer.errors import (
     IllegalStateError,
@@ -22,6 +22,7 @@ from aioproducer.errors import (
     TransactionAbortableError,
     TransactionAbortedError,
 )
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from aioproducer._producer.delivery import DeliveryCallback
@@ -200,9 +201,9 @@ class SendAll:
         self._is_plain = prepare is None
         self._append = _way_in(send_path, prepare)
         self._runtime = send_path.running()
-        closed_gate = self._runtime.accumulator.gate_error
-        if closed_gate is not None:
-            raise fresh(closed_gate)
+        blocked_error = self._runtime.accumulator.blocked_error
+        if blocked_error is not None:
+            raise fresh(blocked_error)
         self._sent = SentRecords()
         self._failures: dict[int, Exception] = {}
         self._parts: dict[ProducerBatch, _BatchShare] = {}  # by their batches, which have no outcome yet
@@ -264,7 +265,7 @@ class SendAll:
                 self._watch(batch, places, indices)
 
     async def _accept(self, record: ProducerRecord[Any, Any]) -> bool:
-        """Append a record, waiting for room; False when there is no use in going on."""
+        """Append a record, waiting for buffer memory; False when there is no use in going on."""
         send_path = self._send_path
         place = self._sent.reserve()
         try:
@@ -297,7 +298,7 @@ class SendAll:
         self._open_count += len(places)
         entries = zip(indices, repeat(part.entry()))
         if batch.state is BatchState.DONE:
-            self._runtime.backend.call_soon(part.file)  # a grant was redeemed long before its task could run
+            self._runtime.backend.call_soon(part.file)  # a grant was completed long before its task could run
         elif batch.callbacks is None:
             batch.callbacks = list(entries)
         else:

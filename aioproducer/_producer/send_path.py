@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import enum
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aioproducer._producer.prepare import PreparedRecord
-from aioproducer._runtime.outcome import fresh
 from aioproducer._types import ProducerRecord
 from aioproducer.errors import BufferTimeoutError, IllegalStateError, InvalidTopicError, KafkaError, ProducerClosedError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aioproducer._backend import Backend
     from aioproducer._config import ProducerConfig
-    from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend, Waiting
+    from aioproducer._core.accumulator.accumulator import PendingAppend, Waiting
+    from aioproducer._core.accumulator.append import Appender
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.transactions.open_transaction import TransactionTicket
     from aioproducer._producer.prepare import RecordPreparer
     from aioproducer._runtime.loop import Runtime
+    from aioproducer._types import Headers
+
+
+Append: TypeAlias = (
+    "Callable[[str, int | None, bytes | None, bytes | None, Headers | None, int, float], ProducerBatch | None]"
+)
 
 
 class Missing(enum.Enum):
@@ -62,9 +69,9 @@ class SendPath:
         self._preparer = preparer
         self._max_block = config.max_block_ms / 1000
         self._runtime: Runtime | None = None
-        self._accumulator: Accumulator | None = None  # set while records are let in
-        self._plain: Accumulator | None = None  # the same, if records of bytes need nothing done to them
-        self._serializing: Accumulator | None = None  # the same, if serializers are all that is needed
+        self._appender: Appender | None = None  # set while records are let in
+        self._plain: Appender | None = None  # the same, if records of bytes need nothing done to them
+        self._serializing: Appender | None = None  # the same, if serializers are all that is needed
         self._current_token: Callable[[], object] = object
         self._token: object = None
         self._yield_at = 0
@@ -77,14 +84,14 @@ class SendPath:
         self._current_token = runtime.backend.current_token
         self._token = runtime.backend.token
         self._yield_at = 0
-        self._accumulator = runtime.accumulator
-        self._plain = runtime.accumulator if self._preparer.is_plain else None
-        self._serializing = runtime.accumulator if self._preparer.is_serializing else None
+        appender = self._appender = runtime.accumulator.appender
+        self._plain = appender if self._preparer.is_plain else None
+        self._serializing = appender if self._preparer.is_serializing else None
         self.state = State.RUNNING
 
     def close(self, state: State) -> None:
         """Let no more in."""
-        self._accumulator = None
+        self._appender = None
         self._plain = None
         self._serializing = None
         self.state = state
@@ -95,7 +102,7 @@ class SendPath:
         Raises:
             ProducerClosedError, IllegalStateError: the producer does not run, or not in this loop, thread and process.
         """
-        if self._accumulator is None or self._runtime is None or self._current_token() is not self._token:
+        if self._appender is None or self._runtime is None or self._current_token() is not self._token:
             raise self.refusal()
         return self._runtime
 
@@ -137,68 +144,68 @@ class SendPath:
         Raises:
             TypeError, ValueError, KafkaError: the record is wrong, or the producer does not run.
         """
-        accumulator = self._plain
+        append: Append | None = None
+        appender = self._plain
         if (
-            accumulator is not None
+            appender is not None
             and partition is None
             and timestamp_ms is None
             and type(value) is bytes
+            and (key is None or type(key) is bytes)
             and topic.__class__ is str
             and self._current_token() is self._token
         ):
             now_ms = time_ns() // 1_000_000
-            batch = None
-            if may_yield and (
-                accumulator.closed_batches >= self._yield_at or not 0 <= now_ms - self._yielded_ms < YIELD_MS
+            # What has_to_yield says, in line, as its call for each record would cost as much as all of the checks.
+            if not may_yield or (
+                appender.closed_batches < self._yield_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
             ):
-                pass  # as has_to_yield will say, below; in line it costs no call
-            elif headers is not None:
-                if key is None or type(key) is bytes:
-                    batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
-            elif key is None:
-                batch = accumulator.append_plain(topic, value, now_ms)
-            elif type(key) is bytes:
-                batch = accumulator.append_keyed(topic, key, value, now_ms)
-            if batch is not None:
-                return batch
-            if headers is None and (key is None or type(key) is bytes) and accumulator.is_open(topic):
-                return self._append_bytes(accumulator, topic, key, value, now_ms, may_yield)
-        accumulator = self._serializing
+                if key is None and headers is None:
+                    batch = appender.append_plain(topic, value, now_ms)
+                else:
+                    batch = appender.append_fast(topic, key, value, headers, now_ms)
+                if batch is not None:
+                    return batch
+                if headers is None:
+                    return self._append_declined(appender, topic, key, value, now_ms)
+                append = appender.append_or_decline
+        appender = self._serializing
         if (
-            accumulator is not None
+            appender is not None
             and partition is None
             and timestamp_ms is None
             and headers is None
             and value is not MISSING
             and topic.__class__ is str
-            and accumulator.is_open(topic)
+            and appender.is_open(topic)
             and self._current_token() is self._token
         ):
-            return self._append_serialized(accumulator, topic, value, key, may_yield)
+            return self._append_serialized(appender, topic, value, key, may_yield)
         record = self.prepare(topic, value, key, partition, timestamp_ms, headers)
-        return record if may_yield and self.has_to_yield() else self.append_prepared(record)
+        if may_yield and self.has_to_yield():
+            return record
+        return self._append(record, append or self.running().accumulator.appender.try_append)
+
+    def _append_declined(
+        self, appender: Appender, topic: str, key: bytes | None, value: bytes, now_ms: int
+    ) -> ProducerBatch | PreparedRecord:
+        """As `try_append`, for bytes that the fast way has declined: there is no batch that has room, mostly."""
+        batch = appender.append_or_decline(topic, None, key, value, None, now_ms, self._clock())
+        if batch is None:
+            return self.prepare(topic, value, key, None, None, None)  # it has to wait, or this says why it may not
+        if appender.needs_wake and self._runtime is not None:
+            self._runtime.wake()
+        return batch
 
     def _append_serialized(
-        self, accumulator: Accumulator, topic: str, value: Any, key: Any, may_yield: bool
+        self, appender: Appender, topic: str, value: Any, key: Any, may_yield: bool
     ) -> ProducerBatch | PreparedRecord:
-        """As `try_append`, for a record that needs nothing but the producer's serializers."""
+        """As `try_append`, for a record for an open topic that needs nothing but the producer's serializers."""
         key, value = self._preparer.serialize(topic, value, key)
-        return self._append_bytes(accumulator, topic, key, value, time_ns() // 1_000_000, may_yield)
-
-    def _append_bytes(
-        self,
-        accumulator: Accumulator,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        now_ms: int,
-        may_yield: bool,
-    ) -> ProducerBatch | PreparedRecord:
-        """As `try_append`, for bytes for a topic that is open: what a serializer gave, and where a batch is new."""
         if not (may_yield and self.has_to_yield()):
-            batch = accumulator.try_append(topic, None, key, value, None, now_ms, self._clock())
+            batch = appender.try_append(topic, None, key, value, None, time_ns() // 1_000_000, self._clock())
             if batch is not None:
-                if accumulator.needs_wake and self._runtime is not None:
+                if appender.needs_wake and self._runtime is not None:
                     self._runtime.wake()
                 return batch
         return PreparedRecord(topic, None, key, value, None, None)
@@ -216,14 +223,10 @@ class SendPath:
         Returns:
             The first record that takes more than that and was not appended, or MISSING when there are no more.
         """
-        accumulator = self._plain
-        if (
-            accumulator is None
-            or accumulator.closed_batches >= self._yield_at
-            or self._current_token() is not self._token
-        ):
+        appender = self._plain
+        if appender is None or appender.closed_batches >= self._yield_at or self._current_token() is not self._token:
             return next(records, MISSING)
-        append_plain, append_keyed = accumulator.append_plain, accumulator.append_keyed
+        append_plain, append_fast = appender.append_plain, appender.append_fast
         since_ms = self._yielded_ms
         until_ms = since_ms + YIELD_MS
         last: ProducerBatch | None = None
@@ -245,12 +248,10 @@ class SendPath:
                 or not since_ms <= now_ms < until_ms
             ):
                 return record
-            if headers is not None:
-                batch = accumulator.append_with_headers(topic, key, value, headers, now_ms)
-            elif key is None:
+            if key is None and headers is None:
                 batch = append_plain(topic, value, now_ms)
             else:
-                batch = append_keyed(topic, key, value, now_ms)
+                batch = append_fast(topic, key, value, headers, now_ms)
             if batch is None:
                 return record
             if batch is not last:
@@ -266,13 +267,11 @@ class SendPath:
 
     def has_to_yield(self) -> bool:
         """True whenever a few batches were filled, and every few milliseconds."""
-        accumulator = self._accumulator
+        appender = self._appender
         now_ms = time_ns() // 1_000_000
-        if accumulator is None or (
-            accumulator.closed_batches < self._yield_at and 0 <= now_ms - self._yielded_ms < YIELD_MS
-        ):
+        if appender is None or (appender.closed_batches < self._yield_at and 0 <= now_ms - self._yielded_ms < YIELD_MS):
             return False
-        self._yield_at = accumulator.closed_batches + YIELD_BATCHES
+        self._yield_at = appender.closed_batches + YIELD_BATCHES
         self._yielded_ms = now_ms
         return True
 
@@ -288,9 +287,9 @@ class SendPath:
         preparer: RecordPreparer | None = None,
     ) -> PreparedRecord:
         """Check and serialize a record, in another way than the producer's if given; raises as `try_append`."""
-        accumulator = self.running().accumulator
-        if accumulator.gate_error is not None:
-            raise fresh(accumulator.gate_error)
+        appender = self.running().accumulator.appender
+        if appender.blocked_error is not None:
+            raise fresh(appender.blocked_error)
         if isinstance(topic, ProducerRecord):
             if value is not MISSING or (key, partition, timestamp_ms, headers) != (None, None, None, None):
                 raise TypeError("give a ProducerRecord alone: everything else about the record is its own")
@@ -302,23 +301,25 @@ class SendPath:
         try:
             return (preparer or self._preparer).prepare(topic, value, key, partition, timestamp_ms, headers)
         except InvalidTopicError as error:
-            accumulator.note_refusal(error)
+            appender.note_refusal(error)
             raise
 
     def append_prepared(self, record: PreparedRecord) -> ProducerBatch | PreparedRecord:
         """Append a record that is prepared, or return it as it has to wait; as `try_append`."""
-        runtime = self.running()
-        accumulator = runtime.accumulator
+        return self._append(record, self.running().accumulator.appender.try_append)
+
+    def _append(self, record: PreparedRecord, append: Append) -> ProducerBatch | PreparedRecord:
         topic, partition, key, value, headers, _ = record
         try:
-            batch = accumulator.try_append(topic, partition, key, value, headers, _timestamp_ms(record), self._clock())
+            batch = append(topic, partition, key, value, headers, _timestamp_ms(record), self._clock())
         except Exception as error:
             self._preparer.refused(record, error)
             raise
         if batch is None:
             return record
         self._preparer.appended(batch, batch.count - 1, headers)
-        if accumulator.needs_wake:
+        runtime = self.running()
+        if runtime.accumulator.needs_wake:
             runtime.wake()
         return batch
 
@@ -358,7 +359,7 @@ class SendPath:
             self._preparer.refused(record, error)
             raise
         try:
-            batch = runtime.accumulator.redeem(pending, self._clock(), _timestamp_ms(record))
+            batch = runtime.accumulator.complete_append(pending, self._clock(), _timestamp_ms(record))
         except Exception as error:
             runtime.figures.calls_without_room += isinstance(error, BufferTimeoutError)
             self._preparer.refused(record, error)

@@ -1,4 +1,4 @@
-"""What statistics() and status() answer: the figures and the state of a runtime, read at one moment."""
+"""What statistics() and status() answer: the metrics and the state of a runtime, read at one moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def statistics_of(runtime: Runtime) -> MetricsSnapshot:
-    """Return all figures as they are now. Costs what is known (topics, brokers), not what was sent."""
+    """Return all metrics as they are now. Costs what is known (topics, brokers), not what was sent."""
     figures = runtime.figures
     held = runtime.accumulator.statistics()
     sender = runtime.sender.statistics()

@@ -1,14 +1,17 @@
-"""Is the producer well? One answer for health checks and for people."""
+"""ProducerStatus: one answer for health checks and for people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
 
+@public_in("aioproducer")
 @dataclass(frozen=True, slots=True)
 class ProducerStatus:
     """How a producer is now. Made for readiness checks; a liveness check should not depend on Kafka.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import anyio.from_thread
 
+from aioproducer._public import public_in
 from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, V
 from aioproducer.errors import IllegalStateError, ProducerClosedError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@public_in("aioproducer")
 class ThreadEntry(Generic[K, V]):
     """Sends from any thread but the producer's; `Producer.thread_entry` makes it, in the event loop.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._producer.delivery import Delivery, DeliveryCallback, check_callback
 from aioproducer._producer.send_all import SendAll
+from aioproducer._public import public_in
 from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, V, check_source, check_topic
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from aioproducer._producer.send_path import SendPath
 
 
+@public_in("aioproducer")
 class TopicHandle(Generic[K, V]):
     """Sends to one topic; `Producer.topic` makes it. It lives as long as its producer and needs no closing.
 
@@ -32,11 +34,12 @@ class TopicHandle(Generic[K, V]):
 
     __slots__ = ("_preparer", "_send_path", "topic")
 
-    def __init__(self, topic: str, send_path: SendPath, preparer: RecordPreparer) -> None:
+    # Any: `Producer.topic` makes them, and what stands behind them is not public.
+    def __init__(self, topic: str, send_path: Any, preparer: Any) -> None:
         check_topic(topic)
-        self.topic = topic
-        self._send_path = send_path
-        self._preparer = preparer
+        self.topic: str = topic
+        self._send_path: SendPath = send_path
+        self._preparer: RecordPreparer = preparer
 
     def __repr__(self) -> str:
         return f"<TopicHandle {self.topic!r}>"
@@ -73,7 +76,7 @@ class TopicHandle(Generic[K, V]):
         headers: HeadersLike | None = None,
         on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
-        """Accept one record, waiting for room only; as `Producer.submit`."""
+        """Accept one record, waiting for buffer memory only; as `Producer.submit`."""
         if on_delivery is not None:
             check_callback(on_delivery)
         send_path = self._send_path

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aioproducer._producer.consumer_offsets import offset_commit
 from aioproducer._producer.send_path import park
-from aioproducer._runtime.outcome import fresh
+from aioproducer._public import public_in
 from aioproducer.errors import IllegalStateError, KafkaError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
-    from typing import Any
 
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from aioproducer._producer.send_path import SendPath
     from aioproducer._runtime.loop import Runtime
@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger("aioproducer.transactions")
 
 
+@public_in("aioproducer")
 class Transaction:
     """One transaction, from `begin_transaction` (or `async with producer.transaction()`) to its end.
 
     Every record that the producer sends while it is open, from any task, belongs to it.
     """
 
-    def __init__(self, send_path: SendPath, runtime: Runtime, core: OpenTransaction) -> None:
-        self._send_path = send_path
-        self._runtime = runtime
-        self._core = core
+    # Any: programs make none, and what stands behind it is not public.
+    def __init__(self, send_path: Any, runtime: Any, core: Any) -> None:
+        self._send_path: SendPath = send_path
+        self._runtime: Runtime = runtime
+        self._core: OpenTransaction = core
 
     def __repr__(self) -> str:
         outcome = self._core.outcome
@@ -112,73 +114,74 @@ class Transaction:
         commit = offset_commit(offsets, group)
         await _wait(self._runtime, transactions.send_offsets(self._core, commit, self._runtime.clock()))
 
-    def _transactions(self) -> Transactions:
+    def _transactions(self) -> TransactionManager:
         if self._send_path.running() is not self._runtime:
             raise IllegalStateError("the transaction is over: the producer was closed and started again since")
         return _of(self._runtime)
 
 
+@public_in("aioproducer")
 class TransactionBlock:
     """What `async with producer.transaction()` enters and leaves."""
 
-    def __init__(self, send_path: SendPath, close_timeout_ms: int) -> None:
-        self._send_path = send_path
+    def __init__(self, send_path: Any, close_timeout_ms: int) -> None:  # Any: as above
+        self._send_path: SendPath = send_path
         self._close_timeout = close_timeout_ms / 1000
-        self._transaction: Transaction | None = None
+        self._opened: tuple[Transaction, OpenTransaction, TransactionManager] | None = None
 
     async def __aenter__(self) -> Transaction:
-        if self._transaction is not None:
+        if self._opened is not None:
             raise IllegalStateError("a transaction block is entered once; call producer.transaction() for each")
-        self._transaction = await begin(self._send_path)
-        return self._transaction
+        runtime, core = await _begin(self._send_path)
+        transaction = Transaction(self._send_path, runtime, core)
+        self._opened = transaction, core, _of(runtime)
+        return transaction
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        transaction = self._transaction
-        assert transaction is not None, "it was entered"
+        assert self._opened is not None, "it was entered"
+        transaction, core, transactions = self._opened
         if exc is not None:
-            await self._abort(transaction)
+            if core.outcome is None:  # else the body has ended it itself
+                await self._abort(transaction)
             return
         try:
             await transaction.commit()
         except anyio.get_cancelled_exc_class():
-            await self._settle(transaction)
+            if core.outcome is None:  # else it ended just when it was cancelled
+                await self._end_cancelled(transaction, transactions)
             raise
 
     async def _abort(self, transaction: Transaction) -> None:
         """Abort because of the body's exception, which is what the caller is to hear of."""
-        if transaction._core.outcome is not None:  # pyright: ignore[reportPrivateUsage]
-            return  # the body has ended it itself
         try:
             with anyio.CancelScope(shield=True), anyio.fail_after(self._close_timeout):
                 await transaction.abort()
         except (KafkaError, TimeoutError) as error:
             _log.warning(
                 "the transaction could not be aborted before its block was left: %s",
-                _told(error),
+                _text(error),
                 extra={"event": "abort_unfinished"},
             )
 
-    async def _settle(self, transaction: Transaction) -> None:
+    async def _end_cancelled(self, transaction: Transaction, transactions: TransactionManager) -> None:
         """The commit is cancelled: abort what was not sent, else give the answer a little time."""
-        if transaction._core.outcome is not None:  # pyright: ignore[reportPrivateUsage]
-            return  # it ended just when it was cancelled
         try:
             with anyio.CancelScope(shield=True), anyio.fail_after(self._close_timeout):
-                if _of(transaction._runtime).is_commit_sent:  # pyright: ignore[reportPrivateUsage]
+                if transactions.is_commit_sent:
                     await transaction.commit()
                 else:
                     await transaction.abort()
         except (KafkaError, TimeoutError) as error:
             _log.warning(
                 "the transaction was cancelled while it was committed: %s",
-                _told(error),
+                _text(error),
                 extra={"event": "commit_cancelled"},
             )
 
 
-def _told(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     return str(error) or "close_timeout_ms is over"
 
 
@@ -191,15 +194,20 @@ async def begin(send_path: SendPath) -> Transaction:
         KafkaTimeoutError: the abort of the one before, or the new epoch, takes longer than max_block_ms.
         ProducerFencedError: another producer with this transactional_id has taken over.
     """
+    runtime, core = await _begin(send_path)
+    return Transaction(send_path, runtime, core)
+
+
+async def _begin(send_path: SendPath) -> tuple[Runtime, OpenTransaction]:
     runtime = send_path.running()
     transactions = _of(runtime)
     while transactions.is_passing:
         await _wait(runtime, transactions.wait_ready(runtime.clock()))
         send_path.running()
-    return Transaction(send_path, runtime, transactions.begin(runtime.clock()))
+    return runtime, transactions.begin(runtime.clock())
 
 
-def _of(runtime: Runtime) -> Transactions:
+def _of(runtime: Runtime) -> TransactionManager:
     transactions = runtime.sender.transactions
     if transactions is None:
         raise IllegalStateError("transactions need a transactional_id; give the producer one")

@@ -1,4 +1,4 @@
-"""Which CRC-32C do batches carry, and where does it come from?"""
+"""The CRC-32C that batches carry, and where it comes from."""
 
 from __future__ import annotations
 

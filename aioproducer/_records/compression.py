@@ -1,4 +1,4 @@
-"""How are the records of a batch compressed and expanded?
+"""Compression codecs: what compresses and expands the records of a batch.
 
 A compressor belongs to one job at a time: a zstd compressor that two threads use at once crashes the interpreter. Make
 one per worker thread, or one per job, with `compressor`; never share one between the event loop and a worker.

@@ -1,4 +1,4 @@
-"""What is in the bytes of a RecordBatch, are they whole, and what does a broker change in them?
+"""The decoder of RecordBatches: what is in the bytes, whether they are whole, what a broker changes in them.
 
 Whatever the bytes are, only ProtocolError (mostly its subclass CorruptRecordError) is raised for them.
 """

@@ -1,4 +1,4 @@
-"""How do the records of a batch become its bytes?
+"""The encoder of RecordBatches.
 
 In two steps, as only the second needs the producer's state: `encode_records` gives the records section, `seal_batch`
 compresses it and puts the header before it. `restamp` gives a batch another producer id without doing either again.

@@ -1,4 +1,4 @@
-"""What does the header of a RecordBatch say?
+"""The header of a RecordBatch.
 
 The 61 bytes, big-endian, magic 2 (KIP-98)::
 

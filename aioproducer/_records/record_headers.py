@@ -1,4 +1,4 @@
-"""How do the headers of one record become bytes? When it is appended: what is measured then is what is written."""
+"""The headers of a record as bytes, made when it is appended: what is measured then is what is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes will a record take in a batch, before it is encoded?"""
+"""The bytes that a record will take in a batch, before it is encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a length or a delta of a record written? As a zigzag varint; the short ones come out of a table."""
+"""Zigzag varints, for the lengths and deltas of records; the short ones come out of a table."""
 
 from __future__ import annotations
 

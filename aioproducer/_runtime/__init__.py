@@ -1,5 +1,5 @@
-"""Joins the core and the net: owns every task of a producer, and has bytes made.
+"""What joins the core and the net, has bytes made, and wakes those who wait.
 
-`loop.py` polls the core and acts; `link.py` is one connection's two tasks; `encoding.py` makes record batches;
-`completion.py` wakes whoever waits for an outcome; `undelivered.py` keeps count of failures that nobody watches.
+`loop.py` polls the core and acts; `broker_connection.py` is one connection and its task; `encoding.py` makes record
+batches; `completion.py` wakes whoever waits for an outcome; `undelivered.py` counts failures that nobody watches.
 """

@@ -1,7 +1,7 @@
-"""One connection to one broker: opened, requests written in their order, answers told to the core as they come.
+"""One connection to one broker: opened, requests written in their order, answers handed to the core as they come.
 
 There is a task for its life and none for its traffic: a request is made and written in the poll that decides on it, as
-long as the socket takes it, and an answer is told of in the pass of the loop that reads it.
+long as the socket takes it, and an answer is handed over in the pass of the loop that reads it.
 """
 
 from __future__ import annotations
@@ -9,46 +9,121 @@ from __future__ import annotations
 import logging
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from aioproducer._mypyc import mypyc_attr
-from aioproducer._net.connection import Connection, open_connection
 from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
 from aioproducer._wire.schema import Request
-from aioproducer.errors import ConnectionTimeoutError, KafkaError, ProtocolError
+from aioproducer.errors import KafkaError, ProtocolError
 
 if TYPE_CHECKING:
-    from aioproducer._backend import Connector
+    from collections.abc import Callable
+
     from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.cluster.node import InFlight
     from aioproducer._core.effects import Connect, ProducePlan, Send
-    from aioproducer._runtime.loop import Runtime
+    from aioproducer._metrics.counters import Counters
+    from aioproducer._net.connection import Connection
+    from aioproducer._net.dialer import Dialer, Established
+    from aioproducer._runtime.encoding import Encoder
+    from aioproducer._wire.schema import Message
 
 _log = logging.getLogger("aioproducer.connection")
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # tests of the loop have one of their own
-class BrokerConnection:
-    """Runs one connection from its Connect effect to its end, and reports each step to the core, in order, exactly
-    once.
+class PausedWriter(Protocol):
+    """What has more to write and has to pause."""
+
+    def go_on(self) -> None:
+        """Write on."""
+        ...
+
+
+class ConnectionHost(Protocol):
+    """What a connection needs of whoever has it: time to write in, a task to work in, and an ear for what happens.
+
+    Each connection reports `on_open` and then `on_closed`, or `on_failed`, in this order and exactly once.
     """
 
-    def __init__(self, runtime: Runtime, effect: Connect, connect: Connector) -> None:
-        self._runtime = runtime
+    @property
+    def encoder(self) -> Encoder:
+        """Makes the bytes of batches."""
+        ...
+
+    @property
+    def figures(self) -> Counters:
+        """What is counted."""
+        ...
+
+    def has_written_long(self) -> bool:
+        """Whether the requests written in this pass have taken so long that others should have their turn."""
+        ...
+
+    def write_later(self, writer: PausedWriter) -> None:
+        """Call `go_on` in the next pass."""
+        ...
+
+    def call_in_task(self, function: Callable[[], object]) -> None:
+        """Call `function` soon, in a task; it may start others."""
+        ...
+
+    def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        """The bytes of the batch were made: so many bytes of records became so many."""
+        ...
+
+    def on_open(self, connection: BrokerConnection, established: Established) -> None:
+        """The connection can be used."""
+        ...
+
+    def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:
+        """It could not be opened, or was closed before it was."""
+        ...
+
+    def on_closed(self, connection: BrokerConnection, error: KafkaError | None) -> None:
+        """It was open and is closed; nothing more comes from it."""
+        ...
+
+    def on_written(self, connection: BrokerConnection, request: InFlight) -> None:
+        """All bytes of a request that expects no answer are with the socket."""
+        ...
+
+    def on_response(self, connection: BrokerConnection, request: InFlight, message: Message) -> None:
+        """The answer to a request; `on_read` follows."""
+        ...
+
+    def on_read(self) -> None:
+        """All answers that came at once have been handed over: act on them."""
+        ...
+
+
+class BrokerConnection:
+    """Runs one connection from its Connect effect to its end.
+
+    Attributes:
+        node_id, address: of its Connect effect.
+    """
+
+    def __init__(
+        self, host: ConnectionHost, effect: Connect, dialer: Dialer, client_id: str, clock: Callable[[], float]
+    ) -> None:
+        self.node_id = effect.node_id
+        self.address = effect.host, effect.port
+        self._host = host
         self._effect = effect
-        self._connect = connect
+        self._dialer = dialer
+        self._client_id = client_id
+        self._clock = clock
         self._scope: anyio.CancelScope | None = None  # made in the task: anyio knows the loop only there
         self._is_closed = False
         self._outbox: deque[Send] = deque()
         self._has_to_wait = False  # for the next pass of the loop, as this one has been long enough
         self._connection: Connection | None = None
         self._can_write = False  # the socket has taken all so far, and no batch is with a worker thread
-        self._unanswered: int | None = None  # a request that is complete once the socket has taken it
-        # (correlation id, api key, version, when written), in the order of the requests
-        self._expected: deque[tuple[int, int, int, float]] = deque()
+        self._written_last: InFlight | None = None  # expects no answer: complete once the socket has taken it
+        self._expected: deque[InFlight] = deque()  # written and not answered, in the order of the requests
         self._error: KafkaError | None = None
 
     def send(self, effect: Send) -> None:
@@ -72,56 +147,41 @@ class BrokerConnection:
 
     async def run(self) -> None:
         """Open, serve until it breaks or `close` is called, report the end."""
-        node_id = self._effect.node_id
-        connection = None
+        established = None
         with anyio.CancelScope() as self._scope:
             if self._is_closed:
                 self._scope.cancel()
-            connection = await self._open()
-            if connection is not None:
-                self._runtime.figures.connections_made += 1
+            established = await self._open()
+            if established is not None:
+                self._host.figures.connections_made += 1
                 try:
-                    await self._serve(connection)
+                    await self._serve(established)
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await connection.aclose()
-                    self._runtime.figures.connections_closed += 1
-                    self._runtime.on_link_closed(self, node_id, self._error)
-        if connection is not None:
+                        await established.connection.aclose()
+                    self._host.figures.connections_closed += 1
+                    self._host.on_closed(self, self._error)
+        if established is not None:
             return
         if self._error is None:  # closed while it was still being opened
             self._error = KafkaError("the connection was closed before it was set up")
-        self._runtime.on_link_failed(self, node_id, self._error, (self._effect.host, self._effect.port))
+        self._host.on_failed(self, self._error)
 
-    async def _open(self) -> Connection | None:
-        runtime, host, port = self._runtime, self._effect.host, self._effect.port
-        started = runtime.clock()
+    async def _open(self) -> Established | None:
+        host, port, timeout = self._effect.host, self._effect.port, self._effect.timeout
         try:
-            with anyio.fail_after(self._effect.timeout):
-                # ApiVersions is a request like any other: a broker that connects and stays silent is given up as soon.
-                connection = await open_connection(
-                    self._connect, host, port, runtime.client_id, answer_timeout=runtime.request_timeout
-                )
-        except TimeoutError:
-            elapsed = runtime.clock() - started
-            self._error = ConnectionTimeoutError(
-                f"{host}:{port} was not ready within {elapsed:.1f} s (TCP connect and ApiVersions);"
-                " check the address, firewalls, and that the port speaks plain Kafka",
-                elapsed=elapsed,
-            )
-            return None
+            return await self._dialer.dial(host, port, timeout, name=self._effect.name)
         except KafkaError as error:
             self._error = error
             return None
-        return connection
 
-    async def _serve(self, connection: Connection) -> None:
-        self._connection = connection
+    async def _serve(self, established: Established) -> None:
+        self._connection = connection = established.connection
         others: BaseExceptionGroup[BaseException] | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
                 self._can_write = True
-                self._runtime.on_link_open(self, self._effect.node_id, connection.versions)
+                self._host.on_open(self, established)
                 self._pump()
                 await connection.serve(self)
         except BaseExceptionGroup as group:  # not except*, which mypyc does not compile
@@ -139,28 +199,28 @@ class BrokerConnection:
     def on_writable(self) -> None:
         """The socket has taken all."""
         self._can_write = True
-        if self._unanswered is not None:
-            correlation_id, self._unanswered = self._unanswered, None
-            self._runtime.on_link_written(self, self._effect.node_id, correlation_id)
+        if self._written_last is not None:
+            request, self._written_last = self._written_last, None
+            self._host.on_written(self, request)
         self._pump()
 
     def _pump(self) -> None:
         while self._can_write and self._outbox:
-            if self._runtime.has_written_long():
+            if self._host.has_written_long():
                 self._has_to_wait = True
-                self._runtime.write_later(self)
+                self._host.write_later(self)
                 return
             effect = self._outbox.popleft()
             if effect.produce is None:
                 assert isinstance(effect.message, Request), "a Send effect carries a request or a plan for one"
-                self._write(effect, effect.message)
-            elif self._runtime.encoder.is_compressing and any(
-                map(self._runtime.encoder.wants_thread, effect.produce.batches)
+                self._write(effect.request, effect.message)
+            elif self._host.encoder.is_compressing and any(
+                map(self._host.encoder.wants_thread, effect.produce.batches)
             ):
                 self._can_write = False
-                self._runtime.call_in_task(partial(self._begin_aside, effect))
+                self._host.call_in_task(partial(self._begin_aside, effect))
             else:
-                self._write(effect, self._produce_request(effect.produce))
+                self._write(effect.request, self._produce_request(effect.produce))
 
     def _begin_aside(self, effect: Send) -> None:
         if not self._is_closed:
@@ -170,27 +230,28 @@ class BrokerConnection:
         """Have worker threads compress; what comes later waits, as the order on a connection counts."""
         assert effect.produce is not None, "only batches are compressed"
         for batch in effect.produce.batches:
-            await self._runtime.encoder.encode_aside(batch, self._runtime.sender.on_encoded)
+            await self._host.encoder.encode_aside(batch, self._host.on_encoded)
         self._can_write = True
-        self._write(effect, self._produce_request(effect.produce))
+        self._write(effect.request, self._produce_request(effect.produce))
         self._pump()
 
-    def _write(self, effect: Send, message: Request) -> None:
-        runtime, connection = self._runtime, self._connection
+    def _write(self, request: InFlight, message: Request) -> None:
+        connection = self._connection
         assert connection is not None, "nothing is written before the connection is open"
-        if effect.expects_response:
-            self._expected.append((effect.correlation_id, message.api_key, effect.version, runtime.clock()))
-        frame = encode_request(message, effect.version, effect.correlation_id, runtime.client_id)
-        figures = runtime.figures
+        if request.expects_response:
+            request.written_at = self._clock()
+            self._expected.append(request)
+        frame = encode_request(message, request.version, request.correlation_id, self._client_id)
+        figures = self._host.figures
         figures.requests += 1
         figures.bytes_out += len(frame)
         self._can_write = connection.write(frame)
-        if effect.expects_response:
+        if request.expects_response:
             return
         if self._can_write:
-            runtime.on_link_written(self, self._effect.node_id, effect.correlation_id)
+            self._host.on_written(self, request)
         else:
-            self._unanswered = effect.correlation_id
+            self._written_last = request
 
     def _produce_request(self, plan: ProducePlan) -> ProduceRequest:
         """Make the bytes of its batches. One whose outcome came meanwhile is left out; the broker's answer will lack
@@ -198,9 +259,8 @@ class BrokerConnection:
         """
         topics: dict[str, list[PartitionProduceData]] = {}
         records = 0
-        runtime = self._runtime
-        encode, on_encoded = runtime.encoder.encode, runtime.sender.on_encoded
-        now = runtime.clock()
+        encode, on_encoded = self._host.encoder.encode, self._host.on_encoded
+        now = self._clock()
         for batch in plan.batches:
             encoded = encode(batch, on_encoded)
             if encoded is not None:
@@ -211,7 +271,7 @@ class BrokerConnection:
                     topics[batch.topic].append(data)
                 else:
                     topics[batch.topic] = [data]
-        runtime.figures.windowed.records_per_request.record(records, now)
+        self._host.figures.windowed.records_per_request.record(records, now)
         return ProduceRequest(
             transactional_id=plan.transactional_id,
             acks=plan.acks,
@@ -223,7 +283,7 @@ class BrokerConnection:
         )
 
     def _count(self, batch: ProducerBatch, size: int, now: float) -> None:
-        figures = self._runtime.figures
+        figures = self._host.figures
         windowed = figures.windowed
         figures.records_sent += batch.count
         windowed.batch_size.record(size, now)
@@ -245,22 +305,21 @@ class BrokerConnection:
             for frame in frames:
                 self._on_frame(frame)
         finally:
-            self._runtime.on_link_read()
+            self._host.on_read()
 
     def _on_frame(self, frame: bytes) -> None:
-        runtime = self._runtime
-        figures = runtime.figures
+        figures = self._host.figures
         figures.responses += 1
         figures.bytes_in += len(frame) + 4
         if not self._expected:
             raise ProtocolError("the broker sent an answer that was not asked for")
-        correlation_id, api_key, version, written_at = self._expected.popleft()
-        message = decode_response(frame, api_key, version, correlation_id)
+        request = self._expected.popleft()
+        message = decode_response(frame, request.api_key, request.version, request.correlation_id)
         if isinstance(message, ProduceResponse):
-            now = runtime.clock()
-            figures.windowed.request_latency_ms.record((now - written_at) * 1000, now)
+            now = self._clock()
+            figures.windowed.request_latency_ms.record((now - request.written_at) * 1000, now)
             figures.windowed.throttle_ms.record(message.throttle_time_ms, now)
-        runtime.on_link_response(self, self._effect.node_id, correlation_id, message)
+        self._host.on_response(self, request, message)
 
 
 def _first(group: BaseExceptionGroup[KafkaError]) -> KafkaError:

@@ -21,7 +21,7 @@ class BufferWaiters:
 
     async def wait(self, size_bytes: int) -> None:
         """Return when there was room a moment ago. Cancel-safe. Closing wakes everybody."""
-        while not self._accumulator.has_room(size_bytes) and self._accumulator.closed_error is None:
+        while not self._accumulator.has_free_memory(size_bytes) and self._accumulator.closed_error is None:
             waiter = self._backend.new_waiter()
             self._waiting[waiter] = size_bytes
             try:
@@ -33,5 +33,7 @@ class BufferWaiters:
         """Wake those for whom there is room now; asked after each poll of the core."""
         if self._waiting:
             is_closed = self._accumulator.closed_error is not None
-            woken = [waiter for waiter, size in self._waiting.items() if is_closed or self._accumulator.has_room(size)]
+            woken = [
+                waiter for waiter, size in self._waiting.items() if is_closed or self._accumulator.has_free_memory(size)
+            ]
             self._backend.call_soon(self._backend.wake, woken)

@@ -1,4 +1,4 @@
-"""What happens when a batch's outcome is final: interceptors, then callbacks, then whoever waits.
+"""The last step of a batch whose outcome is final: interceptors, then callbacks, then whoever waits.
 
 In the order of the records. No pass of the loop is held up for long: what is left is done in the next.
 """
@@ -14,7 +14,6 @@ from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._runtime.outcome import outcome_error, record_metadata, run_callback
 from aioproducer._types import NO_OFFSET, NO_TIMESTAMP, Headers, RecordMetadata
-from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +40,7 @@ class Intercepted(NamedTuple):
 
 
 class Completion:
-    """Tells the outcome of batches to everybody who wants to know. The core's state is final before any of it runs.
+    """Hands the outcome of batches to everybody who wants to know. The core's state is final before any of it runs.
 
     Args:
         call_after: see `Poller.call_after`.
@@ -59,8 +58,8 @@ class Completion:
     ) -> None:
         self._backend = backend
         self._call_after = call_after
-        self._to_tell: deque[Iterator[float]] = deque()
-        self._is_telling = False
+        self._pending: deque[Iterator[float]] = deque()
+        self._is_running = False
         self._until = -math.inf
         self._undelivered = undelivered
         self._interceptors = interceptors
@@ -70,41 +69,41 @@ class Completion:
     def schedule(self, holders: Sequence[RecordHolder]) -> None:
         """Finish these outside of any task: at once, or in one of the next passes of the loop."""
         if holders:
-            self._tell(self._finish(holders))
+            self._begin(self._finish(holders))
 
     def then(self, function: Callable[[], object]) -> None:
-        """Run `function` when everybody has been told of what was scheduled before."""
-        self._tell(self._once(function))
+        """Run `function` when everybody has the outcome of what was scheduled before."""
+        self._begin(self._once(function))
 
     def hurry(self) -> None:
         """Make no pauses any more: the loop may be about to end."""
         self._until = math.inf
 
-    def _tell(self, steps: Iterator[float]) -> None:
-        self._to_tell.append(steps)
-        if not self._is_telling:
-            self._is_telling = True
+    def _begin(self, steps: Iterator[float]) -> None:
+        self._pending.append(steps)
+        if not self._is_running:
+            self._is_running = True
             self._call_after(self._run_some)
 
     def _run_some(self) -> None:
         """Go on for a millisecond; then others have their turn. The tasks that are woken take that time.
 
-        What is told in the next moments has only the rest of that time: several answers may come in one pass.
+        What becomes final in the next moments has only the rest of that time: several answers may come in one pass.
         """
         now = self._clock()
         if now >= self._until:
             self._until = now + CALLBACK_SECONDS
-        while self._to_tell:
-            for seconds_to_come in self._to_tell[0]:
+        while self._pending:
+            for seconds_to_come in self._pending[0]:
                 self._until -= seconds_to_come
                 if self._clock() >= self._until:
                     self._backend.call_soon(self._run_some)
                     return
-            self._to_tell.popleft()
-        self._is_telling = False
+            self._pending.popleft()
+        self._is_running = False
 
     def _finish(self, holders: Iterable[RecordHolder]) -> Iterator[float]:
-        """Tell of these, in steps, each of which may be followed by a pause; yields what time it is yet to take."""
+        """Hand these over, in steps, each of which may be followed by a pause; yields what time it is yet to take."""
         for holder in holders:
             if holder.error is not None or (isinstance(holder, ProducerBatch) and holder.record_errors):
                 self._figures.records_failed += _failed_count(holder)
@@ -170,15 +169,9 @@ def acknowledge(
         try:
             interceptor.on_acknowledgement(metadata, error, headers)
         except Exception as raised:
-            import logging  # see delivery.run_callback
+            from aioproducer._runtime import log_lines
 
-            log = logging.getLogger("aioproducer.delivery")
-            log.warning(
-                "an interceptor's on_acknowledgement raised (%s)",
-                type(interceptor).__name__,
-                exc_info=redacted(raised),
-                extra={"event": "interceptor_failed", "interceptor": type(interceptor).__name__},
-            )
+            log_lines.interceptor_failed("on_acknowledgement", interceptor, raised)
 
 
 def _failed_count(holder: RecordHolder) -> int:

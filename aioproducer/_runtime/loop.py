@@ -14,7 +14,6 @@ from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Se
 from aioproducer._core.sender import Sender
 from aioproducer._metrics.counters import Counters
 from aioproducer._metrics.sampled import SampledMetrics
-from aioproducer._mypyc import mypyc_attr
 from aioproducer._runtime.broker_connection import BrokerConnection
 from aioproducer._runtime.buffer_wait import BufferWaiters
 from aioproducer._runtime.completion import Completion
@@ -27,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from random import Random
 
-    from aioproducer._backend import Backend, Connector
+    from aioproducer._backend import Backend
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Waiting
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._wire.negotiation import BrokerVersions
+    from aioproducer._core.cluster.node import InFlight
+    from aioproducer._net.dialer import Dialer, Established
+    from aioproducer._runtime.broker_connection import PausedWriter
     from aioproducer._wire.schema import Message
     from aioproducer.interceptors import ProducerInterceptor
 
@@ -47,7 +48,6 @@ LOOP_ENDED: Final = (
 )
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # tests of links have one of their own
 class Runtime:
     """Everything of a producer that exists between start() and the end of close().
 
@@ -59,12 +59,11 @@ class Runtime:
         config: ProducerConfig,
         client_id: str,
         backend: Backend,
-        connect: Connector,
+        dialer: Dialer,
         interceptors: Sequence[ProducerInterceptor[Any, Any]],
         rng: Random,
     ) -> None:
         self.client_id = client_id
-        self.request_timeout = config.request_timeout_ms / 1000
         self.backend = backend
         self.clock = backend.clock
         self.accumulator = Accumulator(config, rng)
@@ -77,12 +76,13 @@ class Runtime:
         self.room = BufferWaiters(self.accumulator, backend)
         self.connected = anyio.Event()
         self.finished = anyio.Event()
+        self.start_error: KafkaError | None = None  # why start() is to raise at once
         self.failures: dict[tuple[str, int], str] = {}  # why each address could not be connected to, until one could
         watched = self.undelivered if config.transactional_id is None else None
         self._poller = backend.new_poller(self._poll)
         self._completion = Completion(backend, watched, interceptors, self.clock, self.figures, self._poller.call_after)
-        self._connect = connect
-        self._links: dict[int, BrokerConnection] = {}
+        self._dialer = dialer
+        self._connections: dict[int, BrokerConnection] = {}
         self._asking: list[Awaitable[None]] = []
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
@@ -92,7 +92,7 @@ class Runtime:
         self._has_answers = False
         self._write_until = 0.0  # in this pass of the loop
         self._is_pass_marked = False  # we shall hear when this pass is over; until then it gets no more time
-        self._to_write: list[BrokerConnection] = []  # in the next
+        self._to_write: list[PausedWriter] = []  # in the next
 
     # ── called by the Producer ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,16 +184,18 @@ class Runtime:
         now = self.clock()
         if now >= self._write_until and not self._is_pass_marked:
             self._write_until = now + WRITING_SECONDS
+        # What has had to wait is older than what the core sends now: it has its turn before.
         if self._to_write and not self.has_written_long():
             self._write_on()
         self._act(self.sender.poll(now))
+        # After the effects: outcomes are scheduled there first, so a call that waits for an older record is woken
+        # before one that has just got memory, and before the transaction's step that waits for those records.
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()
         self._wake_asking()
         self.room.check()
-        if not self.connected.is_set() and (self.sender.is_started or self.sender.fatal_error is not None):
-            self.connected.set()
-            self.failures.clear()
+        if not self.connected.is_set():
+            self._end_start()
         if self._is_closing and self.sender.is_drained:
             self._poller.stop()
             return None
@@ -203,10 +205,19 @@ class Runtime:
         self._deadline = self.sender.deadline(now)
         return self._deadline
 
+    def _end_start(self) -> None:
+        """Let start() go on if it is known how it ends."""
+        sender = self.sender
+        # One broker that accepts us is enough to start, whatever another says in the same moment.
+        self.start_error = sender.fatal_error or (None if sender.is_started else sender.authentication_error)
+        if sender.is_started or self.start_error is not None:
+            self.connected.set()
+            self.failures.clear()
+
     def _write_on(self) -> None:
         waiting, self._to_write = self._to_write, []
-        for link in waiting:
-            link.go_on()
+        for writer in waiting:
+            writer.go_on()
         # The first has written, and perhaps nobody else: another one is the first next time.
         if self._to_write and self._to_write[0] is waiting[0]:
             self._to_write.append(self._to_write.pop(0))
@@ -225,20 +236,27 @@ class Runtime:
         for effect in effects:
             match effect:
                 case Send():
-                    link = self._links.get(effect.node_id)
-                    if link is not None:  # otherwise it broke a moment ago, and the core is about to hear of it
-                        link.send(effect)
+                    connection = self._connections.get(effect.node_id)
+                    if connection is not None:  # otherwise it broke a moment ago, and the core is about to hear of it
+                        connection.send(effect)
                 case Completed():
                     self._completion.schedule(effect.batches)
                 case Connect():
-                    link = self._links[effect.node_id] = BrokerConnection(self, effect, self._connect)
-                    self.call_in_task(partial(self._tasks.start_soon, link.run))
+                    self._connect(effect)
                 case Disconnect():
-                    link = self._links.get(effect.node_id)
-                    if link is not None:
-                        link.close(effect.error)
+                    connection = self._connections.get(effect.node_id)
+                    if connection is not None:
+                        connection.close(effect.error)
                 case _:
                     assert_never(effect)
+
+    def _connect(self, effect: Connect) -> None:
+        # The core connects to a node again only when it has heard of the end of the connection before: there is one
+        # connection for each node, and whatever comes from a connection comes from that of its node.
+        assert effect.node_id not in self._connections, "a node has one connection"
+        connection = BrokerConnection(self, effect, self._dialer, self.client_id, self.clock)
+        self._connections[effect.node_id] = connection
+        self.call_in_task(partial(self._tasks.start_soon, connection.run))
 
     def _wake(self, woken: Sequence[Waiting]) -> None:
         if not woken:
@@ -311,52 +329,51 @@ class Runtime:
         self._wake(self.accumulator.take_woken())
         self._wake_transaction()
 
-    # ── asked and told by the links ───────────────────────────────────────────────────────────────────────────────────
+    # ── as the host of the connections (ConnectionHost) ──────────────────────────────────────────────────────────────
 
     def has_written_long(self) -> bool:
         """Whether the requests written in this pass have taken so long that others should have their turn."""
         return self.clock() >= self._write_until
 
-    def write_later(self, link: BrokerConnection) -> None:
-        """Have the link go on in the next pass."""
-        self._to_write.append(link)
+    def write_later(self, writer: PausedWriter) -> None:
+        """See `ConnectionHost.write_later`."""
+        self._to_write.append(writer)
         if not self._is_pass_marked:
             self._mark_pass()
 
-    def on_link_open(self, link: BrokerConnection, node_id: int, versions: BrokerVersions) -> None:
-        """The connection can be used."""
-        if self._links.get(node_id) is link:
-            self.sender.on_connected(node_id, versions, self.clock())
-            self._wake_poller()
+    def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        """See `ConnectionHost.on_encoded`."""
+        self.sender.on_encoded(batch, records_size, encoded_size)
 
-    def on_link_failed(self, link: BrokerConnection, node_id: int, error: KafkaError, address: tuple[str, int]) -> None:
-        """It could not be opened, or was closed before it was."""
-        self.failures[address] = str(error)
-        if self._links.get(node_id) is link:
-            del self._links[node_id]
-            self.sender.on_connect_failed(node_id, error, self.clock())
-            self._wake_poller()
+    def on_open(self, connection: BrokerConnection, established: Established) -> None:
+        """See `ConnectionHost.on_open`."""
+        self.sender.on_connected(connection.node_id, established.versions, self.clock())
+        self._wake_poller()
 
-    def on_link_closed(self, link: BrokerConnection, node_id: int, error: KafkaError | None) -> None:
-        """It was open and is closed; nothing more comes from it."""
-        if self._links.get(node_id) is link:
-            del self._links[node_id]
-            self.sender.on_disconnected(node_id, error, self.clock())
-            self._wake_poller()
+    def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:
+        """See `ConnectionHost.on_failed`."""
+        self.failures[connection.address] = str(error)
+        del self._connections[connection.node_id]
+        self.sender.on_connect_failed(connection.node_id, error, self.clock())
+        self._wake_poller()
 
-    def on_link_written(self, link: BrokerConnection, node_id: int, correlation_id: int) -> None:
-        """All bytes of a request that expects no answer are with the socket."""
-        if self._links.get(node_id) is link:
-            self.sender.on_written(node_id, correlation_id, self.clock())
-            self._wake_poller()
+    def on_closed(self, connection: BrokerConnection, error: KafkaError | None) -> None:
+        """See `ConnectionHost.on_closed`."""
+        del self._connections[connection.node_id]
+        self.sender.on_disconnected(connection.node_id, error, self.clock())
+        self._wake_poller()
 
-    def on_link_response(self, link: BrokerConnection, node_id: int, correlation_id: int, message: Message) -> None:
-        """The answer to a request; `on_link_read` follows."""
-        if self._links.get(node_id) is link:
-            self.sender.on_response(node_id, correlation_id, message, self.clock())
+    def on_written(self, connection: BrokerConnection, request: InFlight) -> None:
+        """See `ConnectionHost.on_written`."""
+        self.sender.on_written(connection.node_id, request, self.clock())
+        self._wake_poller()
 
-    def on_link_read(self) -> None:
-        """All answers that came at once have been told of: act on them."""
+    def on_response(self, connection: BrokerConnection, request: InFlight, message: Message) -> None:
+        """See `ConnectionHost.on_response`."""
+        self.sender.on_response(connection.node_id, request, message, self.clock())
+
+    def on_read(self) -> None:
+        """See `ConnectionHost.on_read`."""
         self._has_answers = True
         self._poller.wake_now()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._types import RecordMetadata
-from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     import contextvars
@@ -42,14 +40,6 @@ def outcome_error(holder: ProducerBatch | PendingAppend, index: int) -> KafkaErr
     return holder.error
 
 
-def fresh(error: KafkaError) -> KafkaError:
-    """Return a copy to raise: one error is shared by all records of a batch, and each raise adds to its traceback."""
-    duplicate = copy.copy(error)
-    duplicate.__cause__ = error.__cause__
-    duplicate.__suppress_context__ = True
-    return duplicate
-
-
 def record_metadata(holder: ProducerBatch | PendingAppend, index: int) -> RecordMetadata:
     """Return the RecordMetadata of one record of a delivered batch."""
     assert isinstance(holder, ProducerBatch), "a record without a batch is not delivered"
@@ -71,12 +61,6 @@ def run_callback(callback: Callable[[Any], object], delivery: Any, context: cont
     try:
         context.run(callback, delivery)
     except Exception as error:
-        import logging  # here, as in all that `import` loads: 5 ms with what it imports; event loops have it anyway
+        from aioproducer._runtime import log_lines
 
-        log = logging.getLogger("aioproducer.delivery")
-        log.error(
-            "a delivery callback raised (%r); its record is not affected",
-            delivery,
-            exc_info=redacted(error),
-            extra={"event": "callback_failed"},
-        )
+        log_lines.callback_failed(delivery, error)

@@ -1,4 +1,4 @@
-"""How a producer's runtime comes up: made in the running loop, and ready when one broker is connected."""
+"""The start of a producer's runtime: made in the running loop, and ready when one broker is connected."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import anyio
 
 from aioproducer import _backend
 from aioproducer._backend.names import Resolver
+from aioproducer._net.dialer import Dialer
 from aioproducer._runtime.dns_lookup import with_canonical_servers
 from aioproducer._runtime.loop import Runtime
-from aioproducer._runtime.outcome import fresh
-from aioproducer.errors import BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
+from aioproducer._runtime.setup_steps import prepared_steps
+from aioproducer.errors import AuthenticationError, BootstrapError, KafkaError, KafkaTimeoutError, ProducerClosedError
+from aioproducer.errors._fresh import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aioproducer._backend import Connector
     from aioproducer._config import ProducerConfig
+    from aioproducer._net.setup import SetupSteps
     from aioproducer.interceptors import ProducerInterceptor
 
 
@@ -27,10 +30,13 @@ async def open_runtime(
     client_id: str,
     connect: Connector | None,
     interceptors: Sequence[ProducerInterceptor[Any, Any]],
+    steps: SetupSteps | None = None,
 ) -> Runtime:
     """Start the background task and wait for the first connection. Cancelled or failed, nothing is left.
 
     Raises:
+        ConfigurationError: a file that the settings of TLS name cannot be read or used.
+        AuthenticationError: a broker does not take us for who we say we are, or we do not take it for the broker.
         BootstrapError: no connection within max_block_ms.
         KafkaTimeoutError: connected, but no producer id for the transactional id within max_block_ms.
         KafkaError: the cluster cannot be used at all, for example because it is too old.
@@ -40,7 +46,10 @@ async def open_runtime(
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
         config = await with_canonical_servers(config, Resolver())
     connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
-    runtime = Runtime(config, client_id, backend, connector, interceptors, random.Random())
+    if steps is None:
+        steps = await prepared_steps(config)
+    dialer = Dialer(connector, client_id, backend.clock, config.request_timeout_ms / 1000, steps)
+    runtime = Runtime(config, client_id, backend, dialer, interceptors, random.Random())
     backend.spawn_host(runtime.run)
     try:
         await _wait_connected(runtime, config, deadline)
@@ -76,13 +85,21 @@ async def _wait_connected(runtime: Runtime, config: ProducerConfig, deadline: fl
         tasks.cancel_scope.deadline = deadline
         tasks.start_soon(until, runtime.connected)
         tasks.start_soon(until, runtime.finished)
-    if runtime.sender.fatal_error is not None:
-        raise fresh(runtime.sender.fatal_error)
+    if runtime.start_error is not None:
+        raise _final(runtime.start_error)
     transactions = runtime.sender.transactions
     if transactions is not None and runtime.sender.is_connected and not transactions.is_ready:
         raise _initialising_error(transactions.last_error, runtime.clock() - started, max_block_ms)
     if not runtime.connected.is_set():
         raise _bootstrap_error(runtime, config, runtime.clock() - started)
+
+
+def _final(error: KafkaError) -> KafkaError:
+    """Return the error to raise: what a running producer tries again is the end of one that has not started."""
+    error = fresh(error)
+    if isinstance(error, AuthenticationError):
+        error.retriable, error.fatal = False, True
+    return error
 
 
 def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: int) -> KafkaTimeoutError:
@@ -97,17 +114,17 @@ def _initialising_error(cause: KafkaError | None, elapsed: float, max_block_ms: 
 
 
 def _bootstrap_error(runtime: Runtime, config: ProducerConfig, elapsed: float) -> BootstrapError:
-    told = [
+    reasons = [
         reason if f"{host}:{port}" in reason else f"{host}:{port}: {reason}"
         for (host, port), reason in runtime.failures.items()
     ]
-    told += [
+    reasons += [
         f"{host}:{port}: no attempt to connect has ended yet"
         for host, port in config.bootstrap_servers
         if (host, port) not in runtime.failures
     ]
     return BootstrapError(
         f"no bootstrap server could be reached within {elapsed:.1f} s (max_block_ms={config.max_block_ms}):"
-        f" {'; '.join(told)}; check bootstrap_servers, and that brokers listen there",
+        f" {'; '.join(reasons)}; check bootstrap_servers, and that brokers listen there",
         failures=runtime.failures,
     )

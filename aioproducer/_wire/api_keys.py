@@ -1,4 +1,4 @@
-"""Which number does each request have?"""
+"""The numbers of the requests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class ApiKey(IntEnum):
     OFFSET_COMMIT = 8
     OFFSET_FETCH = 9
     FIND_COORDINATOR = 10
+    SASL_HANDSHAKE = 17
     API_VERSIONS = 18
     CREATE_TOPICS = 19
     DELETE_TOPICS = 20
@@ -24,6 +25,7 @@ class ApiKey(IntEnum):
     END_TXN = 26
     TXN_OFFSET_COMMIT = 28
     DESCRIBE_CONFIGS = 32
+    SASL_AUTHENTICATE = 36
     CREATE_PARTITIONS = 37
     DESCRIBE_CLUSTER = 60
     DESCRIBE_TRANSACTIONS = 65

@@ -1,4 +1,4 @@
-"""Which types can a message's fields have, and how is one declared?
+"""The types that a message's fields can have, and how one is declared.
 
 The declaring functions stand on the right-hand side of an annotated class attribute::
 

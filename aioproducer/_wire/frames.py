@@ -1,4 +1,4 @@
-"""How do messages travel: length, header, body?
+"""Frames, in which messages travel: length, header, body.
 
 A frame is an int32 length and that many bytes: a header, whose version follows from the request's, and the body.
 Functions that encode return all of it; those that decode take a frame without its length, as `FrameBuffer` gives it.
@@ -216,6 +216,16 @@ class FrameBuffer:
         if not 0 <= length <= self._max_frame_bytes:
             raise ProtocolError(
                 f"a frame of {length:,} bytes is announced, allowed are 0 to {self._max_frame_bytes:,};"
-                " does this port speak Kafka's protocol, and without TLS?"
+                f" {_speaker(length)}"
             )
         return length
+
+
+def _speaker(length: int) -> str:
+    """Who sends such a length? It is the first four bytes of something else."""
+    first = length.to_bytes(4, "big", signed=True)
+    if first[0] in (0x15, 0x16) and first[1] == 3:  # an alert, or a handshake (RFC 8446 §5.1)
+        return "its first bytes are TLS: set security_protocol to SSL or SASL_SSL"
+    if first.isascii() and first.decode("ascii").isprintable():
+        return f"its first bytes are the text {first.decode('ascii')!r}, as an HTTP server's: is the port right?"
+    return "does this port speak Kafka's protocol, and without TLS?"

@@ -1,9 +1,4 @@
-"""Which version of each request does a broker and do we speak?
-
-On every connection the first request is ApiVersions. Its newest version tells our software's name and version
-(KIP-511); a broker that is older than that answers with UNSUPPORTED_VERSION in version 0, and is asked again. What it
-answers is good for this connection only: the broker may be another one, or a newer one, on the next.
-"""
+"""The versions of each request that a broker and we speak, as it has listed them on a connection (ApiVersions)."""
 
 from __future__ import annotations
 
@@ -11,12 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aioproducer._version import __version__
-from aioproducer._wire.frames import decode_response_header, encode_request
-from aioproducer._wire.messages import REQUESTS, ApiKey
-from aioproducer._wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from aioproducer._wire.messages.produce import ProduceRequest
-from aioproducer.errors import ErrorCode, ProtocolError, UnsupportedVersionError, error_for
+from aioproducer._wire.messages import REQUESTS
+from aioproducer.errors import ErrorCode, UnsupportedVersionError
 
 if TYPE_CHECKING:
     from aioproducer._wire.schema import Message
@@ -90,68 +81,3 @@ def _too_far_apart(message: type[Message], highest: int, theirs: ApiVersionRange
         advice = "upgrade the broker (Kafka 2.1 or newer)" if theirs.max_version < lowest else "upgrade aioproducer"
         text = f"the broker has {name} in versions {theirs}, needed is one of {lowest} to {highest}; {advice}"
     return UnsupportedVersionError(text, code=ErrorCode.UNSUPPORTED_VERSION, api=name)
-
-
-class Handshake:
-    """The ApiVersions exchange as steps: send what `first_request` returns, then what `on_response` returns.
-
-    Args:
-        client_id: sent in the header.
-    """
-
-    def __init__(self, client_id: str | None) -> None:
-        self._client_id = client_id
-        self._version = ApiVersionsRequest.max_version
-        self._correlation_id = 0
-
-    def first_request(self) -> bytes:
-        """Return the frame to begin with."""
-        message = ApiVersionsRequest(client_software_name=SOFTWARE_NAME, client_software_version=__version__)
-        return encode_request(message, self._version, self._correlation_id, self._client_id)
-
-    def on_response(self, frame: bytes) -> bytes | BrokerVersions:
-        """Take the answer; return another frame to send, or what the broker can do.
-
-        Args:
-            frame: without its length.
-
-        Raises:
-            ProtocolError: not an answer to our request.
-            UnsupportedVersionError: the broker is too old for a producer that writes record batches (before Kafka 2.1).
-            BrokerError: it answers with an error.
-        """
-        correlation_id, body = decode_response_header(frame, ApiKey.API_VERSIONS, self._version)
-        if correlation_id != self._correlation_id:
-            raise ProtocolError(
-                f"the answer to ApiVersions has correlation id {correlation_id}, not {self._correlation_id}"
-            )
-        error_code = int.from_bytes(body[:2], "big", signed=True)
-        if error_code == ErrorCode.UNSUPPORTED_VERSION and self._version > 0:
-            return self._older_request(ApiVersionsResponse.decode(body, 0))
-        if error_code != ErrorCode.NONE:
-            raise error_for(error_code, api="ApiVersions")
-        return _checked(ApiVersionsResponse.decode(body, self._version))
-
-    def _older_request(self, answer: ApiVersionsResponse) -> bytes:
-        # Brokers since KIP-511 list what they have of ApiVersions; older ones list nothing, and all know version 0.
-        listed = [api.max_version for api in answer.api_keys if api.api_key == ApiKey.API_VERSIONS]
-        known = listed[0] if listed else 0
-        self._version = known if 0 <= known < self._version else 0
-        self._correlation_id += 1
-        return self.first_request()
-
-
-def _checked(answer: ApiVersionsResponse) -> BrokerVersions:
-    versions = BrokerVersions(
-        apis=MappingProxyType(
-            {api.api_key: ApiVersionRange(api.min_version, api.max_version) for api in answer.api_keys}
-        ),
-        supported_features=MappingProxyType(
-            {one.name: ApiVersionRange(one.min_version, one.max_version) for one in answer.supported_features}
-        ),
-        finalized_features=MappingProxyType({one.name: one.max_version_level for one in answer.finalized_features}),
-        finalized_features_epoch=answer.finalized_features_epoch,
-    )
-    if ApiKey.PRODUCE in versions.apis:  # a pure controller does not list it
-        versions.version_for(ProduceRequest)
-    return versions

@@ -1,4 +1,4 @@
-"""How are Kafka's primitive types laid out in bytes?
+"""Kafka's primitive types as bytes.
 
 Message bodies are read and written by generated code (`codegen`) that uses the functions here for what is longer
 than a line; headers, which are short and fixed, use `Reader`.

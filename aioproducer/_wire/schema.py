@@ -1,4 +1,4 @@
-"""What is a message, and how does it become bytes and come back?
+"""The base of all messages: their fields, to bytes and back.
 
 A message class declares its fields once, with the versions that have them (fields.py); the functions that encode and
 decode a version are made on its first use (`codegen`) and kept on the class.
@@ -90,7 +90,7 @@ class Struct(metaclass=StructType):
     FIELDS: ClassVar[Mapping[str, Field]]
     """The declarations, by name, in the order of the wire."""
 
-    __hash__ = None  # type: ignore[assignment]  # lists inside
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # lists inside
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -225,6 +225,20 @@ class Response(Message):
     """What a broker answers. Bytes after the message are read over, as Kafka's own clients do: some brokers of another
     make have them (librdkafka's mock cluster after Metadata 12).
     """
+
+    throttles_since: ClassVar[int | None] = None
+    """The first version after which the client has to wait for `throttle_time_ms` (KIP-219); None if it never has.
+
+    In versions before it the broker holds the answer back instead. Java: AbstractResponse.shouldClientThrottle.
+    """
+
+    def throttle_ms(self, version: int) -> int:
+        """Return for how many milliseconds the broker asks not to be sent anything."""
+        since = self.throttles_since
+        if since is None or version < since:
+            return 0
+        throttle_time_ms: int = getattr(self, "throttle_time_ms", 0)
+        return throttle_time_ms
 
     @classmethod
     def _on_left_over(cls, version: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Which exceptions exist, and which one a Kafka error code becomes.
+"""The exceptions, and the error codes of Kafka's protocol.
 
 Everything that this package raises on purpose, apart from TypeError and ValueError for wrong arguments, is a
 KafkaError::
@@ -21,9 +21,9 @@ KafkaError::
     │   ├── ConnectionTimeoutError      a connection was not set up in time
     │   ├── RequestTimeoutError         a broker did not answer in time
     │   ├── MetadataTimeoutError        the topic or partition was not known within max_block_ms
-    │   ├── BufferTimeoutError          no room in buffer_memory within max_block_ms
+    │   ├── BufferTimeoutError          too little of buffer_memory free within max_block_ms
     │   └── DeliveryTimeoutError        not acknowledged within delivery_timeout_ms
-    ├── BufferFullError                 submit_nowait found no room
+    ├── BufferFullError                 submit_nowait found too little of buffer_memory free
     ├── ConfigurationError              (also ValueError) every problem of the settings, at once
     ├── IllegalStateError               a call that is not allowed now, here, or any more
     │   └── ProducerClosedError         the producer was closed, by the caller, before the record was delivered
@@ -37,7 +37,7 @@ KafkaError::
 
 from __future__ import annotations
 
-from aioproducer.errors._codes import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE, ErrorCode, name_of
+from aioproducer.errors._codes import ErrorCode
 from aioproducer.errors._exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -70,14 +70,8 @@ from aioproducer.errors._exceptions import (
     UndeliveredError,
     UnsupportedVersionError,
 )
-from aioproducer.errors._from_code import CLASSES, error_for
 
 __all__ = [
-    "CLASSES",
-    "FATAL",
-    "INVALID_METADATA",
-    "POSSIBLY_WRITTEN",
-    "RETRIABLE",
     "AuthenticationError",
     "AuthorizationError",
     "BootstrapError",
@@ -109,11 +103,8 @@ __all__ = [
     "TransactionAbortedError",
     "UndeliveredError",
     "UnsupportedVersionError",
-    "error_for",
-    "name_of",
 ]
 
 # Programs import them from here; so tracebacks and pickles name this module too.
-for _class in list(globals().values()):
-    if isinstance(_class, type) and issubclass(_class, KafkaError):
-        _class.__module__ = __name__
+for _name in __all__:
+    globals()[_name].__module__ = __name__

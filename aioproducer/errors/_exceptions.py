@@ -1,4 +1,4 @@
-"""Which exceptions are there, and what does each tell? The tree is drawn in `aioproducer.errors`."""
+"""The exceptions, and what each tells. The tree is drawn in `aioproducer.errors`."""
 
 from __future__ import annotations
 
@@ -103,10 +103,18 @@ class BrokerError(KafkaError):
 
 
 class AuthenticationError(BrokerError):
-    """The broker refused our credentials or the mechanism; trying again with the same ones is of no use."""
+    """One side does not accept who the other one is: a certificate, credentials, or a mechanism that is not offered.
+
+    Trying again with the same ones is of no use.
+
+    Attributes:
+        phase: "tls" when the certificate of either side was refused, or the two could not agree on how to speak TLS;
+            None when the broker refused our credentials.
+    """
 
     abortable = False
     fatal = True
+    phase: str | None = None
 
 
 class AuthorizationError(BrokerError):
@@ -206,7 +214,7 @@ class BootstrapError(KafkaConnectionError):
         self.failures: dict[tuple[str, int], str] = dict(failures or {})
 
 
-# ── time and room ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── time and memory ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class KafkaTimeoutError(KafkaError, TimeoutError):
@@ -249,7 +257,7 @@ class MetadataTimeoutError(KafkaTimeoutError):
 
 
 class BufferTimeoutError(KafkaTimeoutError):
-    """buffer_memory had no room for the record within max_block_ms; it was not accepted."""
+    """Too little of buffer_memory was free for the record within max_block_ms; it was not accepted."""
 
     abortable = True
 
@@ -281,7 +289,7 @@ class DeliveryTimeoutError(KafkaTimeoutError):
 
 
 class BufferFullError(KafkaError):
-    """submit_nowait found no room in buffer_memory; the record was not accepted. Wait with submit, or try later."""
+    """submit_nowait found too little of buffer_memory free; the record was not accepted. Wait, with submit."""
 
     retriable = True
 
@@ -375,4 +383,4 @@ class SendAllError(KafkaError):
         super().__init__(message)
         self.results = results
         self.failures: dict[int, BaseException] = dict(failures or {})
-        self.possibly_written = any(getattr(error, "possibly_written", False) for error in self.failures.values())
+        self.possibly_written: bool = any(getattr(error, "possibly_written", False) for error in self.failures.values())

@@ -1,4 +1,4 @@
-"""Which error does a code become that a broker has answered?"""
+"""The error that a code becomes which a broker has answered."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ CLASSES: Final[dict[ErrorCode, type[BrokerError]]] = {
 """The class of a code; those not listed are plain BrokerErrors."""
 
 
+LONGEST_TEXT: Final = 500
+"""Characters of a broker's own text that are told."""
+
+_WRITING: Final = frozenset({None, "Produce"})
+"""The requests that write records; None when nobody has said which it was."""
+
+
 def error_for(
     code: int,
     message: str | None = None,
@@ -65,9 +72,15 @@ def error_for(
     error.retriable = code in RETRIABLE
     error.fatal = error.fatal or code in FATAL
     error.abortable = error.abortable and not error.fatal
-    error.possibly_written = known in POSSIBLY_WRITTEN
+    error.possibly_written = known in POSSIBLY_WRITTEN and api in _WRITING
     error.args = (_broker_text(error, TEXTS.get(known), message),)
     return error
+
+
+def _in_one_line(message: str) -> str:
+    """Return a broker's text without line breaks and control characters, and not all of a long one."""
+    plain = "".join(char if char.isprintable() else " " for char in message[:LONGEST_TEXT])
+    return f"{plain} …" if len(message) > LONGEST_TEXT else plain
 
 
 def _broker_text(error: BrokerError, meaning: str | None, message: str | None) -> str:
@@ -76,5 +89,5 @@ def _broker_text(error: BrokerError, meaning: str | None, message: str | None) -
     about = "" if error.topic is None else f" for topic {error.topic!r}"
     where = "" if error.partition is None else f" partition {error.partition}"
     means = "" if meaning is None else f": {meaning}"
-    said = f" (it says: {message})" if message else ""
+    said = f" (it says: {_in_one_line(message)})" if message else ""
     return f"{who} answered{asked}{about}{where} with {error.name} ({error.code}){means}{said}"

@@ -1,4 +1,4 @@
-"""How does the log tell of an exception of the application's own code? By its class and traceback, without its words.
+"""Exceptions of the application's own code as the log has them: class and traceback, without their words.
 
 Serializers, partitioners, interceptors and callbacks are handed records, and the text of what they raise often quotes
 one: "invalid literal for int(): 'secret'". So do the causes that hang on it. The traceback names files, lines and

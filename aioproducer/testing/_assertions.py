@@ -1,4 +1,4 @@
-"""What is in a topic of an embedded cluster, and how does it differ from what a test expects?"""
+"""What is in a topic of an embedded cluster, and how it differs from what a test expects."""
 
 from __future__ import annotations
 

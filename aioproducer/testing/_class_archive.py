@@ -1,4 +1,4 @@
-"""How does a JVM start in less than a second? With what an earlier one has kept of its classes."""
+"""The archive of classes with which a JVM starts in less than a second; an earlier one has made it."""
 
 from __future__ import annotations
 

@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from aioproducer.errors import IllegalStateError, error_for
+from aioproducer._public import public_in
+from aioproducer.errors import IllegalStateError
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._assertions import difference, matches, records_of
 from aioproducer.testing._broker import ClusterCore
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.state import Options
-from aioproducer.testing._faults import FaultHandle, FaultVerbs
+from aioproducer.testing._certificates import Certificates
+from aioproducer.testing._host import ServerHost
+from aioproducer.testing._security import Security, SecuritySettings, SecurityVerbs
 from aioproducer.testing._server import Server
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
     from aioproducer._types import TopicPartition
     from aioproducer._wire.messages import ApiKey
+    from aioproducer.testing._faults import FaultHandle
     from aioproducer.testing._log_reader import Isolation, LogRecord
 
 T = TypeVar("T")
@@ -42,7 +47,8 @@ MAX_DEFAULT_REPLICATION: Final = 3
 _LOOK_SECONDS: Final = 0.005
 
 
-class ClusterSettings(TypedDict, total=False):
+@public_in("aioproducer.testing")
+class ClusterSettings(SecuritySettings, total=False):
     """What an embedded cluster can be told when it is made; see EmbeddedCluster."""
 
     partitions: int
@@ -57,12 +63,20 @@ class ClusterSettings(TypedDict, total=False):
     seed: int
 
 
-class _Verbs(FaultVerbs):
+class _Verbs(SecurityVerbs):
     """What both kinds of cluster do in the same way."""
 
     @property
     def bootstrap_servers(self) -> list[str]:
-        """ "host:port" of every broker, the stopped ones included."""
+        """ "host:port" of every broker, the stopped ones included.
+
+        Raises:
+            IllegalStateError: the cluster has never been started.
+        """
+        if not all(node.port for node in self._server.core.state.nodes.values()):
+            raise IllegalStateError(
+                "the cluster has no addresses before it is started: async with EmbeddedCluster() as cluster"
+            )
         return [f"{node.host}:{node.port}" for node in self._server.core.state.nodes.values()]
 
     @property
@@ -114,6 +128,7 @@ class _Verbs(FaultVerbs):
             raise error_for(refused.code, refused.text, api=api, topic=topic) from None
 
 
+@public_in("aioproducer.testing")
 class EmbeddedCluster(_Verbs):
     """A Kafka cluster in this event loop, on any of the loops that anyio knows.
 
@@ -132,7 +147,21 @@ class EmbeddedCluster(_Verbs):
         marker_delay: seconds between the answer to EndTxn and the end of the transaction in the logs.
         producer_id_expiration_ms: how long a partition remembers a producer that writes nothing to it.
         ports: one for each broker; by default free ones.
-        seed: of the topic ids and the cluster id.
+        seed: of the topic ids, the cluster id and all else that is random.
+        security_protocol: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. TLS needs the extra `testing`.
+        ssl_client_auth: with TLS, whether clients must have a certificate: none, requested or required.
+        sasl_mechanisms: those that are enabled; with SASL all of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER.
+        users: passwords by name, of PLAIN and SCRAM.
+        validate_token: looks at a token of OAUTHBEARER and the time in milliseconds since 1970, returns an
+            AcceptedToken or raises TokenError; by default unsecured tokens are accepted until they expire.
+        scram_iterations: of SCRAM's keys.
+        connections_max_reauth_ms: how long a session is good before it must be renewed (KIP-368); 0 for ever.
+        connection_failed_authentication_delay_ms: how long a client that fails waits for the answer (KIP-306).
+        deny_by_default: what is not allowed is denied; otherwise what is not denied is allowed.
+
+    Raises:
+        ModuleNotFoundError: TLS is asked for and trustme is not installed.
+        ValueError: settings that do not go together.
 
     Example:
         >>> async def test_orders() -> None:
@@ -146,6 +175,7 @@ class EmbeddedCluster(_Verbs):
         if brokers < 1:
             raise ValueError(f"brokers={brokers}; a cluster has at least one")
         self._ports = dict(enumerate(settings.get("ports", ())))
+        security = self._security = Security.of(settings)
         options = Options(
             partitions=settings.get("partitions", 1),
             replication_factor=settings.get("replication_factor", min(MAX_DEFAULT_REPLICATION, brokers)),
@@ -155,35 +185,53 @@ class EmbeddedCluster(_Verbs):
             max_versions={int(api): version for api, version in settings.get("max_versions", {}).items()},
             marker_delay=settings.get("marker_delay", 0.0),
             producer_id_expiration_ms=settings.get("producer_id_expiration_ms", 86_400_000),
+            sasl_mechanisms=security.mechanisms,
+            connections_max_reauth_ms=settings.get("connections_max_reauth_ms", 0),
+            connection_failed_authentication_delay_ms=settings.get("connection_failed_authentication_delay_ms", 100),
+            scram_iterations=settings.get("scram_iterations", 4_096),
+            deny_by_default=settings.get("deny_by_default", False),
         )
-        rng = random.Random(settings.get("seed", 0))
-        self._server = Server(ClusterCore(brokers, rng=rng, options=options))
-        self._stack: AsyncExitStack | None = None
+        core = ClusterCore(brokers, rng=random.Random(settings.get("seed", 0)), options=options)
+        core.state.validate_token = settings.get("validate_token", core.state.validate_token)
+        for name, password in settings.get("users", {}).items():
+            core.state.users.set(name, password)
+        if security.has_tls:
+            Certificates.check_installed()
+        self._server = Server(core)
+        self._host: ServerHost | None = None
 
     async def __aenter__(self) -> Self:
-        if self._stack is not None:
+        if self._host is not None:
             raise IllegalStateError("the cluster is running already")
         state = self._server.core.state
         wall_epoch_ms = int((time.time() - anyio.current_time()) * 1000)
         state.options = replace(state.options, wall_epoch_ms=wall_epoch_ms)
         state.now = anyio.current_time()
-        async with AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(tasks.cancel_scope.cancel)
-            await stack.enter_async_context(self._server.serve(tasks, self._ports))
-            self._stack = stack.pop_all()
+        if self._security.has_tls:
+            self._server.certificates = Certificates(self._security.client_auth)
+        host = ServerHost(self._server, self._ports)
+        try:
+            await host.start()
+        except BaseException:
+            self._close_certificates()
+            raise
+        self._host = host
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        stack, self._stack = self._stack, None
-        assert stack is not None
-        # The task group gets to see a cancellation, but no other exception of the body, which it would wrap in a group.
-        if isinstance(exc, anyio.get_cancelled_exc_class()):
-            await stack.__aexit__(exc_type, exc, traceback)
-        else:
-            await stack.__aexit__(None, None, None)
+        host, self._host = self._host, None
+        assert host is not None
+        try:
+            await host.stop()
+        finally:
+            self._close_certificates()
+
+    def _close_certificates(self) -> None:
+        certificates, self._server.certificates = self._server.certificates, None
+        if certificates is not None:
+            certificates.close()
 
     @classmethod
     @contextmanager
@@ -229,15 +277,23 @@ class EmbeddedCluster(_Verbs):
         self._delete_topic(name)
 
     async def stop_broker(self, broker: int) -> None:
-        """Stop a broker: its port and connections close, its partitions get other leaders where a replica lives."""
-        if not self.core.state.nodes[broker].is_alive:
+        """Stop a broker: its port and connections close, its partitions get other leaders where a replica lives.
+
+        Raises:
+            ValueError: there is no such broker.
+        """
+        if not self._node(broker).is_alive:
             return
         self._do(lambda: self.core.state.stop_node(broker))
         await self._server.close_node(broker)
 
     async def start_broker(self, broker: int) -> None:
-        """Start a stopped broker again, on the same port."""
-        node = self.core.state.nodes[broker]
+        """Start a stopped broker again, on the same port.
+
+        Raises:
+            ValueError: there is no such broker.
+        """
+        node = self._node(broker)
         if node.is_alive:
             return
         await self._server.listen(broker, node.port)
@@ -280,6 +336,7 @@ class EmbeddedCluster(_Verbs):
         await self._server.changes.wait_until(is_so)
 
 
+@public_in("aioproducer.testing")
 class BlockingCluster(_Verbs):
     """A cluster in a thread of its own; `EmbeddedCluster.running()` makes it. Verbs may be called from any thread."""
 
@@ -287,6 +344,7 @@ class BlockingCluster(_Verbs):
         self._cluster = cluster
         self._server = server
         self._portal = portal
+        self._security = cluster._security
 
     def create_topic(
         self,

@@ -6,10 +6,12 @@ down; of several that fit, the one that was set first strikes.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
+from aioproducer._public import public_in
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import ErrorCode
 from aioproducer.testing._broker.faults import Effect, Fault
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aioproducer.testing._broker.partition import Partition
+    from aioproducer.testing._broker.state import Node
     from aioproducer.testing._server import Server
 
 T = TypeVar("T")
@@ -44,6 +47,7 @@ class _Counted(Protocol):
     def hits(self) -> int: ...
 
 
+@public_in("aioproducer.testing")
 class FaultHandle:
     """A fault that has been set. As a context manager it ends with the block.
 
@@ -109,7 +113,7 @@ class FaultVerbs:
 
     def fail_next(
         self,
-        error: ErrorCode,
+        error: ErrorCode | str,
         *,
         times: int | None = 1,
         api: ApiKey = ApiKey.PRODUCE,
@@ -122,12 +126,16 @@ class FaultVerbs:
             appended.
 
         Args:
+            error: the code, or its name: "NOT_ENOUGH_REPLICAS".
             times: how many; None: until the fault is stopped. A Produce request counts once for each partition that is
                 struck.
             api: which requests.
             acks: only those with these; works for Produce.
+
+        Raises:
+            ValueError: no error has that name.
         """
-        return self._strike(Effect.FAIL, times, api, where, code=int(error), acks=acks)
+        return self._strike(Effect.FAIL, times, api, where, code=_code(error), acks=acks)
 
     def lose_response_once(
         self, *, times: int | None = 1, api: ApiKey = ApiKey.PRODUCE, **where: Unpack[Where]
@@ -220,6 +228,10 @@ class FaultVerbs:
 
         Args:
             to: the broker; None takes the next one that is alive.
+
+        Raises:
+            KeyError: there is no such partition.
+            ValueError: there is no such broker, or it is stopped.
         """
 
         def move() -> int:
@@ -229,7 +241,9 @@ class FaultVerbs:
                 raise KeyError(f"no partition {topic}-{partition}")
             alive = [node.id for node in state.alive_nodes()]
             later = [node_id for node_id in alive if node_id > found.leader]
-            leader = to if to is not None else (later or alive)[0]
+            leader = to if to is not None else (later or alive or [found.leader])[0]
+            if not self._node(leader).is_alive:
+                raise ValueError(f"broker {leader} is stopped; of the others, alive are {alive}")
             state.move_leader(topic, partition, leader)
             return leader
 
@@ -264,6 +278,12 @@ class FaultVerbs:
                 self._server.remove(fault)
 
         self._do(clear)
+
+    def _node(self, broker: int) -> Node:
+        nodes = self._server.core.state.nodes
+        if broker not in nodes:
+            raise ValueError(f"there is no broker {broker}; the cluster has {', '.join(map(str, nodes))}")
+        return nodes[broker]
 
     def _partition(self, topic: str, partition: int) -> Partition:
         found = self._server.core.state.partition(topic, partition)
@@ -300,3 +320,12 @@ class FaultVerbs:
     def _set_network(self, fault: NetworkFault) -> FaultHandle:
         self._do(lambda: self._server.network_faults.append(fault))
         return FaultHandle(fault, self._wait_until, lambda: self._do(lambda: self._server.remove(fault)))
+
+
+def _code(error: ErrorCode | str) -> int:
+    if not isinstance(error, str):
+        return int(error)
+    if error not in ErrorCode.__members__:
+        close = get_close_matches(error.upper(), ErrorCode.__members__, n=1)
+        raise ValueError(f"no error is called {error!r}" + (f"; is it {close[0]}?" if close else ""))
+    return int(ErrorCode[error])

@@ -1,4 +1,4 @@
-"""What do the fixtures of the pytest plugin hand out?"""
+"""What the fixtures of the pytest plugin hand out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 import uuid
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 import anyio
 import anyio.to_thread
 import pytest
 
 from aioproducer._producer.producer import Producer
+from aioproducer._public import public_in
 from aioproducer._wire.messages.create_topics import (
     CreatableTopic,
     CreatableTopicConfig,
@@ -20,7 +21,7 @@ from aioproducer._wire.messages.create_topics import (
     CreateTopicsResponse,
 )
 from aioproducer._wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
-from aioproducer.errors import error_for
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._assertions import difference, matches
 from aioproducer.testing._cluster import EmbeddedCluster
 from aioproducer.testing._log_reader import read_topic
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from aioproducer.testing._cluster import BlockingCluster
+    from aioproducer.testing._cluster import BlockingCluster, ClusterSettings
     from aioproducer.testing._log_reader import Isolation, LogRecord
 
 _LOOK_SECONDS: Final = 0.005
@@ -50,6 +51,7 @@ _FAST: Final[dict[str, Any]] = {  # a test that fails should fail soon
 }
 
 
+@public_in("aioproducer.testing")
 class Kafka:
     """A Kafka for one test; the fixture `kafka`. Its calls may be made from sync and async tests, from any thread.
 
@@ -71,15 +73,18 @@ class Kafka:
 
     @classmethod
     @contextmanager
-    def open(cls, portal: BlockingPortal, servers: list[str] | None, test: str) -> Generator[Self]:
+    def open(
+        cls, portal: BlockingPortal, servers: list[str] | None, test: str, **settings: Unpack[ClusterSettings]
+    ) -> Generator[Self]:
         """One for the length of the block: embedded, or the real one at `servers`.
 
         Args:
             portal: to the event loop in which it lives.
             test: the name of the test, for the names of topics.
+            settings: of the embedded one.
         """
         if servers is None:
-            with EmbeddedCluster.running_in(portal) as cluster:
+            with EmbeddedCluster.running_in(portal, **settings) as cluster:
                 yield cls(portal, cluster.bootstrap_servers, cluster, test)
             return
         opened = cls(portal, servers, None, test)
@@ -93,8 +98,15 @@ class Kafka:
     def cluster(self) -> BlockingCluster:
         """The embedded cluster, with its faults; the test is skipped when there is a real Kafka instead."""
         if self._cluster is None:
-            pytest.skip("faults need the embedded cluster: --kafka=embedded")
+            pytest.skip("faults need the embedded cluster: --aioproducer-kafka=embedded")
         return self._cluster
+
+    @property
+    def client_settings(self) -> dict[str, Any]:
+        """What a producer needs to come in: the addresses, and with security all that goes with it."""
+        if self._cluster is None:
+            return {"bootstrap_servers": self.bootstrap_servers}
+        return self._cluster.client_settings
 
     @cached_property
     def topic(self) -> str:
@@ -181,7 +193,7 @@ class Kafka:
 
     def producer(self, **settings: Any) -> Producer[bytes, bytes]:
         """A producer for it with short timeouts, not started: `async with kafka.producer() as producer`."""
-        return Producer(bootstrap_servers=self.bootstrap_servers, **(_FAST | settings))
+        return Producer(**(self.client_settings | _FAST | settings))
 
 
 async def _create_topic(

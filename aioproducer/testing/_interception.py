@@ -1,4 +1,4 @@
-"""When does a request of a certain kind pass a proxy, and what is to happen at that very moment?
+"""Interception: something done at the very moment when a request of a certain kind passes a proxy.
 
     commit = Interception(26, "answer", lambda: cluster.kill(2))  # EndTxn
     cluster.intercept(commit)
@@ -15,6 +15,8 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Final, Literal
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -27,6 +29,7 @@ RESPONSE_HEAD: Final = struct.Struct(">ii")  # size, correlation id
 _SIZE_BYTES: Final = 4
 
 
+@public_in("aioproducer.testing")
 class Interception:
     """Acts once, on the first request of a kind that passes; give it to a proxy, or to several.
 

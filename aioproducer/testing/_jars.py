@@ -124,7 +124,7 @@ def file_lock(path: Path) -> Generator[None]:
 def _lock(descriptor: int) -> None:
     try:
         import fcntl
-    except ImportError:  # SampledStat: two first downloads at once do the work twice
+    except ImportError:  # Windows: two first downloads at once do the work twice
         return
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 

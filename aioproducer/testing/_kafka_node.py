@@ -207,6 +207,11 @@ def broker_ids(port: int, timeout: float = 2.0) -> set[int]:
         return set()
 
 
+def taken(ports: Sequence[int]) -> list[int]:
+    """Those of these ports of 127.0.0.1 on which somebody listens."""
+    return [port for port in ports if not _is_free(port)]
+
+
 def accepts(port: int) -> bool:
     """Whether somebody listens on this port of 127.0.0.1."""
     try:

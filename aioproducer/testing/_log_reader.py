@@ -1,4 +1,4 @@
-"""What is in a topic's log? Read whole through Kafka's protocol: from the embedded cluster, or any other."""
+"""Reads a topic's whole log through Kafka's protocol: from the embedded cluster, or any other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import anyio
 
+from aioproducer._public import public_in
 from aioproducer._records.decode import decode_batch, read_header, split_batches
 from aioproducer._wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from aioproducer._wire.messages.list_offsets import (
@@ -17,7 +18,8 @@ from aioproducer._wire.messages.list_offsets import (
     ListOffsetsTopic,
 )
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from aioproducer.errors import ErrorCode, KafkaError, error_for
+from aioproducer.errors import ErrorCode, KafkaError
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._request_client import RequestClient, asker, first_reachable
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ _RETRY_SECONDS: Final = 0.05
 _ABORT_MARKER: Final = b"\0\0\0\0"  # version 0, type 0
 
 
+@public_in("aioproducer.testing")
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """One record as a consumer sees it, with what its batch says of its producer.
@@ -72,6 +75,7 @@ class LogRecord:
         return f"<LogRecord partition={self.partition} offset={self.offset} timestamp_ms={self.timestamp_ms}>"
 
 
+@public_in("aioproducer.testing")
 async def read_topic(
     bootstrap_servers: str | Iterable[str],
     topic: str,

@@ -27,6 +27,7 @@ import anyio.lowlevel
 import anyio.to_thread
 from anyio.from_thread import BlockingPortal
 
+from aioproducer._public import public_in
 from aioproducer.testing._interception import Conversation
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class _Link:
             _shut_down_writing(self.sockets(direction)[1])
 
 
+@public_in("aioproducer.testing")
 class FaultProxy:
     """Passes connections on to a target, under conditions that change at run time.
 

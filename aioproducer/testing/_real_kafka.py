@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
+from aioproducer._public import public_in
 from aioproducer.testing import _kafka_node as kafka_node
 from aioproducer.testing._class_archive import ClassArchive, digest, write_atomically
 from aioproducer.testing._jars import (
@@ -84,6 +85,7 @@ _SMALL: Final = {
 }
 
 
+@public_in("aioproducer.testing")
 class RealCluster:
     """A Kafka cluster of real brokers, whose methods block; the ones for signals do so for a moment only.
 
@@ -103,6 +105,8 @@ class RealCluster:
         features: other feature levels, by name.
         properties: further lines of server.properties; they win over ours.
         format_arguments: further arguments of `StorageTool format`, such as `["--add-scram", "SCRAM-SHA-256=[…]"]`.
+        listeners: further listeners for clients, by name in upper case, and the protocol of each, such as
+            {"TLS": "SSL"}; what it needs goes into `properties`, with the prefix `listener.name.tls.`. See `servers`.
         client_security_protocol: of the listener for clients; what it needs goes into `properties`, where
             `listener.name.client.` is its prefix.
         heap_mb: memory of each node.
@@ -124,6 +128,7 @@ class RealCluster:
         features: Mapping[str, int] | None = None,
         properties: Mapping[str, str] | None = None,
         format_arguments: Sequence[str] = (),
+        listeners: Mapping[str, str] | None = None,
         client_security_protocol: str = "PLAINTEXT",
         heap_mb: int = 384,
         log_level: str = "warn",
@@ -132,7 +137,7 @@ class RealCluster:
         if nodes not in (1, 2, 3):
             raise ValueError(f"nodes={nodes} is not 1, 2 or 3")
         if sys.platform == "win32":
-            raise RealKafkaError("RealCluster uses process groups and signals, which SampledStat does not have")
+            raise RealKafkaError("RealCluster uses process groups and signals, which Windows does not have")
         self._node_count = nodes
         self._is_proxied = proxied
         self._features = dict(features or {})
@@ -140,6 +145,8 @@ class RealCluster:
             self._features["transaction.version"] = transaction_version
         self._format_arguments = tuple(format_arguments)
         self._client_security_protocol = client_security_protocol
+        self._listeners = dict(listeners or {})
+        self._listener_ports: dict[tuple[int, str], int] = {}
         self._heap_mb = heap_mb
         self._log_level = log_level
         self._client_ports = list(client_ports)
@@ -172,6 +179,10 @@ class RealCluster:
         """Where clients connect to first: host:port of every node, through the proxies if there are any."""
         return ",".join(f"{kafka_node.HOST}:{node.advertised_port}" for node in self._nodes.values())
 
+    def servers(self, listener: str) -> str:
+        """Where clients connect to one of the further `listeners`: host:port of every node."""
+        return ",".join(f"{kafka_node.HOST}:{self._listener_ports[node_id, listener]}" for node_id in self._nodes)
+
     @property
     def node_ids(self) -> list[int]:
         """The numbers of the nodes, also of stopped ones."""
@@ -189,10 +200,16 @@ class RealCluster:
 
         Raises:
             RequirementMissingError: no Java, or no jars and no Maven.
-            RealKafkaError: a node ended or did not answer within 90 s; the message has the end of its log.
+            RealKafkaError: one of `client_ports` is taken; or a node ended or did not answer within 90 s, and the
+                message has the end of its log.
         """
         if self._folder is not None:
             raise RealKafkaError("the cluster is started already")
+        # 1. A port is taken, perhaps by another Kafka. 2. The node cannot have it and takes seconds to say so.
+        # 3. Whoever asks that port meanwhile whether the node is ready gets somebody else's answer.
+        taken = kafka_node.taken(self._client_ports)
+        if taken:
+            raise RealKafkaError(f"port {taken[0]} of {kafka_node.HOST} is in use; end who uses it, or choose another")
         java, jars = java_command(), fetch_jars()
         started = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="aioproducer-kafka-"))
@@ -338,7 +355,8 @@ class RealCluster:
             self._proxies[node.node_id].reset()
 
     def _make_nodes(self) -> None:
-        ports = kafka_node.free_ports(3 * self._node_count)
+        ports = kafka_node.free_ports((3 + len(self._listeners)) * self._node_count)
+        rest = iter(ports[3 * self._node_count :])
         for index in range(self._node_count):
             own = kafka_node.Ports(*ports[3 * index : 3 * index + 3])
             if index < len(self._client_ports):
@@ -346,6 +364,7 @@ class RealCluster:
             node_id = index + 1
             folder = self.folder / f"node-{node_id}"
             self._nodes[node_id] = kafka_node.Node(node_id, own, folder, advertised_port=own.client)
+            self._listener_ports.update({(node_id, name): next(rest) for name in self._listeners})
 
     def _start_proxies(self) -> None:
         portal = self._background.enter_context(start_blocking_portal())
@@ -371,6 +390,8 @@ class RealCluster:
     def _properties_of(self, node: kafka_node.Node) -> dict[str, str]:
         host = kafka_node.HOST
         voters = (f"{other.node_id}@{host}:{other.ports.controller}" for other in self._nodes.values())
+        further = [f",{name}://{host}:{self._listener_ports[node.node_id, name]}" for name in self._listeners]
+        protocols = "".join(f",{name}:{protocol}" for name, protocol in self._listeners.items())
         return {
             "node.id": str(node.node_id),
             "process.roles": "broker,controller",
@@ -378,10 +399,11 @@ class RealCluster:
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "INTERNAL",
             "listeners": f"CLIENT://{host}:{node.ports.client},INTERNAL://{host}:{node.ports.internal},"
-            f"CONTROLLER://{host}:{node.ports.controller}",
-            "advertised.listeners": f"CLIENT://{host}:{node.advertised_port},INTERNAL://{host}:{node.ports.internal}",
+            f"CONTROLLER://{host}:{node.ports.controller}{''.join(further)}",
+            "advertised.listeners": f"CLIENT://{host}:{node.advertised_port},INTERNAL://{host}:{node.ports.internal}"
+            f"{''.join(further)}",
             "listener.security.protocol.map": f"CLIENT:{self._client_security_protocol},INTERNAL:PLAINTEXT,"
-            "CONTROLLER:PLAINTEXT",
+            f"CONTROLLER:PLAINTEXT{protocols}",
             "log.dirs": str(node.data_folder),
             **self._properties,
             **self._own_properties,

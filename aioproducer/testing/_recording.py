@@ -11,6 +11,7 @@ from aioproducer._backend import current
 from aioproducer._core.accumulator.batch import BatchEvent, ProducerBatch
 from aioproducer._metrics.counters import Counters
 from aioproducer._producer.delivery import Delivery, check_callback
+from aioproducer._public import public_in
 from aioproducer._records.record_headers import encode_headers
 from aioproducer._records.sizes import record_size
 from aioproducer._runtime.completion import Completion
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aioproducer._types import HeadersLike
 
 
+@public_in("aioproducer.testing")
 class RecordingProducer:
     """Stands in for a Producer wherever a ProducerProtocol is asked for. Needs an event loop, but no cluster.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import anyio
 
 from aioproducer import _backend
-from aioproducer._net.connection import Connection, open_connection
+from aioproducer._net.dialer import Dialer
 from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
@@ -16,6 +16,7 @@ from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from aioproducer._net.dialer import Established
     from aioproducer._wire.schema import Request, Response
 
 ResponseT = TypeVar("ResponseT", bound="Response")
@@ -27,8 +28,9 @@ _FIRST_CORRELATION_ID: Final = 1
 class RequestClient:
     """Asks one broker. Not for several tasks at once."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, established: Established) -> None:
+        self._connection = established.connection
+        self._versions = established.versions
         self._correlation_id = _FIRST_CORRELATION_ID
 
     async def ask(self, request: Request, answer: type[ResponseT], *, at_most: int | None = None) -> ResponseT:
@@ -58,7 +60,7 @@ class RequestClient:
         Raises:
             KafkaConnectionError: the connection is lost.
         """
-        version = self._connection.versions.version_for(type(request), at_most)
+        version = self._versions.version_for(type(request), at_most)
         self._correlation_id += 1
         await self._connection.send(encode_request(request, version, self._correlation_id, CLIENT_ID))
         return version
@@ -67,13 +69,13 @@ class RequestClient:
 @asynccontextmanager
 async def asker(host: str, port: int) -> AsyncGenerator[RequestClient, None]:
     """Connect to one broker for the length of the block."""
-    connect = _backend.current().tcp_connector(-1, -1)
-    connection = await open_connection(connect, host, port, CLIENT_ID)
+    backend = _backend.current()
+    established = await Dialer(backend.tcp_connector(-1, -1), CLIENT_ID, backend.clock).dial(host, port)
     try:
-        yield RequestClient(connection)
+        yield RequestClient(established)
     finally:
         with anyio.CancelScope(shield=True):
-            await connection.aclose()
+            await established.connection.aclose()
 
 
 async def first_reachable(bootstrap_servers: str | Iterable[str]) -> tuple[str, int]:

@@ -1,40 +1,50 @@
-"""How is a ClusterCore served? Loopback TCP: a listener per broker, a task per connection, and a timer."""
+"""Serves a ClusterCore over loopback TCP, or TLS on it: a listener per broker, a task per connection, and a timer."""
 
 from __future__ import annotations
 
 import logging
 import math
-import socket
+import ssl
 import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
-from anyio.abc import SocketListener
 
 from aioproducer._wire.frames import FrameBuffer, decode_request, decode_request_body, encode_response
 from aioproducer._wire.messages import REQUESTS
 from aioproducer._wire.schema import Request
 from aioproducer.errors import ProtocolError
 from aioproducer.testing._broker import Closed
+from aioproducer.testing._listener import HOST, Listener, bound_socket
+from aioproducer.testing._tls_stream import TlsStream
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator, Callable
 
-    from anyio.abc import SocketStream, TaskGroup
+    from anyio.abc import TaskGroup
 
     from aioproducer.testing._broker import ClusterCore, Output
+    from aioproducer.testing._certificates import Certificates
 
 T = TypeVar("T")
-HOST: Final = "127.0.0.1"
 _READ_BYTES: Final = 256 * 1024
-_BACKLOG: Final = 1024
 _SLOW_READS_PER_SECOND: Final = 50
+_UNAUTHENTICATED_FRAME_BYTES: Final = 512 * 1024  # sasl.server.max.receive.size
 _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
 
 logger = logging.getLogger("aioproducer.testing")
+
+
+class ByteStream(Protocol):
+    """Bytes from and to a client."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes: ...
+    async def send(self, item: bytes) -> None: ...
+    async def aclose(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +57,7 @@ class Connection:
     """
 
     node_id: int
-    stream: SocketStream
+    stream: ByteStream
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     outbox: list[bytes] = field(default_factory=lambda: list[bytes]())
     is_sending: bool = False
@@ -109,17 +119,19 @@ class Server:
     """Serves a cluster; everything it starts lives in the task group that it is given.
 
     Attributes:
+        certificates: of TLS; None for none. Set before it serves.
         changes: announced after every request and verb.
         network_faults: those that are set.
     """
 
     def __init__(self, core: ClusterCore) -> None:
         self.core: Final = core
+        self.certificates: Certificates | None = None
         self.changes: Final = Changes()
         self.network_faults: list[NetworkFault] = []
         self._tasks: TaskGroup | None = None
         self._connections: set[Connection] = set()
-        self._listeners: dict[int, SocketListener] = {}
+        self._listeners: dict[int, Listener] = {}
         self._kept_ports: dict[int, socket.socket] = {}  # of stopped brokers: nobody else may be given them
         self._timer_wake = anyio.Event()
         self._timer_deadline = math.inf
@@ -136,8 +148,7 @@ class Server:
         finally:
             listeners, self._listeners = self._listeners, {}
             for listener in listeners.values():
-                with anyio.CancelScope(shield=True):
-                    await listener.aclose()
+                listener.close()
             for node_id in list(self._kept_ports):
                 self._kept_ports.pop(node_id).close()
             self._tasks = None
@@ -152,26 +163,16 @@ class Server:
         kept = self._kept_ports.pop(node_id, None)
         if kept is not None:
             kept.close()
-        raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            raw.bind((HOST, port))
-            raw.listen(_BACKLOG)
-            raw.setblocking(False)
-            node = self.core.state.nodes[node_id]
-            node.host, node.port = HOST, raw.getsockname()[1]
-            # Made from a socket, as create_tcp_listener() looks even an address up in a worker thread.
-            listener = await SocketListener.from_socket(raw)
-        except BaseException:
-            raw.close()
-            raise
+        listener = Listener(port)
+        node = self.core.state.nodes[node_id]
+        node.host, node.port = HOST, listener.port
         self._listeners[node_id] = listener
         self._tasks.start_soon(self._accept, node_id, listener, self._tasks)
 
     async def close_node(self, node_id: int) -> None:
         """Close a broker's port and its connections."""
-        listener = self._listeners.pop(node_id)
-        await listener.aclose()
+        self._listeners.pop(node_id).close()
+        await anyio.lowlevel.checkpoint()
         self._keep_port(node_id)
         self.drop(node_id)
 
@@ -181,14 +182,10 @@ class Server:
         1. A broker is stopped. 2. A cluster of another process gets its port. 3. The producer, which tries to connect
         again, reaches that one, and its records are acknowledged there.
         """
-        raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            raw.bind((HOST, self.core.state.nodes[node_id].port))
-        except OSError:  # somebody was faster
-            raw.close()
-        else:
-            self._kept_ports[node_id] = raw
+            self._kept_ports[node_id] = bound_socket(self.core.state.nodes[node_id].port)
+        except OSError:
+            pass  # somebody was faster
 
     def drop(self, node_id: int | None) -> int:
         """Close all connections to a broker, or to all; returns how many there were."""
@@ -212,7 +209,7 @@ class Server:
             self._set_timer()
         self.changes.announce()
 
-    async def _accept(self, node_id: int, listener: SocketListener, tasks: TaskGroup) -> None:
+    async def _accept(self, node_id: int, listener: Listener, tasks: TaskGroup) -> None:
         try:
             while True:
                 stream = await listener.accept()
@@ -230,8 +227,15 @@ class Server:
         self._connections.add(connection)
         try:
             with connection.scope:
-                async with connection.stream:
+                try:
+                    if self.certificates is not None:
+                        await self._encrypt(connection, self.certificates)
                     await self._read(connection)
+                finally:
+                    await connection.stream.aclose()
+        except ssl.SSLError as error:
+            told = {"event": "connection_refused", "node": connection.node_id}
+            logger.debug("broker %d refuses a client's TLS: %s", connection.node_id, error, extra=told)
         except _GONE:
             pass  # the client is gone, or we are
         except ProtocolError as error:
@@ -240,6 +244,13 @@ class Server:
         finally:
             self._connections.discard(connection)
             self.core.disconnected(connection)
+
+    async def _encrypt(self, connection: Connection, certificates: Certificates) -> None:
+        stream = await TlsStream.accept(connection.stream, certificates.context)
+        connection.stream = stream
+        principal = stream.principal
+        if principal is not None:
+            self.core.connected(connection, principal)
 
     async def _read(self, connection: Connection) -> None:
         buffer = FrameBuffer()
@@ -262,6 +273,8 @@ class Server:
                 return
 
     def _handle(self, connection: Connection, frame: bytes) -> list[Output]:
+        if len(frame) > _UNAUTHENTICATED_FRAME_BYTES and not self.core.is_authenticated(connection):
+            raise ProtocolError(f"a client that is not authenticated sends {len(frame):,} bytes at once")
         header, body = decode_request(frame)
         now = anyio.current_time()
         key, version = header.api_key, header.api_version

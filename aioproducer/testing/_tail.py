@@ -1,4 +1,4 @@
-"""What arrives in a cluster, topic after topic, as it arrives? Read through Kafka's protocol, so of any cluster."""
+"""Reads what arrives in a cluster, topic after topic, through Kafka's protocol, so of any cluster."""
 
 from __future__ import annotations
 

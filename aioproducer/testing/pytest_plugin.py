@@ -8,8 +8,9 @@
         await kafka_producer.send("orders", b"value")
         await kafka.expect("orders", values=[b"value"])
 
-`--kafka=embedded` (the default), `--kafka=real` (starts Apache Kafka; needs Java) or `--kafka=HOST:PORT` (one that
-runs) says which. Tests marked `kafka_real` are skipped without a real one.
+`--aioproducer-kafka=embedded` (the default), `=real` (starts Apache Kafka; needs Java) or `=HOST:PORT` (one that runs)
+says which. Tests marked `aioproducer_kafka_real` are skipped without a real one. `--kafka` and the marker `kafka_real`
+mean the same where the project has none of its own.
 """
 
 from __future__ import annotations
@@ -32,10 +33,17 @@ if TYPE_CHECKING:
 
 EMBEDDED: Final = "embedded"
 REAL: Final = "real"
+OPTION: Final = "--aioproducer-kafka"
+SHORT_OPTION: Final = "--kafka"
+MARKER: Final = "aioproducer_kafka_real"
+SHORT_MARKER: Final = "kafka_real"
+_MARKERS: Final = pytest.StashKey[list[str]]()
 
 
 class ClusterFactory(Protocol):
     """What the fixture `kafka_cluster` gives."""
+
+    __module__: str = "aioproducer.testing"  # as public_in has it, which this file does without
 
     def __call__(self, brokers: int = 3, **settings: Unpack[ClusterSettings]) -> BlockingCluster:
         """Start another embedded cluster; it ends with the test. Takes what EmbeddedCluster takes."""
@@ -43,30 +51,64 @@ class ClusterFactory(Protocol):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare --kafka."""
-    parser.getgroup("kafka").addoption(
-        "--kafka",
+    """Declare the option."""
+    _add_option(parser, OPTION)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Iterator[None]:
+    """Declare the option's short name, unless the project or another plugin has it.
+
+    1. This plugin is loaded, as it is installed. 2. The project's conftest.py declares --kafka for itself. 3. Had we
+    taken it, pytest would not start. So we look when all have declared theirs.
+    """
+    yield
+    try:
+        _, unknown = parser.parse_known_and_unknown_args([f"{SHORT_OPTION}={EMBEDDED}"])
+    except pytest.UsageError:  # known, and does not take such a value
+        return
+    if unknown:
+        _add_option(parser, SHORT_OPTION)
+
+
+def _add_option(parser: pytest.Parser, name: str) -> None:
+    parser.getgroup("aioproducer").addoption(
+        name,
+        dest="aioproducer_kafka",
         default=EMBEDDED,
         metavar="embedded|real|HOST:PORT",
         help="the Kafka of the fixture `kafka`: in-process, Apache Kafka started for the run, or one that runs already",
     )
 
 
+@pytest.hookimpl(trylast=True)  # the project's own markers come first
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and refuse an option that means nothing."""
-    config.addinivalue_line("markers", "kafka_real: needs a real Kafka: skipped unless --kafka=real or HOST:PORT")
-    chosen = str(config.getoption("--kafka"))
+    """Declare the markers, and refuse an option that means nothing."""
+    markers = [MARKER] if _is_declared(config, SHORT_MARKER) else [MARKER, SHORT_MARKER]
+    for marker in markers:
+        config.addinivalue_line("markers", f"{marker}: needs a real Kafka: skipped unless {OPTION}=real or HOST:PORT")
+    config.stash[_MARKERS] = markers
+    chosen = _chosen(config)
     if chosen not in (EMBEDDED, REAL) and ":" not in chosen:
-        raise pytest.UsageError(f"--kafka={chosen} is neither embedded, nor real, nor HOST:PORT")
+        raise pytest.UsageError(f"{OPTION}={chosen} is neither embedded, nor real, nor HOST:PORT")
+
+
+def _is_declared(config: pytest.Config, marker: str) -> bool:
+    lines: list[str] = config.getini("markers")
+    return any(line.partition(":")[0].partition("(")[0].strip() == marker for line in lines)
+
+
+def _chosen(config: pytest.Config) -> str:
+    return str(config.getoption("aioproducer_kafka"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """Skip what needs a real Kafka when there is none."""
-    if config.getoption("--kafka") != EMBEDDED:
+    if _chosen(config) != EMBEDDED:
         return
-    skip = pytest.mark.skip(reason="needs a real Kafka: --kafka=real or --kafka=HOST:PORT")
+    skip = pytest.mark.skip(reason=f"needs a real Kafka: {OPTION}=real or {OPTION}=HOST:PORT")
     for item in items:
-        if item.get_closest_marker("kafka_real") is not None:
+        if any(item.get_closest_marker(marker) is not None for marker in config.stash[_MARKERS]):
             item.add_marker(skip)
 
 
@@ -82,7 +124,7 @@ def _kafka_portal() -> Iterator[BlockingPortal]:
 @pytest.fixture(scope="session")
 def _kafka_servers(pytestconfig: pytest.Config) -> Iterator[list[str] | None]:
     """Where the real Kafka is; None when the embedded one is wanted."""
-    chosen = str(pytestconfig.getoption("--kafka"))
+    chosen = _chosen(pytestconfig)
     if chosen == EMBEDDED:
         yield None
     elif chosen != REAL:
@@ -103,6 +145,38 @@ def kafka(
 
     name: str = request.node.name
     with Kafka.open(_kafka_portal, _kafka_servers, name) as opened:
+        yield opened
+
+
+@pytest.fixture
+def kafka_tls(
+    _kafka_portal: BlockingPortal, _kafka_servers: list[str] | None, request: pytest.FixtureRequest
+) -> Iterator[Kafka]:
+    """As `kafka`, over TLS: `kafka_tls.client_settings` has what a client needs. Always embedded."""
+    yield from _secured(_kafka_portal, _kafka_servers, request, security_protocol="SSL")
+
+
+@pytest.fixture
+def kafka_sasl(
+    _kafka_portal: BlockingPortal, _kafka_servers: list[str] | None, request: pytest.FixtureRequest
+) -> Iterator[Kafka]:
+    """As `kafka`, with SASL in the clear and the user alice: see `kafka_sasl.client_settings`. Always embedded."""
+    users = {"alice": "alice-secret"}
+    yield from _secured(_kafka_portal, _kafka_servers, request, security_protocol="SASL_PLAINTEXT", users=users)
+
+
+def _secured(
+    portal: BlockingPortal,
+    servers: list[str] | None,
+    request: pytest.FixtureRequest,
+    **settings: Unpack[ClusterSettings],
+) -> Iterator[Kafka]:
+    from aioproducer.testing._fixtures import Kafka
+
+    if servers is not None:
+        pytest.skip(f"a cluster with security is an embedded one: {OPTION}=embedded")
+    name: str = request.node.name
+    with Kafka.open(portal, None, name, **settings) as opened:
         yield opened
 
 

@@ -23,7 +23,7 @@ from aioproducer._wire.messages.create_topics import (
     CreateTopicsResponse,
 )
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from aioproducer.errors import error_for
+from aioproducer.errors._from_code import error_for
 from aioproducer.testing._log_reader import Isolation, LogRecord, read_topic
 from aioproducer.testing._request_client import asker, first_reachable
 

@@ -8,7 +8,7 @@ from typing import Final
 import aioproducer
 from aioproducer import ErrorCode, KafkaError
 from aioproducer._core.requests.verdicts import PRODUCE_RULES
-from aioproducer.errors import name_of
+from aioproducer.errors._codes import name_of
 from aioproducer.metrics import GAUGES, TOTALS, WINDOWED
 from tests.docs.snippets import ROOT
 

@@ -114,5 +114,5 @@ def test_no_link_of_the_site_leads_nowhere(site: Path) -> None:
 def test_the_interface_has_its_methods(site: Path) -> None:
     text = (site / "reference" / "index.html").read_text()
     for name in ("send", "submit", "submit_nowait", "send_all", "flush", "transaction", "close"):
-        assert f'id="aioproducer._producer.producer.Producer.{name}"' in text
+        assert f'id="aioproducer.Producer.{name}"' in text
     assert not re.search(r"<p>::: ", text), "a directive was not understood"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import unittest
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +17,7 @@ from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
-from aioproducer.errors import BrokerError, ErrorCode
+from aioproducer.errors import BrokerError, ErrorCode, IllegalStateError
 from aioproducer.testing import EmbeddedCluster, read_topic
 from tests.unit.testing._broker.helpers import batch, produce_request
 
@@ -163,7 +164,7 @@ async def test_delay_holds_the_answer_back() -> None:
         await connection.send(produce_request("orders", batch()), 9)
         await cluster.expect("orders", 1)
         await connection.receive(9, ProduceResponse)
-        assert time.perf_counter() - began >= 0.05
+        assert time.perf_counter() - began >= 0.048  # uvloop's clock has whole milliseconds
 
 
 async def test_throttled_answer() -> None:
@@ -363,6 +364,74 @@ async def test_version_limit_is_obeyed() -> None:
         cluster.refuse_versions_above(8, api=ApiKey.PRODUCE)
         assert not cluster.core.accepts(ApiKey.PRODUCE, 9)
         assert cluster.core.accepts(ApiKey.PRODUCE, 8)
+
+
+# ── what is asked for and is not there ──
+
+
+async def test_a_broker_that_is_not_there_is_said_so_and_the_cluster_lives_on() -> None:
+    async with EmbeddedCluster() as cluster, connected(cluster) as connection:
+        await cluster.create_topic("orders")
+        with pytest.raises(ValueError, match="there is no broker 1; the cluster has 0"):
+            cluster.move_leader("orders", to=1)
+        for verb in (cluster.stop_broker, cluster.start_broker):
+            with pytest.raises(ValueError, match="there is no broker 7"):
+                await verb(7)
+        assert await connection.produce("orders") == 0
+
+
+async def test_a_stopped_broker_does_not_become_the_leader() -> None:
+    async with EmbeddedCluster(brokers=2) as cluster:
+        await cluster.create_topic("orders")
+        await cluster.stop_broker(1)
+        with pytest.raises(ValueError, match=r"broker 1 is stopped; of the others, alive are \[0\]"):
+            cluster.move_leader("orders", to=1)
+        assert cluster.move_leader("orders") == 0
+
+
+async def test_errors_can_be_named() -> None:
+    async with EmbeddedCluster() as cluster, connected(cluster) as connection:
+        await cluster.create_topic("orders")
+        cluster.fail_next("NOT_ENOUGH_REPLICAS")
+        assert await connection.produce("orders") == ErrorCode.NOT_ENOUGH_REPLICAS
+        with pytest.raises(ValueError, match="no error is called 'NOT_ENOUGH_REPLICA'; is it NOT_ENOUGH_REPLICAS"):
+            cluster.fail_next("NOT_ENOUGH_REPLICA")
+
+
+def test_a_cluster_has_no_addresses_before_it_is_started() -> None:
+    with pytest.raises(IllegalStateError, match="no addresses before it is started: async with"):
+        _ = EmbeddedCluster().bootstrap_servers
+
+
+# ── started in one task, stopped in another ──
+
+
+class InUnittest(unittest.IsolatedAsyncioTestCase):
+    """What is set up is set up in another task than that of the test."""
+
+    async def asyncSetUp(self) -> None:
+        self.cluster = await self.enterAsyncContext(EmbeddedCluster())
+
+    async def test_it(self) -> None:
+        async with connected(self.cluster) as connection:
+            await self.cluster.create_topic("orders")
+            self.assertEqual(await connection.produce("orders"), 0)
+
+
+def test_in_unittest() -> None:
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(InUnittest).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+async def test_a_port_that_is_taken_is_said_so_and_nothing_is_left() -> None:
+    async with EmbeddedCluster() as cluster:
+        port = int(cluster.bootstrap_servers[0].split(":")[1])
+        with pytest.raises(OSError, match="in use"):
+            async with EmbeddedCluster(ports=[port]):
+                pass
+        async with connected(cluster) as connection:
+            assert (await connection.ask(MetadataRequest(topics=[]), 9, MetadataResponse)).brokers
 
 
 def test_cluster_in_a_thread_is_used_without_an_event_loop() -> None:

@@ -103,9 +103,10 @@ def test_values_are_shown_on_request_and_topics_can_be_there_at_the_start() -> N
         assert running.end(signal.SIGTERM) == 0
 
 
-def test_a_port_that_is_taken_is_said_so() -> None:
+@pytest.mark.parametrize("more", [(), ("--real",)], ids=["embedded", "real"])
+def test_a_port_that_is_taken_is_said_so(more: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, "-m", "aioproducer", "dev", "--port", str(taken.getsockname()[1])]
+        command = [sys.executable, "-m", "aioproducer", "dev", "--port", str(taken.getsockname()[1]), *more]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert ended.returncode == 1
     assert "did not start" in ended.stderr

@@ -105,7 +105,11 @@ def run(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("chosen", [(), ("--kafka=embedded",)], ids=["by default", "said"])
+@pytest.mark.parametrize(
+    "chosen",
+    [(), ("--kafka=embedded",), ("--aioproducer-kafka=embedded",), ("--kafka", "embedded")],
+    ids=["by default", "in short", "in full", "in two words"],
+)
 def test_without_an_event_loop(tmp_path: Path, chosen: tuple[str, ...]) -> None:
     status, told = run(tmp_path, "-p", "no:asyncio", "-p", "no:anyio", *chosen, blocking=BLOCKING, fresh=FRESH)
     assert status == 0, told
@@ -156,7 +160,7 @@ def test_what_needs_a_real_kafka_is_skipped_without(tmp_path: Path) -> None:
     status, told = run(tmp_path, "-rs", text=NEEDS_REAL)
     assert status == 0
     assert "1 skipped" in told
-    assert "--kafka=real" in told
+    assert "--aioproducer-kafka=real" in told
 
 
 def test_a_kafka_that_runs_already_is_used_and_left_clean(tmp_path: Path) -> None:
@@ -167,6 +171,73 @@ def test_a_kafka_that_runs_already_is_used_and_left_clean(tmp_path: Path) -> Non
         assert status == 0, told
         assert "3 passed, 1 skipped" in told
         assert list(cluster.core.state.topics) == []
+
+
+OWN_OPTION: Final = """
+def pytest_addoption(parser):
+    parser.addoption("--kafka", action="store", choices=["yes", "no"], default="no")
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kafka_real: the project's own")
+"""
+OWN_MARKER: Final = """
+import pytest
+
+@pytest.mark.kafka_real
+def test_it(kafka, pytestconfig):
+    assert pytestconfig.getoption("--kafka") == "yes"
+    assert kafka.topic
+
+@pytest.mark.aioproducer_kafka_real
+def test_that_needs_a_real_one(kafka):
+    raise AssertionError
+"""
+
+
+def test_a_project_may_have_an_option_and_a_marker_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OWN_OPTION)
+    status, told = run(tmp_path, "--kafka=yes", "--aioproducer-kafka=embedded", "-rs", text=OWN_MARKER)
+    assert status == 0, told
+    assert "1 passed, 1 skipped" in told
+    assert "--aioproducer-kafka=real" in told
+
+
+def test_a_project_may_have_them_in_its_settings_and_its_plugin(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--kafka', action='store_true')\n"
+    )
+    text = "def test_it(kafka, pytestconfig):\n    assert pytestconfig.getoption('--kafka') is True\n"
+    status, told = run(tmp_path, "-p", "theirs", "--kafka", text=text)
+    assert status == 0, told
+
+
+SECURED: Final = """
+import confluent_kafka, pytest
+
+def test_over_tls(kafka_tls):
+    settings = kafka_tls.client_settings
+    assert settings["security_protocol"] == "SSL"
+    send(kafka_tls, {"security.protocol": "SSL", "ssl.ca.location": settings["ssl_truststore_location"]})
+
+def test_with_sasl(kafka_sasl):
+    settings = kafka_sasl.client_settings
+    login = {"sasl.username": settings["sasl_username"], "sasl.password": settings["sasl_password"]}
+    send(kafka_sasl, {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": settings["sasl_mechanism"]} | login)
+
+def send(kafka, settings):
+    servers = {"bootstrap.servers": ",".join(kafka.bootstrap_servers), "linger.ms": 0, "log_level": 0}
+    producer = confluent_kafka.Producer(servers | settings)
+    producer.produce(kafka.topic, b"v")
+    assert producer.flush(10) == 0
+    kafka.expect_blocking(kafka.topic, values=[b"v"])
+"""
+
+
+def test_clusters_with_security(tmp_path: Path) -> None:
+    status, told = run(tmp_path, "-p", "no:asyncio", "-p", "no:anyio", text=SECURED)
+    assert status == 0, told
+    status, told = run(tmp_path, "-p", "no:asyncio", "--aioproducer-kafka=localhost:1", text=SECURED)
+    assert "2 skipped" in told
 
 
 def test_an_option_that_means_nothing_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioproducer._core.transactions.open_transaction import Outcome
+from aioproducer._core.transactions.open_transaction import TransactionOutcome
 from aioproducer._core.transactions.requests import VERSION_1
 from aioproducer._core.transactions.states import TransactionState as CoreState
 from aioproducer.errors import BufferFullError, ErrorCode, IllegalStateError, ProducerClosedError, ProducerFencedError
@@ -73,7 +73,7 @@ def examine_probe(transactor: Transactor) -> None:
         Violation: it is not.
     """
     work = transactor.probe_work
-    if work is None or work.told is not Outcome.COMMITTED:
+    if work is None or work.told is not TransactionOutcome.COMMITTED:
         told = "never begun" if work is None else f"{work.told}: {work.cause!r}"
         raise Violation(f"the transaction that was made when all was well again is {told}")
 
@@ -136,7 +136,7 @@ def _examine_work(history: History, work: Work, visible: set[int]) -> None:
         (seen if offset in groups.committed else hidden).append(f"offset {offset}")
         if groups.is_pending(group, OFFSETS_OF):
             raise Violation(f"the offsets of {work} are neither committed nor dropped")
-    if work.told is Outcome.COMMITTED:
+    if work.told is TransactionOutcome.COMMITTED:
         failed = [f"{call}: {call.error}" for call in accepted if call.error is not None]
         failed += [f"{call}: {call.refusal}" for call in work.calls if not isinstance(call.refusal, _HARMLESS)]
         if hidden or failed:
@@ -149,7 +149,7 @@ def _examine_work(history: History, work: Work, visible: set[int]) -> None:
 
 def _why_hidden(work: Work) -> str:
     """Why nothing of it may be seen; "" if it may."""
-    if work.told is Outcome.ABORTED:
+    if work.told is TransactionOutcome.ABORTED:
         return "aborted"
     if not work.was_commit_asked:
         return "not committed by anybody"

@@ -84,7 +84,7 @@ def _requeued_at_the_tail(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _new_batch_wakes_nobody(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
+    core = inside(accumulator, "appender")
     open_batch = core._open_batch
 
     def quietly(*arguments: Any) -> ProducerBatch:
@@ -139,24 +139,24 @@ def _memory_never_released(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _waiting_call_overtaken(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
+    core = inside(accumulator, "_wait_queue")
+    appender = inside(accumulator, "appender")
     admit = core._admit
 
     def and_leave_open(state: Any, pending: Any) -> None:
         admit(state, pending)
-        core._appendable[state.name] = state
-        core._open_topics = core._appendable
+        appender._appendable[state.name] = state
+        appender._open_topics = appender._appendable
 
     core._admit = and_leave_open
 
 
 def _cancelled_call_kept(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
-    core._leave_line = _do_nothing
+    inside(accumulator, "_wait_queue")._leave_queue = _do_nothing
 
 
 def _cancelled_grant_kept(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
+    core = inside(accumulator, "_wait_queue")
     after_leaving = core._after_leaving
 
     def without_granting(pending: Any) -> None:
@@ -183,18 +183,18 @@ def _refusal_clears_older_doubt(sender: Sender, accumulator: Accumulator) -> Non
 
 
 def _parts_of_a_split_never_expire(sender: Sender, accumulator: Accumulator) -> None:
-    inside(accumulator)._split_expiry_add = _do_nothing
+    inside(accumulator, "_unfinished").watch_part = _do_nothing
 
 
 def _flush_ends_with_the_split(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
-    enter = core._enter
+    unfinished = inside(accumulator, "_unfinished")
+    add = unfinished.add
 
     def as_of_now(state: Any, batch: ProducerBatch) -> None:
-        batch.flush_epoch = core._flushes.epoch
-        enter(state, batch)
+        batch.flush_epoch = unfinished._flushes.epoch
+        add(state, batch)
 
-    core._enter = as_of_now
+    unfinished.add = as_of_now
 
 
 def _lost_request_forgotten(sender: Sender, accumulator: Accumulator) -> None:
@@ -287,7 +287,7 @@ def _java_wraps_with_plain_arithmetic(sender: Sender, accumulator: Accumulator) 
     core._put_back = put_back
 
 
-def _redeemed_out_of_turn(sender: Sender, accumulator: Accumulator) -> None:
+def _completed_out_of_turn(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(accumulator)
     enqueue = core.enqueue
 
@@ -295,7 +295,7 @@ def _redeemed_out_of_turn(sender: Sender, accumulator: Accumulator) -> None:
         pending = enqueue(*arguments, **named)
         if pending.is_behind:
             pending.is_behind = False
-            core._woken.remove(pending)
+            core._wait_queue._woken.remove(pending)
         return pending
 
     core.enqueue = at_once
@@ -315,28 +315,28 @@ def _due_too_late(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _room_of_others(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
-    accept = core._accept
+    queue = inside(accumulator, "_wait_queue", "_memory_queue")
+    take = queue.take_for_accepted
 
     def regardless(pending: Any) -> None:
-        owed, core._owed = core._owed, 0
+        reserved, queue.reserved_for_waiters = queue.reserved_for_waiters, 0
         try:
-            accept(pending)
+            take(pending)
         finally:
-            core._owed = owed
+            queue.reserved_for_waiters = reserved
 
-    core._accept = regardless
+    queue.take_for_accepted = regardless
 
 
 def _place_of_the_call(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(accumulator)
-    give_number = core._give_number
+    queue = inside(accumulator, "_wait_queue", "_memory_queue")
+    give_number = queue.give_number
 
     def only_once(pending: Any) -> None:
         if not pending.number:
             give_number(pending)
 
-    core._give_number = only_once
+    queue.give_number = only_once
 
 
 BUGS: Final = (
@@ -352,7 +352,7 @@ BUGS: Final = (
     PlantedBug("memory released early", "a batch that expires in flight frees its memory", _memory_released_early),
     PlantedBug("memory never released", "a late answer does not free the memory", _memory_never_released),
     PlantedBug("waiter overtaken", "new calls append while others wait", _waiting_call_overtaken),
-    PlantedBug("cancelled waiter kept", "a cancelled call stays in its line", _cancelled_call_kept),
+    PlantedBug("cancelled waiter kept", "a cancelled call stays in its queue", _cancelled_call_kept),
     PlantedBug("cancelled grant kept", "the memory of a cancelled call wakes nobody", _cancelled_grant_kept),
     PlantedBug(
         "older doubt cleared", "a refusal says not written of an earlier attempt too", _refusal_clears_older_doubt
@@ -384,10 +384,10 @@ BUGS: Final = (
         _java_wraps_with_plain_arithmetic,
     ),
     PlantedBug(
-        "redeemed out of turn", "a call appends before one that does not know yet it may", _redeemed_out_of_turn
+        "completed out of turn", "a call appends before one that does not know yet it may", _completed_out_of_turn
     ),
     PlantedBug("due too late", "what is due is noticed after the metadata step of a poll", _due_too_late),
     PlantedBug("room of others", "records are accepted into the room of calls before them", _room_of_others),
-    PlantedBug("place of the call", "who joins a line late is granted before those ahead", _place_of_the_call),
+    PlantedBug("place of the call", "who joins a queue late is granted before those ahead", _place_of_the_call),
 )
 """In the order of the table in docs/promises.md."""

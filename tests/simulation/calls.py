@@ -1,6 +1,6 @@
 """The calls of a program that uses the producer: submit, submit_nowait, cancelling, flush, partitions_for.
 
-It does what the shell does for them (enqueue, park, redeem, cancel), and judges on the way: who was overtaken, whose
+It does what the shell does for them (enqueue, park, complete, cancel), and judges on the way: who was overtaken, whose
 flush came too early, who had two outcomes.
 """
 
@@ -304,19 +304,19 @@ class Calls:
             self._gave_up(call)
             return
         try:
-            batch = self._accumulator.redeem(pending, self._clock.now, int(self._clock.now * 1000))
+            batch = self._accumulator.complete_append(pending, self._clock.now, int(self._clock.now * 1000))
         except (KafkaError, ValueError) as error:
             del self.waiting[call.topic][call]
             self._refuse(call, error)
         else:
             self.batches[batch] = None
             self._check_not_overtaking(call)
-            self._note_redeemed(call)
+            self._note_completed(call)
             del self.waiting[call.topic][call]
         self._wake()
 
-    def _note_redeemed(self, call: Call) -> None:
-        """A redeem appends what was granted before it too, whose own tasks run later."""
+    def _note_completed(self, call: Call) -> None:
+        """Completing an append appends what was granted before it too, whose own tasks run later."""
         for other in self.waiting[call.topic]:
             pending = other.pending
             assert pending is not None

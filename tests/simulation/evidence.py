@@ -69,11 +69,9 @@ def examine_memory(party: Party) -> None:
 def examine_line(party: Party) -> None:
     """Whether nobody waits for memory that is there."""
     accumulator = party.accumulator
-    line = inside(accumulator, "_memory_line")
-    if line:
-        first = next(iter(line))
-        if first.charge <= accumulator.statistics().buffer_available_bytes:
-            raise Violation(f"{first} waits for {first.charge} bytes, which are free")
+    first = inside(accumulator, "_wait_queue", "_memory_queue").first
+    if first is not None and first.charge <= accumulator.statistics().buffer_available_bytes:
+        raise Violation(f"{first} waits for {first.charge} bytes, which are free")
 
 
 def examine_leaders(party: Party) -> None:
@@ -81,7 +79,7 @@ def examine_leaders(party: Party) -> None:
     if not party.accumulator.leaderless_topics or party.sender.fatal_error is not None:
         return
     metadata = inside(party.sender, "_metadata")
-    if not (metadata.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
+    if not (metadata.retry_timer.in_progress or inside(metadata, "_need_full") or inside(metadata, "_need_topics")):
         raise Violation(f"nobody asks who leads {sorted(party.accumulator.leaderless_topics)}")
 
 

@@ -1,7 +1,7 @@
 """The network between the core and the brokers: connections that keep order, take their time, and die at any point.
 
-It stands in for the shell's links too: it writes requests in the order of the Send effects, makes the bytes of batches
-as late as the shell does, and reports each step to the sender.
+It stands in for the shell's connections too: it writes requests in the order of the Send effects, makes the bytes of
+batches as late as the shell does, and reports each step to the sender.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._core.cluster.node import InFlight
     from aioproducer._core.effects import Connect, Disconnect, ProducePlan, Send
     from aioproducer._core.sender import Sender
     from aioproducer._wire.schema import Message
@@ -43,6 +44,7 @@ class Connection:
 
     __slots__ = (
         "broker_id",
+        "expected",
         "held_until",
         "inbox",
         "is_broker_gone",
@@ -72,6 +74,7 @@ class Connection:
         self.last_reply = 0.0
         self.outbox: deque[Send] = deque()
         self.inbox: deque[tuple[Message, int, int]] = deque()  # (request, version, correlation id), not handled yet
+        self.expected: deque[InFlight] = deque()  # written, in the order of their answers
         self.on_wire: dict[int, list[ProducerBatch]] = {}  # by correlation id
 
     def __repr__(self) -> str:
@@ -103,7 +106,7 @@ class Network:
         self._sender = sender
         self._rng = rng
         self._trace = trace
-        self._links: dict[int, Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._metadata: list[MetadataResponse] = []
         self._cluster_due = float("inf")
         self._epoch = scenario.first_epoch
@@ -124,8 +127,8 @@ class Network:
     def connect(self, effect: Connect) -> None:
         """Open a connection, or fail to."""
         broker_id = int(effect.host[1:])
-        assert self._links.get(effect.node_id) is None, f"node {effect.node_id} is connected to already"
-        connection = self._links[effect.node_id] = Connection(self, effect.node_id, broker_id)
+        assert self._connections.get(effect.node_id) is None, f"node {effect.node_id} is connected to already"
+        connection = self._connections[effect.node_id] = Connection(self, effect.node_id, broker_id)
         if not self._cluster.state.nodes[broker_id].is_alive:
             self._clock.after(self._latency(), self.lose, connection, "refused")
         elif self.stuck_until.get(broker_id, 0.0) > self._clock.now:
@@ -135,7 +138,7 @@ class Network:
 
     def disconnect(self, effect: Disconnect) -> None:
         """Close a connection; its end is reported a moment later."""
-        connection = self._links.get(effect.node_id)
+        connection = self._connections.get(effect.node_id)
         if connection is None:
             return
         connection.is_closing = True
@@ -145,7 +148,7 @@ class Network:
 
     def send(self, effect: Send) -> None:
         """Queue a request."""
-        connection = self._links[effect.node_id]
+        connection = self._connections[effect.node_id]
         assert connection.is_open
         assert not connection.is_closed
         if self._is_identified and isinstance(effect.message, InitProducerIdRequest):
@@ -153,7 +156,7 @@ class Network:
             assert not is_taking_over, "a producer that has had the transactional id takes over again"
         connection.outbox.append(effect)
         if effect.produce is not None:
-            connection.on_wire[effect.correlation_id] = effect.produce.batches
+            connection.on_wire[effect.request.correlation_id] = effect.produce.batches
             if self._aims_at_wrap and any(0 <= batch.base_sequence < 20 for batch in effect.produce.batches):
                 self._aims_at_wrap = False
                 self._clock.after(self._rng.uniform(0, 0.02), self.lose, connection, "lost at the wrap")
@@ -165,17 +168,20 @@ class Network:
 
     def open_connections(self) -> list[Connection]:
         """Return the connections that are in use."""
-        return [connection for connection in self._links.values() if connection.is_open]
+        return [connection for connection in self._connections.values() if connection.is_open]
 
     def on_wire(self) -> set[ProducerBatch]:
         """Return the batches that were sent, without an answer so far."""
         return {
-            batch for connection in self._links.values() for batches in connection.on_wire.values() for batch in batches
+            batch
+            for connection in self._connections.values()
+            for batches in connection.on_wire.values()
+            for batch in batches
         }
 
     def is_on_wire(self, batch: ProducerBatch) -> bool:
         """Whether a batch was sent and is without an answer so far."""
-        return any(batch in batches for c in self._links.values() for batches in c.on_wire.values())
+        return any(batch in batches for c in self._connections.values() for batches in c.on_wire.values())
 
     def _open(self, connection: Connection) -> None:
         if connection.is_closed or connection.is_open:
@@ -199,7 +205,7 @@ class Network:
         connection.is_closed = True
         connection.on_wire.clear()
         connection.outbox.clear()
-        del self._links[connection.node_id]
+        del self._connections[connection.node_id]
         self._trace("lost", connection, why)
         error = KafkaConnectionError(why) if why else None
         if connection.is_open:
@@ -233,19 +239,21 @@ class Network:
         if connection.is_closed:
             return
         effect = connection.outbox.popleft()
-        message = effect.message
+        request, message = effect.request, effect.message
         if effect.produce is not None:
             message = self._produce_request(effect.produce)
         assert message is not None
         if tap is not None:
-            tap(self._clock.now, connection.node_id, effect.version, effect.correlation_id, message)
+            tap(self._clock.now, connection.node_id, request.version, request.correlation_id, message)
         connection.last_arrival = max(connection.last_arrival, self._clock.now + self._latency())
         self._clock.at(
-            connection.last_arrival, self._arrive, connection, message, effect.version, effect.correlation_id
+            connection.last_arrival, self._arrive, connection, message, request.version, request.correlation_id
         )
-        if not effect.expects_response:
-            connection.on_wire.pop(effect.correlation_id, None)
-        self._sender.on_written(connection.node_id, effect.correlation_id, self._clock.now)
+        if request.expects_response:
+            connection.expected.append(request)
+        else:
+            connection.on_wire.pop(request.correlation_id, None)
+        self._sender.on_written(connection.node_id, request, self._clock.now)
         self._wake()
         connection.is_writing = bool(connection.outbox)
         if connection.is_writing:
@@ -354,7 +362,9 @@ class Network:
             connection.on_wire.pop(correlation_id, None)
         self._trace("answered", connection, correlation_id, message)
         self._is_identified |= isinstance(message, InitProducerIdResponse) and message.error_code == 0
-        self._sender.on_response(connection.node_id, correlation_id, message, self._clock.now)
+        request = connection.expected.popleft()
+        assert request.correlation_id == correlation_id, "brokers answer in the order of the requests"
+        self._sender.on_response(connection.node_id, request, message, self._clock.now)
         self._wake()
 
     def _falsified(self, message: Message) -> Message:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 FIXED_SEEDS: Final[tuple[tuple[int, str], ...]] = (
-    (58, "redeemed out of turn"),
+    (58, "completed out of turn"),
     (20, "due too late"),
     (74, "room of others"),
     (304, "place of the call"),

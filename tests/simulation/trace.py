@@ -51,7 +51,7 @@ def describe(detail: object) -> str:
             return f"Metadata answer brokers {[b.node_id for b in detail.brokers]}, " + ", ".join(topics)
         case Send():
             what = describe(detail.message) if detail.produce is None else describe(detail.produce.batches)
-            return f"Send to node {detail.node_id} #{detail.correlation_id}: {what}"
+            return f"Send to node {detail.node_id} #{detail.request.correlation_id}: {what}"
         case Completed():
             return "Completed " + describe(detail.batches)
         case ProducerBatch():

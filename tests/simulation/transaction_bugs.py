@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aioproducer._core.transactions.manager import Transactions
-from aioproducer._core.transactions.open_transaction import Outcome
-from aioproducer._core.transactions.requests import EndTransaction
+from aioproducer._core.transactions.open_transaction import TransactionOutcome
+from aioproducer._core.transactions.state_machine import TransactionStateMachine
 from aioproducer._core.transactions.states import TransactionEvent, TransactionState
 from tests.simulation.bugs import PlantedBug
 from tests.simulation.history import Result, run
@@ -38,36 +37,38 @@ def _yes(*arguments: Any) -> bool:
     return True
 
 
-def _no(*arguments: Any) -> bool:
-    return False
-
-
 def _ended_before_all_is_delivered(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
+    progress = inside(sender, "transactions", "_progress")
 
     def at_once(transaction: Any, now: float) -> None:
-        core._move(TransactionEvent.FLUSHED)
-        core._end(transaction)
+        progress._machine.move(TransactionEvent.FLUSHED)
+        progress._end(transaction)
 
-    core._flush_all = at_once
+    progress._flush_all = at_once
 
 
 def _commit_repeated_as_abort(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
-    on_lost = core.on_lost
+    requests = inside(sender, "transactions", "_requests")
+    ending = requests.ending
 
-    def and_changed(exchange: Any, error: Any, now: float) -> None:
-        on_lost(exchange, error, now)
-        if isinstance(exchange, EndTransaction):
-            exchange.is_commit = False
+    def that_changes(transaction: Any, *, is_commit: bool) -> Any:
+        request = ending(transaction, is_commit=is_commit)
+        on_lost = request.on_lost
 
-    core.on_lost = and_changed
+        def and_changed(error: Any, now: float) -> None:
+            on_lost(error, now)
+            request.is_commit = False
+
+        request.on_lost = and_changed
+        return request
+
+    requests.ending = that_changes
 
 
 def _epoch_of_the_end_ignored(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
-    sequences = inside(core, "_sequences")
-    on_ended = core._on_ended
+    responses = inside(sender, "transactions", "_responses")
+    sequences = inside(responses, "_sequences")
+    on_ended = responses._on_ended
 
     def without_epoch(*arguments: Any) -> None:
         set_producer_id = sequences.set_producer_id
@@ -75,7 +76,7 @@ def _epoch_of_the_end_ignored(sender: Sender, accumulator: Accumulator) -> None:
         on_ended(*arguments)
         sequences.set_producer_id = set_producer_id
 
-    core._on_ended = without_epoch
+    responses._on_ended = without_epoch
 
 
 def _data_before_its_partition(sender: Sender, accumulator: Accumulator) -> None:
@@ -97,69 +98,79 @@ def _partitions_kept_over_the_end(sender: Sender, accumulator: Accumulator) -> N
         transaction.added |= kept
         return transaction
 
-    finish = core._finish
+    responses = inside(core, "_responses")
+    finish = responses.finish
 
     def and_keep(transaction: Any, outcome: Any) -> None:
         kept.update(transaction.added)
         finish(transaction, outcome)
 
     core.begin = with_those_before
-    core._finish = and_keep
+    responses.finish = and_keep
 
 
 def _ended_before_its_offsets(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
+    progress = inside(sender, "transactions", "_progress")
 
     def without_offsets(transaction: Any, now: float) -> None:
         accumulator.begin_flush(now)
         if accumulator.is_empty and not accumulator.has_waiting_appends:
-            core._move(TransactionEvent.FLUSHED)
-            core._end(transaction)
+            progress._machine.move(TransactionEvent.FLUSHED)
+            progress._end(transaction)
 
-    core._flush_all = without_offsets
+    progress._flush_all = without_offsets
 
 
 def _fencing_taken_for_abortable(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
-    fenced = core._fenced
+    responses = inside(sender, "transactions", "_responses")
+    machine = inside(responses, "_machine")
+    fence = responses._fence
 
     def and_come_back(refusal: Any, alternative: str = "") -> None:
-        transaction = core.current
-        if transaction is None or core.state not in (TransactionState.ABORTING, TransactionState.COMMITTING):
-            fenced(refusal, alternative)
+        transaction = machine.current
+        if transaction is None or machine.state not in (TransactionState.ABORTING, TransactionState.COMMITTING):
+            fence(refusal, alternative)
             return
         transaction.cause = refusal
-        transaction.outcome = Outcome.ABORTED
-        core.current = None
-        core._move(TransactionEvent.ENDED_STALE)  # which gets a new producer id, and fences its successor
+        # Which gets a new producer id, and fences its successor.
+        machine.end(transaction, TransactionOutcome.ABORTED, TransactionEvent.ENDED_STALE)
 
-    core._fenced = and_come_back
+    responses._fence = and_come_back
 
 
 def _doubt_of_the_fenced_forgotten(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(sender, "transactions")
-    fenced = core._fenced
+    responses = inside(core, "_responses")
+    fence = responses._fence
 
     def without_doubt(*arguments: Any) -> None:
         if core.current is not None and core.current.end is not None:
             core.current.end.was_lost = False
-        fenced(*arguments)
+        fence(*arguments)
 
-    core._fenced = without_doubt
+    responses._fence = without_doubt
 
 
 def _lost_end_taken_for_done(sender: Sender, accumulator: Accumulator) -> None:
     """The end is still on its way, and may meet the next transaction."""
     core = inside(sender, "transactions")
-    on_lost = core.on_lost
+    requests = inside(core, "_requests")
+    ending = requests.ending
 
-    def and_finish(exchange: Any, error: Any, now: float) -> None:
-        on_lost(exchange, error, now)
-        transaction = core.current
-        if transaction is not None and transaction.end is exchange:
-            core._finish(transaction, Outcome.COMMITTED if exchange.is_commit else Outcome.ABORTED)
+    def that_is_done(transaction: Any, *, is_commit: bool) -> Any:
+        request = ending(transaction, is_commit=is_commit)
+        on_lost = request.on_lost
 
-    core.on_lost = and_finish
+        def and_finish(error: Any, now: float) -> None:
+            on_lost(error, now)
+            if core.current is not None and core.current.end is request:
+                outcome = TransactionOutcome.COMMITTED if is_commit else TransactionOutcome.ABORTED
+                core._responses.finish(transaction, outcome)
+
+        request.on_lost = and_finish
+        return request
+
+    requests.ending = that_is_done
 
 
 def _sequences_not_reset(sender: Sender, accumulator: Accumulator) -> None:
@@ -187,16 +198,14 @@ def _sequences_not_reset(sender: Sender, accumulator: Accumulator) -> None:
     sequences._number = as_before
 
 
-class _Doubtless(Transactions):
+class _Doubtless(TransactionStateMachine):
     @property
-    def _is_commit_in_doubt(self) -> bool:
+    def is_commit_in_doubt(self) -> bool:
         return False
 
 
 def _unknown_told_as_aborted(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
-    if core is not None:
-        core.__class__ = _Doubtless
+    inside(sender, "transactions", "_machine").__class__ = _Doubtless
 
 
 def _failed_record_committed(sender: Sender, accumulator: Accumulator) -> None:
@@ -214,22 +223,22 @@ def _refused_call_committed(sender: Sender, accumulator: Accumulator) -> None:
 
 
 def _abort_not_seen_through(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "transactions")._is_resolved = _yes
+    inside(sender, "transactions", "_progress")._is_resolved = _yes
 
 
 def _wait_forgotten(sender: Sender, accumulator: Accumulator) -> None:
-    core = inside(sender, "transactions")
-    settle = core._settle
+    waiters = inside(sender, "transactions", "_waiters")
+    finish = waiters.finish
 
     def without_waking(ticket: Any, error: Any) -> None:
-        settle(ticket, error)
-        core._woken = core._woken[:1]
+        finish(ticket, error)
+        waiters._woken = waiters._woken[:1]
 
-    core._settle = without_waking
+    waiters.finish = without_waking
 
 
 def _late_answers_taken(sender: Sender, accumulator: Accumulator) -> None:
-    inside(sender, "transactions")._is_stale = _no
+    inside(sender, "transactions", "_responses").is_wanted = _yes
 
 
 def _wait_hidden_behind_a_request(sender: Sender, accumulator: Accumulator) -> None:
@@ -242,11 +251,11 @@ def _drop_told_as_not_written(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(accumulator)
     fail_where = core.fail_where
 
-    def without_doubt(*arguments: Any) -> Any:
-        failed = fail_where(*arguments)
-        for batch in failed:
-            batch.possibly_written = False
-        return failed
+    def without_doubt(error: Any, condition: Any) -> Any:
+        for batch in core._unfinished:
+            if condition(batch):
+                batch.possibly_written = False
+        return fail_where(error, condition)
 
     core.fail_where = without_doubt
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from aioproducer._core.transactions.open_transaction import Awaited, Outcome
+from aioproducer._core.transactions.open_transaction import Awaited, TransactionOutcome
 from aioproducer._core.transactions.requests import OffsetCommit
 from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata
 from aioproducer.errors import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from tests.simulation.clock import Clock
     from tests.simulation.scenario import Scenario
@@ -61,7 +61,7 @@ class Work:
         self.was_commit_asked = False
         self.was_abort_asked = False
         self.ticket: TransactionTicket | None = None
-        self.told: Outcome | None = None
+        self.told: TransactionOutcome | None = None
         self.refusal: KafkaError | None = None
         self.cause: BaseException | None = None
 
@@ -85,7 +85,7 @@ class Transactor:
         self,
         scenario: Scenario,
         clock: Clock,
-        transactions: Transactions,
+        transactions: TransactionManager,
         wake: Callable[[], None],
         rng: Random,
         trace: Trace,
@@ -328,10 +328,13 @@ class Transactor:
     def _on_end(self, work: Work, ticket: TransactionTicket) -> None:
         match ticket.error:
             case None:
-                self._tell(work, Outcome.COMMITTED if ticket.awaited is Awaited.COMMIT else Outcome.ABORTED)
+                self._tell(
+                    work,
+                    TransactionOutcome.COMMITTED if ticket.awaited is Awaited.COMMIT else TransactionOutcome.ABORTED,
+                )
             case TransactionAbortedError() as error:
                 work.cause = error.__cause__
-                self._tell(work, Outcome.ABORTED)
+                self._tell(work, TransactionOutcome.ABORTED)
             case CommitOutcomeUnknownError() if work.was_commit_asked:
                 pass  # call again
             case KafkaTimeoutError() if ticket.awaited is Awaited.ABORT:
@@ -340,10 +343,10 @@ class Transactor:
                 work.refusal = error
                 self._on_fatal(error)
 
-    def _tell(self, work: Work, outcome: Outcome) -> None:
+    def _tell(self, work: Work, outcome: TransactionOutcome) -> None:
         if work.told not in (None, outcome):
             raise Violation(f"{work} was told to be {work.told}, and is {outcome.name}")
-        if outcome is Outcome.COMMITTED and (work.has_failed or not work.was_commit_asked):
+        if outcome is TransactionOutcome.COMMITTED and (work.has_failed or not work.was_commit_asked):
             raise Violation(f"{work} is committed, and should have been aborted")
         work.told = outcome
         if work is self.current and work.transaction.outcome is not None:
@@ -355,7 +358,7 @@ class Transactor:
         if not scenario.is_patient or (scenario.transactional and scenario.transactional.rivals):
             return
         is_excused = self.is_closed or work.was_abort_asked or any(call.is_grown for call in work.calls)
-        if work.told is Outcome.ABORTED and not is_excused:
+        if work.told is TransactionOutcome.ABORTED and not is_excused:
             raise Violation(f"{work} could not be committed in spite of all patience: {work.cause!r}")
 
     def _on_fatal(self, error: KafkaError) -> None:

@@ -13,7 +13,8 @@ import trio
 from aioproducer._backend.asyncio_ import AsyncioBackend
 from aioproducer._backend.trio_ import TrioBackend, TrioWaiter
 from aioproducer._core.accumulator.accumulator import Accumulator
-from aioproducer._core.transactions.manager import Transactions
+from aioproducer._core.transactions.manager import TransactionManager
+from aioproducer._core.transactions.waiters import TransactionWaiters
 from aioproducer._producer import send_path
 from aioproducer._producer.transaction import TransactionBlock
 from aioproducer._runtime.broker_connection import BrokerConnection
@@ -46,15 +47,15 @@ def _nothing(*arguments: Any, **more: Any) -> None:
     del arguments, more
 
 
-def _no_wake_after_redeem(patch: pytest.MonkeyPatch) -> None:
+def _no_wake_after_completing(patch: pytest.MonkeyPatch) -> None:
     # A call that has waited appends, and nobody polls: the record lies there until something else happens.
-    redeem = Accumulator.redeem
+    complete_append = Accumulator.complete_append
     wake = Runtime.wake
     is_muted: list[bool] = []
 
     def muting(self: Any, *arguments: Any) -> Any:
         is_muted.append(True)
-        return redeem(self, *arguments)
+        return complete_append(self, *arguments)
 
     def unless_muted(self: Any) -> None:
         if is_muted:
@@ -62,7 +63,7 @@ def _no_wake_after_redeem(patch: pytest.MonkeyPatch) -> None:
         else:
             wake(self)
 
-    patch.setattr(Accumulator, "redeem", muting)
+    patch.setattr(Accumulator, "complete_append", muting)
     patch.setattr(Runtime, "wake", unless_muted)
 
 
@@ -89,14 +90,14 @@ def _cancelled_waiter_woken(patch: pytest.MonkeyPatch) -> None:
 
 
 def _disconnected_not_reported(patch: pytest.MonkeyPatch) -> None:
-    def forget(self: Any, link: Any, node_id: int, error: Any) -> None:
-        self._links.pop(node_id, None)
+    def forget(self: Any, connection: Any, error: Any) -> None:
+        del error, self._connections[connection.node_id]
 
-    patch.setattr(Runtime, "on_link_closed", forget)
+    patch.setattr(Runtime, "on_closed", forget)
 
 
 def _connect_failed_not_reported(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Runtime, "on_link_failed", _nothing)
+    patch.setattr(Runtime, "on_failed", _nothing)
 
 
 def _cancelled_call_stays_in_line(patch: pytest.MonkeyPatch) -> None:
@@ -183,7 +184,7 @@ def _ends_of_waits_not_told(patch: pytest.MonkeyPatch) -> None:
         self._woken.clear()
         return woken[1:]
 
-    patch.setattr(Transactions, "take_woken", one)
+    patch.setattr(TransactionWaiters, "take_woken", one)
 
 
 def _left_block_not_aborted(patch: pytest.MonkeyPatch) -> None:
@@ -194,7 +195,7 @@ def _left_block_not_aborted(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cancelled_commit_always_aborted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Transactions, "is_commit_sent", False)
+    patch.setattr(TransactionManager, "is_commit_sent", False)
 
 
 def _noticed_by_a_transactional_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
@@ -233,6 +234,16 @@ def _noticed_by_waking(name: str) -> Notice:
     return is_noticed
 
 
+def _noticed_by_the_core(name: str) -> Notice:
+    def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
+        plant(patch)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            play(name)
+        return _is_an_assertion(caught.value)
+
+    return is_noticed
+
+
 def _noticed_by_cancelling(name: str, flavour: Flavour = "asyncio scope") -> Notice:
     def is_noticed(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
         plant(patch)
@@ -251,7 +262,7 @@ def _noticed_by_flushing(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
 
 
 BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
-    "no wake after redeem": (_no_wake_after_redeem, _noticed_by_waking("for room, alone")),
+    "no wake after a grant is completed": (_no_wake_after_completing, _noticed_by_waking("for room, alone")),
     "waiter woken twice": (_woken_twice, _noticed_by_a_history),
     "cancelled waiter woken": (_cancelled_waiter_woken, _noticed_by_cancelling("await delivery")),
     "disconnection not reported": (_disconnected_not_reported, _noticed_by_a_history),
@@ -266,7 +277,7 @@ BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
         _noticed_by_cancelling("submit, yielding", "trio scope"),
     ),
     "flush does not wait until all is told": (_flush_does_not_wait_until_told, _noticed_by_flushing),
-    "written in another order": (_written_in_another_order, _noticed_by_waking("calm")),
+    "written in another order": (_written_in_another_order, _noticed_by_the_core("calm")),
     "connection left open": (_connection_left_open, _noticed_by_a_history),
     "ends of waits not told": (_ends_of_waits_not_told, _noticed_by_a_transactional_history),
     "left block not aborted": (_left_block_not_aborted, _noticed_by_cancelling("async with transaction()")),

@@ -195,12 +195,14 @@ def test_offsets_are_at_least_zero(arguments: dict[str, int]) -> None:
         OffsetAndMetadata(**arguments)  # type: ignore[arg-type]
 
 
-def test_group_membership_is_whole_or_absent() -> None:
+def test_a_generation_belongs_to_a_member() -> None:
     assert ConsumerGroupMetadata("g").generation_id == -1
     assert ConsumerGroupMetadata("g", 0, "m").member_id == "m"
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="generation_id=3 has no member_id"):
         ConsumerGroupMetadata("g", 3)
-    with pytest.raises(ValueError, match="do not belong together"):
-        ConsumerGroupMetadata("g", member_id="m")
     with pytest.raises(ValueError, match="group_id is empty"):
         ConsumerGroupMetadata("")
+
+
+def test_a_member_that_has_not_joined_has_no_generation() -> None:
+    assert ConsumerGroupMetadata("g", member_id="x").generation_id == -1  # KIP-848

@@ -1,20 +1,25 @@
-"""What is accepted and not delivered yet, what of it can be sent, and what bounds its memory?
+"""What is accepted and not delivered yet: what of it can be sent, and what becomes of it.
 
 The `Accumulator` keeps records from the call that appends them to their outcome (Java classes RecordAccumulator and
-BufferPool). Its lower parts: `appending` puts records into batches, `admission` has the calls that wait, `topic_news`
-says which of them may go on. Here is what the sender asks for: ready, drain, requeue, split, expire, complete. All of
-it costs what is due, not what exists.
+BufferPool). It is put together from objects that each have a state of their own: `append` has the memory and puts
+records into batches, `wait_queue` has the calls that wait, `topic_updates` says which of them may go on, `unfinished`
+has the batches without an outcome, `queues` has those that are to be sent. Here is what the sender asks for: ready,
+drain, requeue, split, expire, complete. All of it costs what is due, not what exists.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aioproducer._core.accumulator.append import Appender
 from aioproducer._core.accumulator.batch import BatchEvent, BatchState, ProducerBatch
+from aioproducer._core.accumulator.flush import FlushEpochs
+from aioproducer._core.accumulator.queues import Schedule
 from aioproducer._core.accumulator.splitting import split_batch, split_factor
-from aioproducer._core.accumulator.topic_updates import TopicNews
+from aioproducer._core.accumulator.topic_updates import TopicUpdates
+from aioproducer._core.accumulator.topics import Topics
+from aioproducer._core.accumulator.unfinished import UnfinishedBatches
+from aioproducer._core.accumulator.wait_queue import WaitQueue
 from aioproducer._core.accumulator.waiting import FlushTicket, PendingAppend, PendingState, PendingTopic, Waiting
 from aioproducer._core.cluster.metadata import NO_LEADER
 
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.queues import NodeQueues, PartitionQueue
+    from aioproducer._core.cluster.metadata import ClusterMetadata
+    from aioproducer._types import Headers, TopicPartition
     from aioproducer.errors import KafkaError
 
 BATCHES_AT_ONCE: Final = 512
@@ -63,22 +70,153 @@ class AccumulatorStatistics(NamedTuple):
     late_outcomes: int
 
 
-class Accumulator(TopicNews):
+class Accumulator:
     """Records from acceptance to outcome.
 
     Attributes:
+        appender: appends records at once; the shell binds its methods, as each record passes them.
         late_outcomes: outcomes that came for a batch which had failed already.
         split_batches: how many batches were split.
     """
 
     def __init__(self, config: ProducerConfig, rng: random.Random) -> None:
-        super().__init__(config, rng)
         self.late_outcomes = 0
         self.split_batches = 0
-        self._delivery_timeout = config.delivery_timeout_ms / 1000
+        self._batch_size = config.batch_size
+        self._is_compressing = config.compression_type != "none"
         self._max_block = config.max_block_ms / 1000
-        # Parts of a split are as old as what they were cut from, so they do not fit at the end of `_unfinished`.
-        self._split_expiry: list[tuple[float, int, ProducerBatch]] = []
+        self._topics = Topics(config.batch_size)
+        self._schedule = Schedule(config.linger_ms / 1000)
+        self._flushes = FlushEpochs()
+        self._unfinished = UnfinishedBatches(self._flushes, config.delivery_timeout_ms / 1000)
+        self.appender = Appender(config, rng, self._topics, self._schedule, self._flushes, self._unfinished)
+        self._wait_queue = WaitQueue(self.appender, self._topics, self._flushes)
+        self._topic_updates = TopicUpdates(self._topics, self.appender, self._schedule, self._wait_queue)
+
+    # ── calls: see Appender and WaitQueue ────────────────────────────────────────────────────────────────────────────
+
+    def try_append(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        now: float,
+    ) -> ProducerBatch | None:
+        """As `Appender.try_append`."""
+        return self.appender.try_append(topic, partition, key, value, headers, timestamp_ms, now)
+
+    def enqueue(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int | None,
+        now: float,
+        deadline: float,
+        *,
+        accepted: bool,
+    ) -> PendingAppend:
+        """As `WaitQueue.enqueue`."""
+        return self._wait_queue.enqueue(
+            topic, partition, key, value, headers, timestamp_ms, now, deadline, accepted=accepted
+        )
+
+    def complete_append(self, pending: PendingAppend, now: float, timestamp_ms: int) -> ProducerBatch:
+        """As `WaitQueue.complete_append`."""
+        return self._wait_queue.complete_append(pending, now, timestamp_ms)
+
+    def cancel(self, pending: PendingAppend) -> None:
+        """As `WaitQueue.cancel`."""
+        self._wait_queue.cancel(pending)
+
+    def wait_for_topic(self, topic: str, now: float, deadline: float) -> PendingTopic:
+        """As `WaitQueue.wait_for_topic`."""
+        return self._wait_queue.wait_for_topic(topic, now, deadline)
+
+    def abandon_topic(self, pending: PendingTopic) -> None:
+        """The task that waited for a topic gave up."""
+        self._wait_queue.abandon_topic(pending)
+
+    def take_woken(self) -> list[Waiting]:
+        """As `WaitQueue.take_woken`."""
+        return self._wait_queue.take_woken()
+
+    @property
+    def needs_wake(self) -> bool:
+        """A batch was made or sealed, or somebody began to wait, since the shell has cleared this."""
+        return self.appender.needs_wake
+
+    @needs_wake.setter
+    def needs_wake(self, needs_wake: bool) -> None:
+        self.appender.needs_wake = needs_wake
+
+    @property
+    def closed_error(self) -> KafkaError | None:
+        """Why nothing is accepted any more."""
+        return self.appender.closed_error
+
+    @property
+    def blocked_error(self) -> KafkaError | None:
+        """Why nothing new is accepted at the moment: no transaction is open."""
+        return self.appender.blocked_error
+
+    # ── topics: see TopicUpdates ─────────────────────────────────────────────────────────────────────────────────────
+
+    def update_topics(self, metadata: ClusterMetadata, now: float) -> None:
+        """As `TopicUpdates.update`."""
+        self._topic_updates.update(metadata, now)
+
+    def forget_topic(self, topic: str, now: float) -> None:
+        """As `TopicUpdates.forget`."""
+        self._topic_updates.forget(topic, now)
+
+    def take_wanted_topics(self) -> set[str]:
+        """Return the topics that somebody has begun to wait for, or for more partitions of, since the last call.
+
+        Those of which `update_topics` brings nothing new are not returned again, unless partitions are missing.
+        """
+        return self._wait_queue.take_wanted_topics()
+
+    def busy_topics(self) -> list[str]:
+        """Return the topics that have records or waiting calls."""
+        return [name for name, state in self._topics.states.items() if state.is_busy]
+
+    @property
+    def leaderless_topics(self) -> KeysView[str]:
+        """The topics with records for partitions without a leader; metadata should be refreshed."""
+        return self._schedule.leaderless.keys()
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def block(self, error: KafkaError) -> None:
+        """Let no call begin to append, as no transaction is open; those that wait go on."""
+        self.appender.block(error)
+
+    def unblock(self) -> None:
+        """Let calls append again: a transaction is open."""
+        self.appender.unblock()
+
+    @property
+    def has_waiting_appends(self) -> bool:
+        """Whether calls wait, or have been granted their turn and not taken it yet. Cost: the topics."""
+        return self._wait_queue.has_waiting_appends
+
+    def fail_waiting(self, error: KafkaError) -> None:
+        """Fail the calls and the accepted records that wait to be appended; not those that only look a topic up."""
+        self._wait_queue.fail_appends(error)
+
+    def take_refusal(self) -> KafkaError | None:
+        """Return why a record was refused since the last call (the first reason), None if none was."""
+        return self.appender.take_refusal()
+
+    def take_touched(self) -> set[TopicPartition]:
+        """Return the partitions for which a batch was begun since the last call."""
+        return self.appender.take_touched()
 
     # ── flush and close ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,9 +225,9 @@ class Accumulator(TopicNews):
         ticket = self._flushes.begin()
         if not ticket.done:
             # What comes later goes into batches of its own, so that the flush has an end.
-            for batch, queue in self._schedule.open_batches():
-                self._seal(self._topics[batch.topic], queue, batch, now)
-            self.needs_wake = True
+            for _, queue in self._schedule.open_batches():
+                self.appender.seal(queue, now)
+            self.appender.needs_wake = True
         return ticket
 
     def end_flush(self, ticket: FlushTicket) -> None:
@@ -98,17 +236,16 @@ class Accumulator(TopicNews):
 
     def close(self, error: KafkaError) -> None:
         """Accept nothing more: calls, waiting ones too, get `error`. What was accepted is sent without lingering."""
-        self.closed_error = error
-        self._appendable.clear()
-        self._fail_all_waiting(error, accepted=False)
-        self.needs_wake = True
+        self.appender.close(error)
+        self._wait_queue.fail_calls(error)
+        self.appender.needs_wake = True
 
     def fail_all(self, error: KafkaError) -> list[ProducerBatch]:
         """Fail everything: waiting calls, accepted records, batches queued and in flight; return those batches.
 
         Batches in flight keep their memory until `release`. Appending goes on being possible unless `close` was called.
         """
-        self._fail_all_waiting(error, accepted=True)
+        self._wait_queue.fail_all(error)
         return self._fail_batches(list(self._unfinished), error)
 
     def fail_queued(self, error: KafkaError) -> list[ProducerBatch]:
@@ -126,10 +263,11 @@ class Accumulator(TopicNews):
 
     # ── what can be sent ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def leaderless_topics(self) -> KeysView[str]:
-        """The topics with records for partitions without a leader; metadata should be refreshed."""
-        return self._schedule.leaderless.keys()
+    def tick(self, now: float) -> None:
+        """Take over what the time has brought and fail the waits whose deadline has come; called first in each poll."""
+        self.appender.latest = now
+        self._schedule.advance(now)  # a retry that is due may turn out to have no leader: `leaderless_topics`
+        self._wait_queue.fail_overdue(now)
 
     def ready_nodes(self, now: float) -> list[int]:
         """Return the brokers for which something should be sent now.
@@ -137,7 +275,7 @@ class Accumulator(TopicNews):
         Something is ready when a batch is full, has lingered, is due for a retry, or when there is no reason to linger:
         calls wait for memory or for flush, or the producer closes.
         """
-        self._latest = now
+        self.appender.latest = now
         self._schedule.advance(now)
         is_hurried = self._is_hurried
         ready: list[int] = []
@@ -155,7 +293,7 @@ class Accumulator(TopicNews):
     @property
     def has_news(self) -> bool:
         """Whether something is ready for a broker, or somebody's wait is over: a poll has something to do."""
-        if self._woken or self._memory_line or self._wanted_topics or self.needs_wake:
+        if self.appender.needs_wake or self.appender.is_memory_awaited or self._wait_queue.has_news:
             return True
         for node in self._schedule.nodes.values():
             if node.ready:
@@ -191,16 +329,8 @@ class Accumulator(TopicNews):
 
         May lie in the past while the sender has not asked yet. None: never.
         """
-        soonest = self._schedule.next_change()
-        for batch in self._unfinished:  # the oldest alone
-            soonest = min(soonest, batch.created_at + self._delivery_timeout)
-            break
-        parts = self._split_expiry
-        while parts and parts[0][2].is_done:
-            heapq.heappop(parts)
-        if parts:
-            soonest = min(soonest, parts[0][0])
-        wait = self._deadlines.next()
+        soonest = min(self._schedule.next_change(), self._unfinished.next_expiry())
+        wait = self._wait_queue.next_deadline()
         if wait is not None:
             soonest = min(soonest, wait)
         return None if soonest == _NEVER else soonest
@@ -220,137 +350,125 @@ class Accumulator(TopicNews):
         batch.retry_at = retry_at
         self._put_back(batch, now)
 
-    def split(self, batch: ProducerBatch, now: float) -> list[ProducerBatch]:
-        """Cut a batch in flight, of several records, into smaller ones, which take its place in the queue.
+    def split(self, batch: ProducerBatch) -> list[ProducerBatch]:
+        """Cut a batch in flight, of several records, into smaller ones, which have to be queued by `requeue_parts`.
 
-        They have its sequences, one after the other, if it has any. It is no attempt: they may be sent at once.
+        In between the caller gives them what the batch had of attempts: sequence numbers, and whether it was written.
         """
-        state = self._state(batch.topic)
+        state = self._topics.states[batch.topic]
         state.ratio = max(1.0, batch.ratio)
         factor = split_factor(batch.ratio, is_compressing=self._is_compressing)
         parts = split_batch(batch, self._batch_size, factor)
         for part in parts:
-            self._enter(state, part)
-            self._split_expiry_add(part)
-        for part in reversed(parts):
-            self._put_back(part, now)
-        self._leave(batch)
+            self._unfinished.add(state, part)
+            self._unfinished.watch_part(part)
+        self._remove(batch)
         self.split_batches += 1
-        self.needs_wake = True
         return parts
 
-    def complete(
-        self,
-        batch: ProducerBatch,
-        *,
-        base_offset: int = -1,
-        log_append_time_ms: int = -1,
-        error: KafkaError | None = None,
-        record_errors: dict[int, KafkaError] | None = None,
-    ) -> None:
-        """Give a batch its outcome, once; its records are dropped and their memory is free again.
+    def requeue_parts(self, parts: list[ProducerBatch], now: float) -> None:
+        """Put the parts of a split where the whole would go. It is no attempt: they may be sent at once."""
+        for part in reversed(parts):  # each goes before the one that follows it
+            self._put_back(part, now)
+        self.appender.needs_wake = True
 
-        For a batch that `expire` or `fail_all` returned while it was in flight, the memory is kept until `release`. A
-        second outcome of a batch that has failed changes nothing, and is counted in `late_outcomes`.
+    def complete(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int = -1) -> None:
+        """Deliver a batch: its records are dropped and their memory is free again.
+
+        The outcome of a batch that has failed already changes nothing, and is counted in `late_outcomes`.
 
         Raises:
             RuntimeError: it was delivered before, or split.
         """
-        if batch.state is BatchState.DONE:
-            if batch.error is None:
-                raise RuntimeError(f"{batch!r} has its outcome already")
-            self.late_outcomes += 1
-            return
-        if batch.is_queued:
-            self._dequeue(batch, self._latest)
-        batch.apply(BatchEvent.COMPLETE)
-        batch.base_offset = base_offset
-        batch.log_append_time_ms = log_append_time_ms
-        if error is None and record_errors is None and log_append_time_ms < 0:
-            batch.plain_base_offset = base_offset
-        batch.error = error
-        batch.record_errors = record_errors
-        batch.drop_payload()
-        self._leave(batch)
-        if not batch.holds_memory:
-            self.release(batch)
+        if self._may_end(batch):
+            batch.complete(base_offset, log_append_time_ms)
+            self._end(batch)
+
+    def fail(self, batch: ProducerBatch, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
+        """Fail a batch, as `complete` delivers it.
+
+        For a batch that `expire` or `fail_all` returned while it was in flight, the memory is kept until `release`.
+
+        Raises:
+            RuntimeError: it was delivered before, or split.
+        """
+        if self._may_end(batch):
+            batch.fail(error, record_errors)
+            self._end(batch)
 
     def release(self, batch: ProducerBatch) -> None:
         """Free the memory of a batch that is done and not on the wire any more; more than once does no harm."""
-        self._free += batch.charged
+        self.appender.give_back(batch.charged)
         batch.charged = 0
         batch.holds_memory = False
-        if self._memory_line:
-            self._grant()
-            self.needs_wake = True
+        self._wait_queue.on_memory_freed()
 
     def expire(self, now: float) -> list[ProducerBatch]:
         """Return the batches that are delivery_timeout_ms old, oldest first, in flight or taken from their queues.
 
         The caller completes each at once, with an error.
         """
-        oldest = now - self._delivery_timeout
-        first = next(iter(self._unfinished), None)
-        if not self._split_expiry and (first is None or first.created_at > oldest):
-            return []
-        expired: dict[ProducerBatch, None] = {}  # a part may be found in both places
-        for batch in self._unfinished:
-            if batch.created_at > oldest:
-                break
-            expired[batch] = None
-        parts = self._split_expiry
-        while parts and (parts[0][2].is_done or parts[0][2].created_at <= oldest):
-            part = heapq.heappop(parts)[2]
-            if not part.is_done:
-                expired[part] = None
+        expired = self._unfinished.expired(now)
         for batch in expired:
             self._give_up(batch, now)
-        return list(expired)
+        return expired
+
+    def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
+        """Learn from how well a batch was compressed; both sizes without the header of the batch."""
+        if not self._is_compressing or records_size <= 0:
+            return
+        batch.ratio = encoded_size / records_size
+        state = self._topics.get(batch.topic)
+        if state is not None:
+            state.observe_ratio(batch.ratio)
+
+    # ── what is held ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statistics(self) -> AccumulatorStatistics:
         """Return what is held now."""
         return AccumulatorStatistics(
-            buffer_total_bytes=self._buffer_memory,
-            buffer_available_bytes=self._free,
+            buffer_total_bytes=self.appender.buffer_memory,
+            buffer_available_bytes=self.appender.free_bytes,
             batches=len(self._unfinished),
             waiting_for_topic=sum(
-                len(state.lookups) + len(state.absent) + (0 if state.is_known else len(state.line))
-                for state in self._topics.values()
+                len(state.lookups) + len(state.awaiting_partition) + (0 if state.is_known else len(state.call_queue))
+                for state in self._topics.states.values()
             ),
-            waiting_for_memory=len(self._memory_line),
-            closed_batches=self.closed_batches,
+            waiting_for_memory=self._wait_queue.waiting_for_memory,
+            closed_batches=self.appender.closed_batches,
             split_batches=self.split_batches,
             late_outcomes=self.late_outcomes,
         )
 
-    def has_room(self, size_bytes: int) -> bool:
+    def has_free_memory(self, size_bytes: int) -> bool:
         """Whether a call that needs so many bytes would not have to wait for memory now."""
-        return self._free >= size_bytes and not self._memory_line
+        return self.appender.free_bytes >= size_bytes and not self.appender.is_memory_awaited
 
     @property
     def oldest_at(self) -> float | None:
         """Since when the oldest that has no outcome is here, batch or waiting call; None when there is none."""
-        times = [batch.created_at for batch in itertools.islice(self._unfinished, 1)]
-        if self._split_expiry:  # may be done already; then it is a moment too old
-            times.append(self._split_expiry[0][0] - self._delivery_timeout)
-        wait = self._deadlines.next()
-        if wait is not None:
-            times.append(wait - self._max_block)
-        return min(times, default=None)
+        oldest = self._unfinished.oldest_at()
+        wait = self._wait_queue.next_deadline()
+        if wait is None:
+            return oldest
+        called_at = wait - self._max_block
+        return called_at if oldest is None else min(oldest, called_at)
 
     # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _is_hurried(self) -> bool:
-        return bool(self._memory_line) or self._flushes.is_flushing or self.closed_error is not None
+        """Whether there is no reason to linger: calls wait for memory or for flush, or the producer closes."""
+        appender = self.appender
+        return appender.is_memory_awaited or self._flushes.is_flushing or appender.closed_error is not None
 
     def _queue_of(self, batch: ProducerBatch) -> PartitionQueue:
-        return self._state(batch.topic).queue(batch.partition)
+        return self._topics.states[batch.topic].queue(batch.partition)
 
     def _take(self, queue: PartitionQueue, node_id: int, now: float) -> ProducerBatch:
         batch = queue.batches.popleft()
         if batch.state is BatchState.OPEN:
-            self._shut(self._topics[batch.topic], queue, batch)
+            self.appender.stop_appending(queue)
         batch.is_queued = False
         batch.apply(BatchEvent.DRAIN)
         batch.last_node = node_id
@@ -368,7 +486,7 @@ class Accumulator(TopicNews):
     def _dequeue(self, batch: ProducerBatch, now: float) -> None:
         queue = self._queue_of(batch)
         if batch.state is BatchState.OPEN:
-            self._seal(self._topics[batch.topic], queue, batch, now)
+            self.appender.seal(queue, now)
         queue.remove(batch)
         self._schedule.place(queue, now)
 
@@ -379,19 +497,32 @@ class Accumulator(TopicNews):
         elif batch.state is BatchState.IN_FLIGHT:
             batch.holds_memory = True
 
-    def _leave(self, batch: ProducerBatch) -> None:
-        """A batch has its outcome."""
-        del self._unfinished[batch]
-        self._topics[batch.topic].unfinished -= 1
-        self._woken.extend(self._flushes.leave(batch.flush_epoch))
+    def _may_end(self, batch: ProducerBatch) -> bool:
+        """Whether a batch may be given its outcome; if so, it is in no queue any more."""
+        if batch.state is BatchState.DONE:
+            if batch.error is None:
+                raise RuntimeError(f"{batch!r} has its outcome already")
+            self.late_outcomes += 1
+            return False
+        if batch.is_queued:
+            self._dequeue(batch, self.appender.latest)
+        return True
 
-    def _split_expiry_add(self, part: ProducerBatch) -> None:
-        heapq.heappush(self._split_expiry, (part.created_at + self._delivery_timeout, id(part), part))
+    def _end(self, batch: ProducerBatch) -> None:
+        """A batch has its outcome."""
+        self._remove(batch)
+        if not batch.holds_memory:
+            self.release(batch)
+
+    def _remove(self, batch: ProducerBatch) -> None:
+        done = self._unfinished.remove(self._topics.states[batch.topic], batch)
+        if done:
+            self._wait_queue.wake_flushes(done)
 
     def _fail_batches(self, batches: list[ProducerBatch], error: KafkaError) -> list[ProducerBatch]:
         for batch in batches:
-            self._give_up(batch, self._latest)
-            self.complete(batch, error=error)
+            self._give_up(batch, self.appender.latest)
+            self.fail(batch, error)
         return batches
 
 
@@ -402,6 +533,8 @@ def _chosen(
     can_send: Callable[[ProducerBatch], bool],
     may_stay: Callable[[ProducerBatch, float], bool] | None,
 ) -> list[PartitionQueue]:
+    # In the order of node.queues, where who was served goes to the end: partitions take turns, and one with large
+    # batches cannot keep the others from being sent.
     chosen: list[PartitionQueue] = []
     total = 0
     for queue in node.queues:

@@ -1,4 +1,4 @@
-"""What is one batch: its records as columns, where it stands on its way to the broker, and what came of it.
+"""One batch: its records as columns, where it stands on its way to the broker, and what came of it.
 
 A ProducerBatch is our bookkeeping; the RecordBatch that goes over the wire is made from it by the runtime. It does not
 decide anything: the accumulator moves it from state to state, the sender gives it sequences and its outcome.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._core.accumulator.errors import with_possibly_written
 from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_size
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 NO_PRODUCER_ID: Final = -1
 NO_SEQUENCE: Final = -1
-_SEQUENCES: Final = 1 << 31
-_HALF_OF_THEM: Final = 1 << 30
+MAX_SEQUENCE: Final = 2**31 - 1
+"""After it comes 0; it is also the mask that makes a number one of these 31 bits."""
 
 
 class BatchState(IntEnum):
@@ -183,11 +184,6 @@ class ProducerBatch:
         return self.state is BatchState.DONE
 
     @property
-    def is_full(self) -> bool:
-        """Whether another record may not be added."""
-        return self.count > 0 and self.size >= self.limit
-
-    @property
     def has_sequence(self) -> bool:
         """Whether the sender has given it a sequence."""
         return self.base_sequence != NO_SEQUENCE
@@ -244,6 +240,30 @@ class ProducerBatch:
         self.headers = None
         self.encoded = None
 
+    def complete(self, base_offset: int, log_append_time_ms: int) -> None:
+        """Set the outcome: it is in the log.
+
+        Raises:
+            RuntimeError: it has an outcome, or still takes records.
+        """
+        self.apply(BatchEvent.COMPLETE)
+        self.base_offset = base_offset
+        self.log_append_time_ms = log_append_time_ms
+        if log_append_time_ms < 0:
+            self.plain_base_offset = base_offset
+        self.drop_payload()
+
+    def fail(self, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
+        """Set the outcome: it has failed. The error, which others may have too, says what `possibly_written` says.
+
+        Raises:
+            RuntimeError: it has an outcome, or still takes records.
+        """
+        self.apply(BatchEvent.COMPLETE)
+        self.error = with_possibly_written(error, possibly_written=self.possibly_written)
+        self.record_errors = record_errors
+        self.drop_payload()
+
     def apply(self, event: BatchEvent) -> None:
         """Move on; an event that cannot happen in this state is a bug.
 
@@ -256,6 +276,14 @@ class ProducerBatch:
         self.state = state
 
 
+_HALF_OF_THEM: Final = 1 << 30
+
+
+def sequence_after(sequence: int, count: int) -> int:
+    """Return the sequence number `count` records later."""
+    return (sequence + count) & MAX_SEQUENCE
+
+
 def sequence_distance(first: int, second: int) -> int:
-    """Return how far `second` comes after `first`, negative if before; sequences wrap from 2**31 - 1 to 0."""
-    return (second - first + _HALF_OF_THEM) % _SEQUENCES - _HALF_OF_THEM
+    """Return how far `second` comes after `first`, negative if before; sequences wrap from MAX_SEQUENCE to 0."""
+    return ((second - first + _HALF_OF_THEM) & MAX_SEQUENCE) - _HALF_OF_THEM

@@ -1,27 +1,35 @@
-"""How does a call read that waited in vain, or could not wait? Its errors, with what to do."""
+"""The errors of calls that waited in vain or could not wait, and copies of errors that others have too."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
-from aioproducer.errors import BrokerError, BufferFullError, BufferTimeoutError, ErrorCode, MetadataTimeoutError
+from aioproducer.errors import (
+    BrokerError,
+    BufferFullError,
+    BufferTimeoutError,
+    ErrorCode,
+    KafkaError,
+    MetadataTimeoutError,
+)
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.topics import TopicState
     from aioproducer._core.accumulator.waiting import PendingAppend
 
 
-def buffer_full(pending: PendingAppend, free: int, total: int, *, owed: int, waiting: int) -> BufferFullError:
+def buffer_full(pending: PendingAppend, free: int, total: int, *, reserved: int, waiting: int) -> BufferFullError:
     """Return the error of a record that cannot be accepted at once.
 
     Args:
         pending: the record.
         free: the free bytes of buffer_memory.
         total: buffer_memory.
-        owed: the bytes that calls which wait for their topic will need.
+        reserved: the bytes that calls which wait for their topic will need.
         waiting: how many calls wait for room.
     """
-    for_topics = f", {owed:,} of them for calls that wait for their topic" if owed else ""
+    for_topics = f", {reserved:,} of them for calls that wait for their topic" if reserved else ""
     return BufferFullError(
         f"no room for a record of {pending.charge:,} bytes (topic {pending.topic!r}): {free:,} of"
         f" buffer_memory={total:,} are free{for_topics}{_waiting(waiting)}; wait with submit or send, try again later,"
@@ -69,3 +77,19 @@ def topic_timeout(state: TopicState, partition: int | None, elapsed: float) -> M
     error = MetadataTimeoutError(missing, elapsed=elapsed, topic=state.name, partition=partition)
     error.__cause__ = state.error
     return error
+
+
+def copy_of(error: KafkaError) -> KafkaError:
+    """Return a copy to raise: each raise adds to an error's traceback, and many calls may get it."""
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied
+
+
+def with_possibly_written(error: KafkaError, *, possibly_written: bool) -> KafkaError:
+    """Return the error, or a copy if need be (others may have it too), that says whether the records may be written."""
+    if error.possibly_written == possibly_written:
+        return error
+    copied = copy_of(error)
+    copied.possibly_written = possibly_written
+    return copied

@@ -1,4 +1,4 @@
-"""When is a flush() done? Everything accepted carries the epoch it was accepted in; flush ends an epoch.
+"""The epochs of flush(): everything accepted carries the epoch it was accepted in, and a flush ends an epoch.
 
 A count for each epoch is enough: a flush is done when no count of its epoch or of an earlier one is left.
 """

@@ -1,4 +1,4 @@
-"""To which partition does a record go that names none? What the settings say, with what waits in the queues now.
+"""The partition of a record that names none: what the settings say, with what waits in the queues now.
 
 A partitioner of the user's is asked first; else the key's hash decides, and for a record without one the sticky
 partition (`sticky`).
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aioproducer._builtin_partitioners import make_partitioner
 from aioproducer._core.accumulator.sticky import LoadTable, draw_uniform, load_table
-from aioproducer.partitioners import KeyHasher, make_partitioner
+from aioproducer._hashing import KeyHasher
 
 if TYPE_CHECKING:
     import random
@@ -68,7 +69,7 @@ class PartitionChooser:
 
     def sticky_queue(self, state: TopicState) -> PartitionQueue:
         """Return where a record without a key goes now; a switch that was put off until a batch's end is made here."""
-        state.disarm()
+        state.forget_sticky_batch()
         sticky = state.sticky
         partition = sticky.partition
         if partition is not None:

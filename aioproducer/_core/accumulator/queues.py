@@ -1,4 +1,4 @@
-"""Which broker can be sent something, and when does that change?
+"""The queues of batches, by partition and by broker, and when there is something in them to send.
 
 Every partition has a queue of batches; every broker has the queues that it leads, as far as there is something in them
 that does not back off. Whatever depends on time is in one of three orders (open batches by creation, as linger is the

@@ -1,4 +1,4 @@
-"""How is a batch that the broker finds too large cut into smaller ones? (Java class ProducerBatch.split)"""
+"""Cutting a batch that the broker finds too large into smaller ones (Java class ProducerBatch.split)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from aioproducer._core.accumulator.topics import RATIO_MARGIN
 from aioproducer._records.record_headers import NO_HEADERS
 from aioproducer._records.sizes import BATCH_OVERHEAD, record_upper_bound
 
-_SEQUENCE_MASK = 2**31 - 1
-
 
 def split_batch(batch: ProducerBatch, batch_size: int, size_factor: float) -> list[ProducerBatch]:
     """Cut a batch of several records, in flight, into at least two; its records, and whoever follows them, move there.
 
-    The children are sealed and in no queue, have the age, the flush epoch and the producer id of the batch, its
-    sequences one after the other, and its memory.
+    The children are sealed and in no queue, and have the age, the flush epoch and the memory of the batch. What it had
+    of attempts (sequence numbers, errors, whether it may have been written) is the caller's to give.
 
     Args:
         batch: what was too large. It is DONE afterwards, without an outcome of its own.
@@ -55,14 +53,14 @@ def _cut(batch: ProducerBatch, limit: int, size_factor: float) -> list[tuple[int
         key, value, headers = _payload(batch, index)
         record_bytes = 0 if child is None else child.next_record_size(timestamp_ms, key, value, headers)
         if child is None or child.size + record_bytes > limit:
-            child = _child(batch, index, limit, size_factor)
+            child = _child(batch, limit, size_factor)
             children.append((index, child))
             record_bytes = child.next_record_size(timestamp_ms, key, value, headers)
         child.append(timestamp_ms, key, value, headers, record_bytes)
     return children
 
 
-def _child(batch: ProducerBatch, first: int, limit: int, size_factor: float) -> ProducerBatch:
+def _child(batch: ProducerBatch, limit: int, size_factor: float) -> ProducerBatch:
     child = ProducerBatch(
         batch.topic,
         batch.partition,
@@ -72,13 +70,6 @@ def _child(batch: ProducerBatch, first: int, limit: int, size_factor: float) -> 
         size_factor=size_factor,
     )
     child.is_split = True
-    child.last_error = batch.last_error
-    child.last_node = batch.last_node
-    child.possibly_written = batch.possibly_written
-    child.producer_id = batch.producer_id
-    child.producer_epoch = batch.producer_epoch
-    if batch.has_sequence:
-        child.base_sequence = (batch.base_sequence + first) & _SEQUENCE_MASK
     child.apply(BatchEvent.SEAL)
     return child
 

@@ -1,4 +1,4 @@
-"""Which partition does a record without a key get? One that sticks until about batch_size bytes have gone to it.
+"""The partition of records without a key: one that sticks until about batch_size bytes have gone to it.
 
 KIP-480 (sticky) and KIP-794 (uniform, and adaptive to load); Java class BuiltInPartitioner. Bytes are counted, not
 records or time, so that over time every partition gets the same bytes, however fast its broker is.

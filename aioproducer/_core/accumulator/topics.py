@@ -1,4 +1,4 @@
-"""What the accumulator keeps for each topic: its partitions as far as known, their queues, and who waits for it."""
+"""The topics that are sent to: their partitions as far as known, the queues of those, and the calls that wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.accumulator.waiting import PendingAppend, PendingTopic
-    from aioproducer._core.cluster.metadata import Broker, TopicMetadata
+    from aioproducer._core.cluster.metadata import Broker, ClusterMetadata, TopicMetadata
     from aioproducer.errors import KafkaError
 
 RATIO_WORSE_STEP: Final = 0.05
@@ -35,8 +35,8 @@ class TopicState:
         error: the last answer about it, if that was an error.
         queues: by partition; made when a partition gets its first record.
         unfinished: how many of its batches have no outcome.
-        line: the calls that wait, in their order; a new call may not pass them.
-        absent: calls that name a partition which a known topic does not have (yet); others may pass them.
+        call_queue: the calls that wait for their turn, in their order; a new call may not pass them.
+        awaiting_partition: calls that name a partition which a known topic does not have (yet); others may pass them.
         lookups: calls that only want to know the topic.
         sticky: where records without a key go.
         ratio: expected encoded bytes for each byte of records (Java class CompressionRatioEstimator).
@@ -46,11 +46,11 @@ class TopicState:
     """
 
     __slots__ = (
-        "absent",
+        "awaiting_partition",
         "brokers",
+        "call_queue",
         "error",
         "is_known",
-        "line",
         "lookups",
         "metadata",
         "name",
@@ -75,8 +75,8 @@ class TopicState:
         self.error: KafkaError | None = None
         self.queues: dict[int, PartitionQueue] = {}
         self.unfinished = 0
-        self.line: OrderedDict[PendingAppend, None] = OrderedDict()
-        self.absent: OrderedDict[PendingAppend, None] = OrderedDict()
+        self.call_queue: OrderedDict[PendingAppend, None] = OrderedDict()
+        self.awaiting_partition: OrderedDict[PendingAppend, None] = OrderedDict()
         self.lookups: dict[PendingTopic, None] = {}
         self.sticky = StickyPartition(batch_size)
         self.ratio = 1.0
@@ -87,12 +87,12 @@ class TopicState:
     @property
     def is_busy(self) -> bool:
         """Whether it has records or calls that wait."""
-        return bool(self.unfinished or self.line or self.absent or self.lookups)
+        return bool(self.unfinished or self.call_queue or self.awaiting_partition or self.lookups)
 
     @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for the cluster to tell about it."""
-        return bool(self.absent or self.lookups or (self.line and not self.is_known))
+        return bool(self.awaiting_partition or self.lookups or (self.call_queue and not self.is_known))
 
     def has_partition(self, partition: int | None) -> bool:
         """Whether a record for this partition (None: for any) can be appended, as far as the cluster is concerned."""
@@ -120,7 +120,7 @@ class TopicState:
         chosen = self.sticky.partition
         if chosen is not None and available and self.leader_of(chosen)[0] == NO_LEADER:
             # Java sticks until batch_size bytes have piled up: a slow producer would wait for a dead leader for long.
-            self.disarm()
+            self.forget_sticky_batch()
             self.sticky.switch(None)
 
     def lose(self) -> None:
@@ -141,9 +141,39 @@ class TopicState:
         elif ratio < self.ratio:
             self.ratio = max(self.ratio - RATIO_BETTER_STEP, ratio)
 
-    def disarm(self) -> None:
-        """Have the next record without a key take the long way, and count what went the short way."""
+    def forget_sticky_batch(self) -> None:
+        """Have the next record without a key go the general way, and count what went the fast way."""
         batch = self.sticky_batch
         if batch is not None:
             self.sticky_batch = None
             self.sticky.produced += batch.estimated_size - self.sticky_seen
+
+
+class Topics:
+    """The topics by name, and the snapshot of the cluster that they are as new as.
+
+    Attributes:
+        states: by name; `add` and `remove` change it.
+        metadata: the snapshot that was taken over last.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.states: dict[str, TopicState] = {}
+        self.metadata: ClusterMetadata | None = None
+        self._batch_size = batch_size
+
+    def get(self, name: str) -> TopicState | None:
+        """Return the state of a topic; None if nobody has asked for it."""
+        return self.states.get(name)
+
+    def add(self, name: str) -> TopicState:
+        """Return a new state; it is known already if the topic was removed here, but is in the snapshot."""
+        state = self.states[name] = TopicState(name, self._batch_size)
+        metadata = self.metadata
+        if metadata is not None and name in metadata.topics:
+            state.learn(metadata.topics[name], metadata.brokers)
+        return state
+
+    def remove(self, name: str) -> None:
+        """Forget a topic that has neither records nor waiting calls."""
+        del self.states[name]

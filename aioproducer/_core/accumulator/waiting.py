@@ -1,4 +1,4 @@
-"""What a call that has to wait looks like to the core: for a topic, for memory, or for flush.
+"""The entries of calls that have to wait: for a topic, for memory, or for flush.
 
 These are entries in queues, not tasks: the shell parks its task on one of them, and wakes it when the core says so.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._types import Headers, TopicView
+    from aioproducer.errors import KafkaError
 
 
 class PendingState(IntEnum):
@@ -20,9 +21,9 @@ class PendingState(IntEnum):
     FOR_TOPIC = 0
     """Its topic, or the partition that it names, is not known."""
     FOR_MEMORY = 1
-    """There is no room for it, or others wait for room before it."""
+    """There is no memory for it, or others wait for memory before it."""
     GRANTED = 2
-    """Its memory is reserved; it is appended when its task, or a later one of its topic, redeems the grant."""
+    """Its memory is reserved; it is appended when its task, or a later one of its topic, completes it."""
     APPENDED = 3
     """It is in a batch."""
     FAILED = 4
@@ -38,7 +39,7 @@ class PendingAppend:
         topic, partition, key, value, headers, timestamp_ms: the record; key, value and headers are dropped at the end.
         enqueued_at, deadline: monotonic seconds.
         charge: the bytes of buffer_memory that it needs.
-        number: its place in the lines: that of the call, or of the moment when the partition that it names came to be.
+        number: its place in the queues: that of the call, or of the moment when the partition that it names came to be.
         is_behind: it was granted at once, but stands behind others whose tasks have yet to run (see `has_to_park`).
         accepted: submit_nowait took it: it is charged already, nobody parks on it, and its Delivery points here first.
         flush_epoch: of an accepted one: the flush() calls that wait for it are those with this epoch or a later one.
@@ -111,26 +112,29 @@ class PendingAppend:
 
     @property
     def is_granted(self) -> bool:
-        """Whether it may be redeemed now (or its error be had by redeeming it): there is nothing left to wait for."""
+        """Whether it may be completed now (or its error be had by that): there is nothing left to wait for."""
         return self.state not in _STILL_WAITING
 
     @property
     def has_to_park(self) -> bool:
         """Whether its task must wait until `take_woken` returns it, though it may be granted already.
 
-        Were it to run first, its redeem would append those before it, too: 1. A is granted, its task does not know yet
-        2. B is granted at once, and redeems 3. A's task is cancelled, and its record is in a batch.
+        Were it to run first, it would append those before it, too: 1. A is granted, its task does not know yet
+        2. B is granted at once, and completes 3. A's task is cancelled, and its record is in a batch.
         """
         return self.is_behind or self.state in _STILL_WAITING
 
-    def settle(self, state: PendingState) -> None:
-        """End the wait; the record's bytes are let go."""
-        self.state = state
-        self.key = self.value = self.headers = None
+    def wait_for_memory(self) -> None:
+        """Its topic is known."""
+        self.state = PendingState.FOR_MEMORY
 
-    def move_to(self, batch: ProducerBatch, index: int) -> None:
-        """The record is in a batch now, and whoever follows the record goes with it."""
-        self.settle(PendingState.APPENDED)
+    def grant(self) -> None:
+        """Its memory is there."""
+        self.state = PendingState.GRANTED
+
+    def append_to(self, batch: ProducerBatch, index: int) -> None:
+        """End the wait: the record is in a batch now, and whoever follows the record goes with it."""
+        self._end(PendingState.APPENDED)
         self.batch = batch
         self.index = index
         if self.waiters is not None:
@@ -139,6 +143,19 @@ class PendingAppend:
         if self.callbacks is not None:
             batch.callbacks = (batch.callbacks or []) + [(index, callback) for _, callback in self.callbacks]
             self.callbacks = None
+
+    def fail(self, error: Exception) -> None:
+        """End the wait: the record is not appended, and this is why."""
+        self._end(PendingState.FAILED)
+        self.error = error
+
+    def cancel(self) -> None:
+        """End the wait: nobody wants it any more."""
+        self._end(PendingState.CANCELLED)
+
+    def _end(self, state: PendingState) -> None:
+        self.state = state
+        self.key = self.value = self.headers = None
 
 
 _STILL_WAITING: Final = frozenset({PendingState.FOR_TOPIC, PendingState.FOR_MEMORY})
@@ -167,6 +184,14 @@ class PendingTopic:
     def done(self) -> bool:
         """Whether there is nothing left to wait for."""
         return self.view is not None or self.error is not None
+
+    def resolve(self, view: TopicView) -> None:
+        """End the wait: the topic is known."""
+        self.view = view
+
+    def fail(self, error: KafkaError) -> None:
+        """End the wait: it did not become known, and this is why."""
+        self.error = error
 
 
 class FlushTicket:

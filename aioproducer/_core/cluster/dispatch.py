@@ -1,4 +1,4 @@
-"""To which broker does a request go now, and if to none yet, what is to be done about that?"""
+"""The dispatch of requests: to which broker one goes now, and if to none yet, what is done about that."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aioproducer._core.effects import Send
 
 if TYPE_CHECKING:
+    from aioproducer._core.cluster.metadata import Broker
     from aioproducer._core.cluster.node import Node
     from aioproducer._core.cluster.nodes import Nodes
     from aioproducer._core.effects import Effect
@@ -50,17 +51,22 @@ class Dispatcher:
             return None
         return node if self.is_usable(node, now) else None
 
+    def broker(self, broker: Broker, now: float) -> Node | None:
+        """Return the node of a broker if it can take a request; if not, see to it that it will."""
+        node = self.nodes.get(broker.node_id) or self.nodes.add(broker)
+        return node if self.is_usable(node, now) else None
+
     @staticmethod
-    def version_for(node: Node, request: type[Message]) -> int:
+    def version_for(node: Node, request: type[Message], at_most: int | None = None) -> int:
         """Return the version to speak with a node that is ready.
 
         Raises:
             UnsupportedVersionError: there is none.
         """
         assert node.versions is not None, "a node that is ready has versions"
-        return node.versions.version_for(request)
+        return node.versions.version_for(request, at_most)
 
     def send(self, node: Node, version: int, message: Message, context: object, now: float) -> None:
         """Send a request to a usable node; the answer comes back with the context."""
-        correlation_id = self.nodes.begin_request(node, context, now)
-        self.effects.append(Send(node.node_id, correlation_id, version, message, None, expects_response=True))
+        request = self.nodes.begin_request(node, message.api_key, version, context, now)
+        self.effects.append(Send(node.node_id, request, message, None))

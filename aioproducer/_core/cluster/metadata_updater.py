@@ -1,36 +1,33 @@
-"""How is the cluster's metadata asked for, and who has to know of what came back?"""
+"""The Metadata request: when and whom it asks, and who has to know of what came back."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
-from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic
+from aioproducer._core.requests.control_request import ControlRequest
+from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer.errors import ErrorCode, ProtocolError
 
 if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.cluster.dispatch import Dispatcher
-    from aioproducer._core.cluster.metadata import ClusterMetadata, MetadataNeed, MetadataState
+    from aioproducer._core.cluster.metadata import ClusterMetadata
+    from aioproducer._core.cluster.metadata_state import MetadataNeed, MetadataState
     from aioproducer._core.cluster.node import Node
+    from aioproducer._core.failures import Failures
     from aioproducer._core.produce.sequences import Sequences
-    from aioproducer._wire.messages.metadata import MetadataResponse
+    from aioproducer._wire.schema import Message
+    from aioproducer.errors import KafkaError, UnsupportedVersionError
 
 logger = logging.getLogger("aioproducer.sender")
 
-_THROTTLE_SINCE: Final = 6  # since then a broker answers first and expects the client to wait (KIP-219)
 
-
-class SentMetadata(NamedTuple):
-    """A Metadata request under way, and what it was asked for."""
-
-    version: int
-    need: MetadataNeed
-
-
-class MetadataUpdater:
+class MetadataUpdater(ControlRequest):
     """Asks for metadata when it is due; starts over from the bootstrap servers when nobody answers (KIP-899, 1102)."""
+
+    request = MetadataRequest
 
     def __init__(
         self,
@@ -39,22 +36,26 @@ class MetadataUpdater:
         metadata: MetadataState,
         sequences: Sequences,
         dispatcher: Dispatcher,
+        failures: Failures,
     ) -> None:
+        super().__init__(metadata.retry_timer)
         self._accumulator = accumulator
         self._metadata = metadata
         self._sequences = sequences
         self._dispatcher = dispatcher
         self._nodes = dispatcher.nodes
+        self._failures = failures
+        self._need: MetadataNeed | None = None  # what the request in flight asks for
         self._allow_auto_create_topics = config.allow_auto_create_topics
         self._is_rebootstrapping = config.metadata_recovery_strategy == "rebootstrap"
         self._rebootstrap_after = config.metadata_recovery_rebootstrap_trigger_ms / 1000
 
-    def ask(self, now: float) -> None:
-        """Send a request if one is due and a broker can take it.
+    # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-        Raises:
-            UnsupportedVersionError: the broker speaks no version of it that we do.
-        """
+    def next_at(self) -> float:
+        return self._metadata.next_at()
+
+    def is_due(self, now: float) -> bool:
         wanted = self._accumulator.take_wanted_topics()
         leaderless = self._accumulator.leaderless_topics
         if wanted or leaderless:
@@ -63,58 +64,61 @@ class MetadataUpdater:
             for topic in (*in_order, *leaderless):
                 self._metadata.request_update(topic)
         if not self._metadata.is_due(now):
-            return
+            return False
         since = self._metadata.needed_since()
         if self._is_rebootstrapping and since is not None and now - since > self._rebootstrap_after:
             self._rebootstrap("no metadata for metadata_recovery_rebootstrap_trigger_ms", now)
-        node = self._dispatcher.least_loaded(now)
-        if node is None and self._is_rebootstrapping and self._nodes.is_cut_off():
-            self._nodes.rebootstrap()
-            node = self._dispatcher.least_loaded(now)
-        if node is not None:
-            self._ask(node, now)
+        return True
 
-    def _ask(self, node: Node, now: float) -> None:
-        version = self._dispatcher.version_for(node, MetadataRequest)
-        need = self._metadata.begin_request(now)
-        request = MetadataRequest(
-            topics=[MetadataRequestTopic(name=topic) for topic in need.topics],
+    def on_no_broker(self, now: float) -> bool:
+        if self._is_rebootstrapping and self._nodes.is_cut_off():
+            self._nodes.rebootstrap()
+            return True
+        return False
+
+    def build(self, version: int) -> MetadataRequest:
+        self._need = self._metadata.begin_request()
+        return MetadataRequest(
+            topics=[MetadataRequestTopic(name=topic) for topic in self._need.topics],
             allow_auto_topic_creation=self._allow_auto_create_topics,
         )
-        self._dispatcher.send(node, version, request, SentMetadata(version, need), now)
 
-    def on_response(self, node: Node, sent: SentMetadata, message: MetadataResponse, now: float) -> None:
-        """Take over what the broker knows.
+    # ── told ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-        Raises:
-            ProtocolError: the answer makes no sense.
-        """
-        if sent.version >= _THROTTLE_SINCE:
-            self._nodes.throttle(node, message.throttle_time_ms, now)
+    def on_response(self, message: Message, node: Node, now: float) -> None:
+        assert isinstance(message, MetadataResponse)
+        assert self._need is not None, "a response has a request"
         if message.error_code == ErrorCode.REBOOTSTRAP_REQUIRED and self._is_rebootstrapping:
-            self._metadata.fail(None, now)
+            self.on_lost(None, now)
             self._rebootstrap(f"{node.address} asks for it (REBOOTSTRAP_REQUIRED)", now)
             return
         before = self._metadata.cluster
         busy = self._accumulator.busy_topics()
-        self._metadata.apply(message, sent.version, sent.need, busy, now)
-        self.use(before, now)
+        self._metadata.apply(message, self.version, self._need, busy, now)
+        self.publish(before, now)
 
-    def use(self, before: ClusterMetadata, now: float) -> None:
-        """Tell everybody of metadata that is not what it was before."""
+    def on_lost(self, error: KafkaError | None, now: float) -> None:
+        self._metadata.fail(error, now)
+
+    def on_unsupported(self, error: UnsupportedVersionError, now: float) -> None:
+        # A broker that is too old for what every producer needs is the end.
+        self._failures.fail_producer(error)
+
+    def publish(self, before: ClusterMetadata, now: float) -> None:
+        """Let everybody know of metadata that is not what it was before."""
         after = self._metadata.cluster
         if after is before:
             return
         if after.brokers is not before.brokers or not self._nodes.has_all(after.brokers):
             self._nodes.update(after.brokers, now)
         if after.topics is not before.topics:
-            for topic, known in after.topics.items():
-                earlier = before.topics.get(topic)
-                if earlier is not None and earlier.topic_id != known.topic_id:
-                    self._sequences.on_topic_recreated(topic, known.partition_count)
+            for name, topic in after.topics.items():
+                earlier = before.topics.get(name)
+                if earlier is not None and earlier.topic_id != topic.topic_id:
+                    self._sequences.on_topic_recreated(name, topic.partition_count)
         self._accumulator.update_topics(after, now)
-        for topic in sorted(before.topics.keys() - after.topics.keys()):
-            self._accumulator.forget_topic(topic, now)
+        for name in sorted(before.topics.keys() - after.topics.keys()):
+            self._accumulator.forget_topic(name, now)
 
     def _rebootstrap(self, why: str, now: float) -> None:
         logger.warning(

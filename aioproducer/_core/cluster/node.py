@@ -1,6 +1,6 @@
-"""How far is the connection to one broker, and what may happen to it next?
+"""One broker as the core knows it: how far the connection to it is, and what may happen to it next.
 
-Only what is known of it: `nodes` decides.
+Only what is known: `nodes` decides.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.outage_log import OutageLog
+from aioproducer.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer.errors import KafkaError
+
+
+MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
 class NodeState(Enum):
@@ -53,18 +57,46 @@ TRANSITIONS: Final[dict[tuple[NodeState, NodeEvent], NodeState]] = {
 
 
 class InFlight:
-    """A request under way. `context` is the asker's: what it needs to make sense of the answer."""
+    """A request in flight: all that is known of it until its answer comes, in the core and on its connection.
 
-    __slots__ = ("context", "correlation_id", "deadline", "expects_response", "sent_at")
+    Attributes:
+        api_key, version, correlation_id: of its header; they tell what the answer has to be.
+        context: the asker's: what it needs to make sense of the answer.
+        sent_at: when the core decided on it.
+        deadline: when its answer is given up; with it the connection.
+        expects_response: False for acks=0.
+        written_at: when its bytes were given to the socket. Set by the connection, for its latency.
+    """
+
+    __slots__ = (
+        "api_key",
+        "context",
+        "correlation_id",
+        "deadline",
+        "expects_response",
+        "sent_at",
+        "version",
+        "written_at",
+    )
 
     def __init__(
-        self, correlation_id: int, context: object, sent_at: float, deadline: float, expects_response: bool
+        self,
+        api_key: int,
+        version: int,
+        correlation_id: int,
+        context: object,
+        sent_at: float,
+        deadline: float,
+        expects_response: bool = True,
     ) -> None:
+        self.api_key = api_key
+        self.version = version
         self.correlation_id = correlation_id
         self.context = context
         self.sent_at = sent_at
         self.deadline = deadline
         self.expects_response = expects_response
+        self.written_at = sent_at
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +112,7 @@ class Node:
     last_correlation_id: int = 0
     failures: int = 0  # in a row: attempts that did not lead to a usable connection, and connections lost
     setup_failures: int = 0  # in a row: attempts only; they lengthen the time an attempt may take
+    refusals: int = 0  # in a row: attempts that ended in an AuthenticationError, others between them not counted
     not_before: float = -math.inf  # of the next attempt
     connect_deadline: float = math.inf
     last_attempt: float = -math.inf
@@ -96,6 +129,8 @@ class Node:
         name = f"{self.host}:{self.port}"
         return f"bootstrap server {name}" if self.node_id < 0 else f"broker {self.node_id} ({name})"
 
+    # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────
+
     def move(self, event: NodeEvent) -> None:
         """Go to the next state.
 
@@ -106,3 +141,83 @@ class Node:
         if following is None:
             raise AssertionError(f"{self.address}: {event.name} cannot happen in state {self.state.name}")
         self.state = following
+
+    def begin_connect(self, now: float, timeout: float) -> None:
+        """A connection is asked for, which may take so long."""
+        self.move(NodeEvent.CONNECT)
+        self.last_attempt = now
+        self.connect_deadline = now + timeout
+
+    def on_connected(self, versions: BrokerVersions, now: float) -> None:
+        """The connection is there; it is usable unless it has been asked to close meanwhile."""
+        self.move(NodeEvent.CONNECTED)
+        if self.state is not NodeState.READY:
+            return
+        self.versions = versions
+        self.last_correlation_id = 0
+        self.failures = self.setup_failures = self.refusals = 0
+        self.last_used = now
+        self.last_error = None
+        self.outage.connected(self.node_id, self.address, now)
+
+    def begin_close(self, error: KafkaError | None) -> None:
+        """The connection is asked to close, because of the error or because it is not needed."""
+        self.move(NodeEvent.CLOSE)
+        self.closing_error = error
+
+    def on_ended(self, error: KafkaError | None) -> None:
+        """Forget what was of the connection, or of the attempt to make one, and count what ended it."""
+        self.versions = None
+        self.in_flight = deque()
+        self.throttled_until = -math.inf
+        self.closing_error = None
+        self.last_error = error
+        if isinstance(error, AuthenticationError):
+            self.refusals += 1
+        elif error is not None:
+            self.failures += 1
+
+    def relocate(self, host: str, port: int) -> None:
+        """The broker has another address; what was wrong at the old one is over."""
+        self.host, self.port = host, port
+        self.failures = self.refusals = 0
+        self.not_before = -math.inf
+
+    # ── its requests ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_request(
+        self, api_key: int, version: int, context: object, now: float, deadline: float, expects_response: bool
+    ) -> InFlight:
+        """Number a request and keep it until it is complete."""
+        self.last_correlation_id = self.last_correlation_id % MAX_CORRELATION_ID + 1
+        request = InFlight(api_key, version, self.last_correlation_id, context, now, deadline, expects_response)
+        self.in_flight.append(request)
+        self.last_used = now
+        return request
+
+    def on_written(self, request: InFlight, now: float) -> bool:
+        """All bytes of the request are with the socket; return whether it is complete by that (acks=0)."""
+        if request.expects_response or request not in self.in_flight:  # an answer to a later one has completed it
+            return False
+        self.in_flight.remove(request)
+        self.last_used = now
+        return True
+
+    def on_response(self, request: InFlight, now: float) -> list[InFlight]:
+        """The answer to a request came; return those that it completes: those before it that expect none, and itself.
+
+        The connection has checked that it is the answer which is due: they come in the order of the requests.
+        """
+        completed: list[InFlight] = []
+        while not completed or completed[-1] is not request:
+            oldest = self.in_flight.popleft()
+            assert oldest is request or not oldest.expects_response, f"{self.address} answered out of turn"
+            completed.append(oldest)
+        self.last_used = now
+        return completed
+
+    def throttle(self, seconds: float, now: float) -> None:
+        """Nothing more may be sent for so long; requests in flight get that time on top."""
+        self.throttled_until = max(self.throttled_until, now + seconds)
+        for request in self.in_flight:
+            request.deadline += seconds

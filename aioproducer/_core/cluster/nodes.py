@@ -1,7 +1,7 @@
-"""Can a broker take a request now, and if not, when? Every broker's connection (`node`), as far as deciding goes.
+"""All brokers, as far as deciding goes: which can take a request now, and if none can, when.
 
-A connection has at most `max_in_flight_requests_per_connection` requests under way, answered in order. One that is not
-answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). RetryTimer to
+A connection has at most `max_in_flight_requests_per_connection` requests in flight, answered in order. One that is not
+answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to
 connect back off exponentially per broker, and so does the time they may take (KIP-601).
 
 `next_due` is a lower bound of when a timer may run out, so that a poll looks at the nodes only when one may have.
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
 from aioproducer._core.effects import Connect, Disconnect
-from aioproducer._core.requests.verdicts import exponential_backoff
-from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError, RequestTimeoutError
+from aioproducer._core.requests.backoff import exponential_backoff
+from aioproducer.errors import (
+    AuthenticationError,
+    KafkaConnectionError,
+    KafkaError,
+    RequestTimeoutError,
+)
 
 if TYPE_CHECKING:
     import random
@@ -31,7 +35,10 @@ logger = logging.getLogger("aioproducer.connection")
 
 SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""
-MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
+REFUSED_BACKOFF_MIN: Final = 0.05
+REFUSED_BACKOFF_MAX: Final = 30.0
+"""Seconds between two attempts, in the end, at a broker that refuses who we are: accounts that are tried too often are
+locked, and yet a password is changed, or a new user comes to be known on all brokers, while the producer runs."""
 
 
 class Nodes:
@@ -51,7 +58,6 @@ class Nodes:
         self._nodes = {-1 - i: Node(-1 - i, host, port) for i, (host, port) in enumerate(bootstrap)}
         self._bootstrap = list(self._nodes.values())
         self._moved: dict[int, tuple[str, int]] = {}
-        self._ready_count = 0
 
     # ── who there is ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,7 +79,7 @@ class Nodes:
     @property
     def is_connected(self) -> bool:
         """Whether any broker can be talked to now."""
-        return self._ready_count > 0
+        return any(node.state is NodeState.READY for node in self._nodes.values())
 
     def update(self, brokers: Mapping[int, Broker], now: float) -> None:
         """Take over the brokers of new metadata. Bootstrap servers and vanished brokers are let go once idle."""
@@ -107,8 +113,7 @@ class Nodes:
         # The open connection leads to the old address: it is closed in the next check, and the new address used after
         # it.
         if node.state is NodeState.DISCONNECTED:
-            node.host, node.port = broker.host, broker.port
-            node.failures, node.not_before = 0, -math.inf
+            node.relocate(broker.host, broker.port)
         else:
             self._moved[node.node_id] = (broker.host, broker.port)
 
@@ -176,29 +181,26 @@ class Nodes:
 
     def connect(self, node: Node, now: float) -> Connect:
         """Begin an attempt to connect; `can_connect` must hold."""
-        self._move(node, NodeEvent.CONNECT)
-        node.last_attempt = now
         timeout = exponential_backoff(node.setup_failures + 1, self._setup, self._setup_max, self._rng)
-        node.connect_deadline = now + timeout
+        node.begin_connect(now, timeout)
         self.next_due = min(self.next_due, node.connect_deadline)
-        told = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
-        logger.debug("connecting to %s", node.address, extra=told)
-        return Connect(node.node_id, node.host, node.port, timeout)
+        fields = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
+        logger.debug("connecting to %s", node.address, extra=fields)
+        return Connect(node.node_id, node.host, node.port, timeout, node.address)
 
-    def begin_request(self, node: Node, context: object, now: float, *, expects_response: bool = True) -> int:
-        """Note a request that is handed to the shell now; return its correlation id.
+    def begin_request(
+        self, node: Node, api_key: int, version: int, context: object, now: float, *, expects_response: bool = True
+    ) -> InFlight:
+        """Note a request that is handed to the shell now, and return it.
 
         Raises:
             AssertionError: the node cannot take one.
         """
         if not self.can_send(node, now):
             raise AssertionError(f"{node.address} cannot take a request now (state {node.state.name})")
-        node.last_correlation_id = node.last_correlation_id % MAX_CORRELATION_ID + 1
         deadline = now + self._request_timeout
-        node.in_flight.append(InFlight(node.last_correlation_id, context, now, deadline, expects_response))
-        node.last_used = now
         self.next_due = min(self.next_due, deadline)
-        return node.last_correlation_id
+        return node.begin_request(api_key, version, context, now, deadline, expects_response)
 
     def check(self, now: float) -> list[Disconnect]:
         """Return the connections to close now: set-up or a request took too long, idle, moved, or not needed."""
@@ -247,7 +249,7 @@ class Nodes:
             )
         return None
 
-    def trouble(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
+    def current_error(self, node: Node, now: float, silence: float = SILENCE) -> KafkaError | None:
         """Return what is wrong with the broker at present: it is away, or has been silent for so long."""
         if node.in_flight and now - node.in_flight[0].sent_at >= silence:
             silent = now - node.in_flight[0].sent_at
@@ -255,8 +257,7 @@ class Nodes:
         return node.last_error
 
     def _close(self, node: Node, error: KafkaError | None) -> Disconnect:
-        self._move(node, NodeEvent.CLOSE)
-        node.closing_error = error
+        node.begin_close(error)
         return Disconnect(node.node_id, error)
 
     def disconnect(self, node: Node, error: KafkaError) -> Disconnect:
@@ -267,23 +268,20 @@ class Nodes:
 
     def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
         """The connection is usable."""
-        self._move(node, NodeEvent.CONNECTED)
-        if node.state is not NodeState.READY:
-            return
-        node.versions = versions
-        node.last_correlation_id = 0
-        node.failures = node.setup_failures = 0
-        node.last_used = now
-        node.last_error = None
-        self.next_due = -math.inf  # others may not be needed any more
-        node.outage.connected(node.node_id, node.address, now)
+        node.on_connected(versions, now)
+        if node.state is NodeState.READY:
+            self.next_due = -math.inf  # others may not be needed any more
 
     def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
-        """The attempt failed; return the error as it should be told, with the broker's name."""
-        self._move(node, NodeEvent.CONNECT_FAILED)
-        node.setup_failures += 1
-        named = self._named(node, node.closing_error or error, "cannot connect to")
-        node.outage.failed(node.node_id, node.address, named, now)
+        """The attempt failed; return the error as people should read it, with the broker's name."""
+        node.move(NodeEvent.CONNECT_FAILED)
+        if isinstance(error, AuthenticationError):
+            reason: KafkaError = error  # also if we were about to close it: what the broker has said counts more
+        else:
+            node.setup_failures += 1
+            reason = node.closing_error or error
+        named = self._named(node, reason, "cannot connect to")
+        self._log_failure(node, named, now)
         self._end(node, named, now)
         return named
 
@@ -295,85 +293,67 @@ class Nodes:
         An error of None means that it was closed from this side; if nothing was in flight either, that is no failure.
         """
         was_asked = node.state is NodeState.CLOSING
-        self._move(node, NodeEvent.LOST)
+        node.move(NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
         failed = list(node.in_flight)
         named: KafkaError | None = None
         if reason is not None:
             named = self._named(node, reason, "lost the connection to")
-            node.outage.failed(node.node_id, node.address, named, now)
+            self._log_failure(node, named, now)
         elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
             named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)
         return named, failed
 
-    def on_written(self, node: Node, correlation_id: int, now: float) -> InFlight | None:
-        """All bytes of the request are with the socket; return it if it is complete by that (acks=0)."""
-        for request in node.in_flight:
-            if request.correlation_id == correlation_id:
-                if request.expects_response:
-                    return None
-                node.in_flight.remove(request)
-                self._after_answer(node, now)
-                return request
-        return None  # it was completed by the answer to a later request
+    def on_written(self, node: Node, request: InFlight, now: float) -> bool:
+        """See `Node.on_written`."""
+        is_complete = node.on_written(request, now)
+        if is_complete:
+            self._after_answer(node, now)
+        return is_complete
 
-    def on_response(self, node: Node, correlation_id: int, now: float) -> list[InFlight]:
-        """An answer came: return its request, after those before it that expect none.
-
-        Raises:
-            ProtocolError: it is not the answer that is due; the connection is of no more use.
-        """
-        answered: list[InFlight] = []
-        while node.in_flight and not node.in_flight[0].expects_response:
-            answered.append(node.in_flight.popleft())
-        if not node.in_flight or node.in_flight[0].correlation_id != correlation_id:
-            node.in_flight.extendleft(reversed(answered))
-            raise ProtocolError(
-                f"{node.address} answered request {correlation_id}, which is not the next to be answered"
-            )
-        answered.append(node.in_flight.popleft())
+    def on_response(self, node: Node, request: InFlight, now: float) -> list[InFlight]:
+        """See `Node.on_response`."""
+        completed = node.on_response(request, now)
         self._after_answer(node, now)
-        return answered
+        return completed
 
     def throttle(self, node: Node, throttle_time_ms: int, now: float) -> None:
-        """The broker asks not to be sent anything for a while (KIP-219); requests under way get that time on top."""
-        if throttle_time_ms <= 0:
-            return
-        node.throttled_until = max(node.throttled_until, now + throttle_time_ms / 1000)
-        for request in node.in_flight:
-            request.deadline += throttle_time_ms / 1000
+        """The broker asks not to be sent anything for a while (KIP-219)."""
+        if throttle_time_ms > 0:
+            node.throttle(throttle_time_ms / 1000, now)
 
     def _after_answer(self, node: Node, now: float) -> None:
-        node.last_used = now
         if not node.is_current:
             self.next_due = -math.inf
         elif not node.in_flight and now + self._max_idle < self.next_due:  # else the next request was counted when sent
             self.next_due = now + self._max_idle
 
     def _end(self, node: Node, error: KafkaError | None, now: float) -> None:
-        node.versions = None
-        node.in_flight = deque()
-        node.throttled_until = -math.inf
-        node.closing_error = None
-        node.last_error = error
+        node.on_ended(error)
         if error is not None:
-            node.failures += 1
-            node.not_before = now + exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
+            node.not_before = now + self._pause_after(node, error)
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:
-            node.host, node.port = moved
-            node.failures, node.not_before = 0, -math.inf
+            node.relocate(*moved)
         self._forget_if_gone(node)
 
-    def _move(self, node: Node, event: NodeEvent) -> None:
-        before = node.state
-        node.move(event)
-        self._ready_count += (node.state is NodeState.READY) - (before is NodeState.READY)
+    def _pause_after(self, node: Node, error: KafkaError) -> float:
+        if isinstance(error, AuthenticationError):
+            base = max(self._backoff, REFUSED_BACKOFF_MIN)
+            return exponential_backoff(node.refusals, base, REFUSED_BACKOFF_MAX, self._rng)
+        return exponential_backoff(node.failures, self._backoff, self._backoff_max, self._rng)
+
+    @staticmethod
+    def _log_failure(node: Node, error: KafkaError, now: float) -> None:
+        log = node.outage.refused if isinstance(error, AuthenticationError) else node.outage.failed
+        log(node.node_id, node.address, error, now)
 
     @staticmethod
     def _named(node: Node, error: KafkaError, what: str) -> KafkaError:
         """Return the error with the broker named in its text; one that names it already stays as it is."""
+        if isinstance(error, AuthenticationError):
+            return _refusal(node, error)
         if node.address in str(error):
             return error
         text = f"{what} {node.address}: {error}"
@@ -382,3 +362,12 @@ class Nodes:
         named = KafkaConnectionError(text, node=node.node_id, address=(node.host, node.port))
         named.__cause__ = error
         return named
+
+
+def _refusal(node: Node, error: AuthenticationError) -> AuthenticationError:
+    """Return the error with the broker named in its text. Not fatal: this producer goes on, and tries again."""
+    text = str(error) if node.address in str(error) else f"{node.address} and we do not trust each other: {error}"
+    named = AuthenticationError(text, api=error.api, node=node.node_id, retriable=True, fatal=False)
+    named.code, named.name, named.phase = error.code, error.name, error.phase
+    named.__cause__ = error
+    return named

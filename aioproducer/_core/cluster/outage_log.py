@@ -1,7 +1,8 @@
-"""What does the log say of a broker that is away? One line when it goes, one every 30 seconds, one when it is back.
+"""The lines of the log about a broker that is away: one when it goes, one every 30 seconds, one when it is back.
 
 An attempt to connect is made every second or so; a line for each would bury the log of an application. A connection
 that breaks soon after it was made counts as the same outage, so that a broker that comes and goes is as quiet.
+A broker that refuses who we are is an error from the first time on: it needs somebody to do something.
 """
 
 from __future__ import annotations
@@ -29,26 +30,22 @@ class OutageLog:
     Attributes:
         since: when it went; meaningful while failures > 0.
         failures: attempts that failed and connections that broke since then.
-        warned_at: when that was last told.
-        is_told: the last line says that it is away.
+        warned_at: when that was last logged.
+        is_logged: the last line says that it is away.
+        is_refused: a line says that it refuses who we are.
         back_at: when it was last connected to.
     """
 
     since: float = 0.0
     failures: int = 0
     warned_at: float = 0.0
-    is_told: bool = False
+    is_logged: bool = False
+    is_refused: bool = False
     back_at: float | None = None
 
     def failed(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
         """An attempt failed or the connection broke."""
-        if self.back_at is not None and now - self.back_at >= STABLE:
-            self.failures = 0
-        self.back_at = None
-        if self.failures == 0:
-            self.since = now
-        self.failures += 1
-        fields = self._fields(node_id, address, now) | {"reason": type(error).__name__}
+        fields = self._count(node_id, address, error, now)
         if self.failures == 1:
             logger.warning("a broker is away, it is tried again: %s", error, extra={"event": "broker_away"} | fields)
         elif now - self.warned_at >= SUMMARY_INTERVAL:
@@ -63,16 +60,30 @@ class OutageLog:
             logger.debug("a broker is still away: %s", error, extra={"event": "broker_attempt_failed"} | fields)
             return
         self.warned_at = now
-        self.is_told = True
+        self.is_logged = True
+
+    def refused(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
+        """The broker does not take us for who we say we are, or we do not take it for the broker."""
+        fields = self._count(node_id, address, error, now)
+        if self.is_refused and now - self.warned_at < SUMMARY_INTERVAL:
+            logger.debug("refused again: %s", error, extra={"event": "broker_attempt_failed"} | fields)
+            return
+        logger.error(
+            "a broker refuses who we are, it is tried again; check the credentials: %s",
+            error,
+            extra={"event": "authentication_failed"} | fields,
+        )
+        self.warned_at = now
+        self.is_logged = self.is_refused = True
 
     def connected(self, node_id: int, address: str, now: float) -> None:
         """The connection is usable."""
         self.back_at = now
         fields = self._fields(node_id, address, now)
-        if not self.is_told:
+        if not self.is_logged:
             logger.debug("connected to %s", address, extra={"event": "broker_connected"} | fields)
             return
-        self.is_told = False
+        self.is_logged = False
         logger.info(
             "%s is back after %.0f s and %d failures",
             address,
@@ -80,6 +91,16 @@ class OutageLog:
             self.failures,
             extra={"event": "broker_back"} | fields,
         )
+
+    def _count(self, node_id: int, address: str, error: KafkaError, now: float) -> dict[str, object]:
+        if self.back_at is not None and now - self.back_at >= STABLE:
+            self.failures = 0
+        self.back_at = None
+        if self.failures == 0:
+            self.since = now
+            self.is_refused = False
+        self.failures += 1
+        return self._fields(node_id, address, now) | {"reason": type(error).__name__}
 
     def _fields(self, node_id: int, address: str, now: float) -> dict[str, object]:
         seconds = round(now - self.since, 3) if self.failures else 0.0

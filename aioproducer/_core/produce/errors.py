@@ -1,8 +1,7 @@
-"""How does a batch's failure read? The errors that records get, with all that is needed to find the cause."""
+"""The errors of batches and their records, with all that is needed to find the cause."""
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from aioproducer._core.accumulator.batch import BatchState
@@ -12,8 +11,8 @@ from aioproducer.errors import (
     ErrorCode,
     InvalidRecordError,
     KafkaError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,23 +65,11 @@ def _advice(batch: ProducerBatch, sent: int) -> str:
     return "check that the partition's leader can be reached, or raise delivery_timeout_ms"
 
 
-def with_possibly_written(error: KafkaError, *, possibly_written: bool) -> KafkaError:
-    """Return the error, or a copy if need be (others may have it too), that says whether the records may be written."""
-    if error.possibly_written == possibly_written:
-        return error
-    cause = error.__cause__
-    error = copy.copy(error)
-    error.__cause__ = cause
-    error.possibly_written = possibly_written
-    return error
-
-
 def renumbering_failure(batch: ProducerBatch) -> KafkaError:
     """Return the error of a batch that may have been written and can never be confirmed, as the sequence has a gap."""
     error = BrokerError(
         f"{_records(batch)} of topic {batch.topic!r} partition {batch.partition} cannot be confirmed: it may have been"
-        " written, and the"
-        " broker cannot tell any more, as an earlier batch is missing; sending again may duplicate",
+        " written, and the broker cannot tell any more, as an earlier batch is missing; sending again may duplicate",
         code=ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
         api="Produce",
         node=batch.last_node,
@@ -117,7 +104,8 @@ def record_failures(
         )
         if isinstance(error, InvalidRecordError):
             error.record_errors = ((entry.batch_index, text),)
-        own[entry.batch_index] = with_possibly_written(error, possibly_written=batch.possibly_written)
+        error.possibly_written = batch.possibly_written
+        own[entry.batch_index] = error
     others = KafkaError(
         f"not written, as the broker refused {len(named)} other records of the same batch (topic {batch.topic!r}"
         f" partition {batch.partition}); this record can be sent again",

@@ -1,4 +1,4 @@
-"""What goes into a Produce request, and what follows for each of its batches from the answer, or from its loss?
+"""Produce requests: what goes into one, and what follows for each of its batches from the answer, or from its loss.
 
 `possibly_written` of a batch is true from the moment its request is handed to the shell; only a refusal
 (retries.Rule) of that very attempt takes it back, to what it was before the attempt.
@@ -17,19 +17,12 @@ from aioproducer._core.produce.errors import (
     delivery_timeout,
     record_failures,
     renumbering_failure,
-    with_possibly_written,
 )
-from aioproducer._core.requests.backoff import SOON
-from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict, exponential_backoff
+from aioproducer._core.requests.backoff import SOON, exponential_backoff
+from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict
 from aioproducer._wire.messages.produce import ProduceRequest
-from aioproducer.errors import (
-    INVALID_METADATA,
-    ErrorCode,
-    KafkaError,
-    ProtocolError,
-    UnsupportedVersionError,
-    error_for,
-)
+from aioproducer.errors import ErrorCode, KafkaError, ProtocolError, UnsupportedVersionError
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     import random
@@ -38,10 +31,11 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.cluster.metadata import MetadataState, TopicIds
+    from aioproducer._core.cluster.metadata import TopicIds
+    from aioproducer._core.cluster.metadata_state import MetadataState
     from aioproducer._core.cluster.node import Node
     from aioproducer._core.produce.sequences import Sequences
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
     from aioproducer._wire.negotiation import BrokerVersions
 
@@ -60,7 +54,7 @@ class InFlightBatch(NamedTuple):
 
 
 class InFlightProduce(NamedTuple):
-    """A Produce request under way. `names` are those of its topic ids (KIP-516), as they were then."""
+    """A Produce request in flight. `names` are those of its topic ids (KIP-516), as they were then."""
 
     version: int
     entries: list[InFlightBatch]
@@ -82,7 +76,7 @@ class Produce:
         sequences: Sequences,
         metadata: MetadataState,
         rng: random.Random,
-        transactions: Transactions | None = None,
+        transactions: TransactionManager | None = None,
     ) -> None:
         self.completed: list[ProducerBatch] = []
         self.fatal_error: KafkaError | None = None
@@ -193,11 +187,13 @@ class Produce:
         before = len(self.completed)
         is_delivered = not missing
         for entry, answer in answers:
+            rule = PRODUCE_RULES.get(answer.error_code, UNLISTED_PRODUCE_RULE)
             if answer.error_code:
                 is_delivered = False
-                if answer.error_code in INVALID_METADATA:
+                # Before the batch is queued again: whether it may go at once depends on the leader that is known then.
+                if rule.verdict is Verdict.REFRESH:
                     self._learn(entry.batch, answer, endpoints)
-            self._on_partition(entry, answer, node, now)
+            self._on_partition(entry, rule, answer, node, now)
         if missing:
             # The shell leaves a batch out whose outcome came before its bytes were made; the others were forgotten.
             self._lose(missing, ProtocolError(f"{node.address} left partitions out of its answer"), now)
@@ -229,9 +225,10 @@ class Produce:
         hint = answer.current_leader
         self._metadata.apply_hint(batch.topic, batch.partition, hint.leader_id, hint.leader_epoch, endpoints)
 
-    def _on_partition(self, entry: InFlightBatch, answer: PartitionProduceResponse, node: Node, now: float) -> None:
+    def _on_partition(
+        self, entry: InFlightBatch, rule: Rule, answer: PartitionProduceResponse, node: Node, now: float
+    ) -> None:
         batch = entry.batch
-        rule = PRODUCE_RULES.get(answer.error_code, UNLISTED_PRODUCE_RULE)
         if not self._is_open(batch):
             self._on_late_answer(entry, rule)
             return
@@ -269,13 +266,13 @@ class Produce:
             case Verdict.UNKNOWN_PRODUCER if self._sequences.is_enabled and self._transactions is None:
                 self._sequences.on_unknown_producer(batch, answer.log_start_offset)
                 self._retry(batch, error, now)
-            case Verdict.FATAL if self._sequences.is_enabled and not self._is_told_by_coordinator(answer.error_code):
+            case Verdict.FATAL if self._sequences.is_enabled and not self._is_left_to_coordinator(answer.error_code):
                 self.fatal_error = self.fatal_error or error
                 self.fail(batch, error)
             case _:
                 self._fail_records(batch, answer, error)
 
-    def _is_told_by_coordinator(self, code: int) -> bool:
+    def _is_left_to_coordinator(self, code: int) -> bool:
         """Whether the batch alone fails, and the end of its transaction shows whether the producer is fenced."""
         return self._transactions is not None and code == ErrorCode.PRODUCER_FENCED
 
@@ -301,17 +298,13 @@ class Produce:
     def _deliver(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
         batch.possibly_written = True
         self._sequences.on_delivered(batch)
-        self._accumulator.complete(batch, base_offset=base_offset, log_append_time_ms=log_append_time_ms)
+        self._accumulator.complete(batch, base_offset, log_append_time_ms)
         self.completed.append(batch)
 
     def fail(self, batch: ProducerBatch, error: KafkaError, record_errors: dict[int, KafkaError] | None = None) -> None:
         """Make the failure the batch's outcome."""
         self._sequences.on_failed(batch)
-        self._accumulator.complete(
-            batch,
-            error=with_possibly_written(error, possibly_written=batch.possibly_written),
-            record_errors=record_errors,
-        )
+        self._accumulator.fail(batch, error, record_errors)
         self.completed.append(batch)
 
     def _fail_records(self, batch: ProducerBatch, answer: PartitionProduceResponse, error: KafkaError) -> None:
@@ -361,11 +354,13 @@ class Produce:
                 "reason": error.name,
             },
         )
-        children = self._accumulator.split(batch, now)
+        children = self._accumulator.split(batch)
         for child in children:
             child.possibly_written = batch.possibly_written
             child.last_error = error
+            child.last_node = batch.last_node
         self._sequences.on_split(batch, children)
+        self._accumulator.requeue_parts(children, now)  # after they have numbers, which say where they belong
 
     # ── without an answer ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -374,10 +369,10 @@ class Produce:
         self.expired += 1
         self.fail(batch, delivery_timeout(batch, now, self._delivery_timeout_ms, cause))
 
-    def settle(self) -> None:
+    def close_gaps(self) -> None:
         """Let partitions with a gap go on; batches that may have been written and can never be confirmed fail."""
         if not self._sequences.has_gaps:
             return
-        for batch in self._sequences.settle():
-            self._accumulator.complete(batch, error=renumbering_failure(batch))
+        for batch in self._sequences.close_gaps():
+            self._accumulator.fail(batch, renumbering_failure(batch))
             self.completed.append(batch)

@@ -1,18 +1,16 @@
-"""Which sequence number does a batch carry, and may it be sent now? (idempotence: KIP-98, KIP-360)
+"""Sequence numbers: which one a batch carries, and whether it may be sent now (idempotence: KIP-98, KIP-360).
 
 The broker keeps, per producer id and partition, the last sequence number, and accepts only the next one. So a batch
-keeps its number through all retries, up to five batches of a partition are under way, and batches that are being
+keeps its number through all retries, up to five batches of a partition are in flight, and batches that are being
 retried go one at a time, lowest first, until they have caught up.
 
 Where this differs from the Java producer, the promise is "no acknowledged record lost, doubled or out of order":
 
 - A batch that may have been written is never given a new number: after a gap that needs a new epoch it fails instead,
-  with
-  `possibly_written`. (Java numbers it anew, which writes it twice if it had been written.)
-- One batch of a partition is under way until the first acknowledgement in an epoch, as a leader without state accepts
-  any
-  number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can never
-      be accepted any more.
+  with `possibly_written`. (Java numbers it anew, which writes it twice if it had been written.)
+- One batch of a partition is in flight until the first acknowledgement in an epoch, as a leader without state accepts
+  any number: 1. batch 0 is lost on its way 2. batch 1 arrives and, there being no state, is accepted 3. batch 0 can
+  never be accepted any more.
 - Every batch that fails with its fate unknown marks its partition, also on its first flight.
 """
 
@@ -22,7 +20,13 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from aioproducer._core.accumulator.batch import NO_PRODUCER_ID, NO_SEQUENCE, BatchState, sequence_distance
+from aioproducer._core.accumulator.batch import (
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    BatchState,
+    sequence_after,
+    sequence_distance,
+)
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
@@ -30,15 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aioproducer.idempotence")
 
 NO_PRODUCER_EPOCH: Final = -1
-MAX_SEQUENCE: Final = 2**31 - 1
 MAX_PRODUCER_EPOCH: Final = 2**15 - 1
 MAX_IN_FLIGHT_PER_PARTITION: Final = 5
 """The broker remembers the last five batches; with more under way it could not recognise a repeated one."""
-
-
-def sequence_after(sequence: int, count: int) -> int:
-    """Return the sequence number `count` records later: 31 bits, after MAX_SEQUENCE comes 0."""
-    return (sequence + count) & MAX_SEQUENCE
 
 
 @dataclass(slots=True)
@@ -74,12 +72,12 @@ class Sequences:
         self.producer_epoch = NO_PRODUCER_EPOCH
         self.epoch_bumps = 0
         self._partitions: dict[_Key, _Partition] = {}
-        self._unsettled: dict[_Key, _Partition] = {}
+        self._gaps: dict[_Key, _Partition] = {}
 
     @property
     def has_gaps(self) -> bool:
-        """Whether there is something to `settle`."""
-        return bool(self._unsettled)
+        """Whether there is something to `close_gaps`."""
+        return bool(self._gaps)
 
     @property
     def needs_producer_id(self) -> bool:
@@ -95,38 +93,38 @@ class Sequences:
         """Whether the batch, the first of its queue, may be sent now."""
         if not self.is_enabled:
             return True
-        known = self._partitions.get((batch.topic, batch.partition))
-        if known is not None and known.is_reset_due:
+        partition = self._partitions.get((batch.topic, batch.partition))
+        if partition is not None and partition.is_reset_due:
             return False
         if batch.base_sequence != NO_SEQUENCE:
-            return known is not None and known.outstanding[0] is batch
+            return partition is not None and partition.outstanding[0] is batch
         if self.producer_id == NO_PRODUCER_ID:
             return False
-        return known is None or self._can_number(known)
+        return partition is None or self._can_number(partition)
 
-    def _can_number(self, known: _Partition) -> bool:
-        if known.unresolved_after is not None:
+    def _can_number(self, partition: _Partition) -> bool:
+        if partition.unresolved_after is not None:
             return False
-        if not known.outstanding:
+        if not partition.outstanding:
             return True
-        is_current = known.producer_id == self.producer_id and known.producer_epoch == self.producer_epoch
+        is_current = partition.producer_id == self.producer_id and partition.producer_epoch == self.producer_epoch
         # In a transaction, the broker itself keeps a later batch from being the first (its verification guard).
-        has_begun = known.has_ack or self._is_transactional
-        return is_current and has_begun and len(known.outstanding) < MAX_IN_FLIGHT_PER_PARTITION
+        has_begun = partition.has_ack or self._is_transactional
+        return is_current and has_begun and len(partition.outstanding) < MAX_IN_FLIGHT_PER_PARTITION
 
     def assign(self, batch: ProducerBatch) -> None:
         """Give a batch that is about to be sent its number; one that has a number keeps it."""
         if not self.is_enabled or batch.base_sequence != NO_SEQUENCE:
             return
         key = (batch.topic, batch.partition)
-        known = self._partitions.get(key)
-        if known is None:
-            known = self._partitions[key] = _Partition(self.producer_id, self.producer_epoch)
-        elif (known.producer_id, known.producer_epoch) != (self.producer_id, self.producer_epoch):
-            assert not known.outstanding, "a new epoch begins when nothing of the old one is outstanding"
-            self._adopt(known)
-        self._number(known, batch)
-        known.outstanding.append(batch)
+        partition = self._partitions.get(key)
+        if partition is None:
+            partition = self._partitions[key] = _Partition(self.producer_id, self.producer_epoch)
+        elif (partition.producer_id, partition.producer_epoch) != (self.producer_id, self.producer_epoch):
+            assert not partition.outstanding, "a new epoch begins when nothing of the old one is outstanding"
+            self._adopt(partition)
+        self._number(partition, batch)
+        partition.outstanding.append(batch)
 
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,34 +137,34 @@ class Sequences:
         self._acknowledge(batch)
 
     def _acknowledge(self, batch: ProducerBatch) -> None:
-        known = self._state_of(batch)
-        if known is None:
+        partition = self._state_of(batch)
+        if partition is None:
             return
-        self._drop(known, batch)
+        self._drop(partition, batch)
         last = sequence_after(batch.base_sequence, batch.count - 1)
-        if known.last_acked == NO_SEQUENCE or sequence_distance(known.last_acked, last) > 0:
-            known.last_acked = last
-        known.has_ack = True
+        if partition.last_acked == NO_SEQUENCE or sequence_distance(partition.last_acked, last) > 0:
+            partition.last_acked = last
+        partition.has_ack = True
 
     def on_failed(self, batch: ProducerBatch) -> None:
         """The batch has failed for good. If it had a number, there is now a gap, certain or possible."""
-        known = self._state_of(batch)
-        if known is None:
+        partition = self._state_of(batch)
+        if partition is None:
             return
-        self._drop(known, batch)
+        self._drop(partition, batch)
         if self._is_transactional:
             return  # its transaction is aborted, and the next one begins in a new epoch
         if batch.possibly_written:
-            self._mark_unresolved(known, sequence_after(batch.base_sequence, batch.count))
+            self._mark_unresolved(partition, sequence_after(batch.base_sequence, batch.count))
         else:
-            known.is_reset_due = True
-        self._unsettled[(batch.topic, batch.partition)] = known
+            partition.is_reset_due = True
+        self._gaps[(batch.topic, batch.partition)] = partition
 
     def on_late_refusal(self, batch: ProducerBatch) -> None:
         """A batch that has failed (expired) turns out never to have been written: its gap is certain."""
-        known = self._state_of(batch)
-        if known is not None and known.unresolved_after is not None:
-            self._reset_later(batch, known)
+        partition = self._state_of(batch)
+        if partition is not None and partition.unresolved_after is not None:
+            self._reset_later(batch, partition)
 
     def on_out_of_order(self, batch: ProducerBatch) -> bool:
         """The broker misses a batch before this one. Collateral of a retry needs nothing; else there is a real gap.
@@ -174,33 +172,32 @@ class Sequences:
         Returns:
             Whether an earlier batch has to go first anyway, so that waiting for the backoff is of no use.
         """
-        known = self._state_of(batch)
-        if known is None:
+        partition = self._state_of(batch)
+        if partition is None:
             return False
         if self._is_transactional:
-            return known.outstanding[0] is not batch
-        is_next = batch.base_sequence == sequence_after(known.last_acked, 1)  # -1, nothing acknowledged, gives 0
-        proves_gap = known.unresolved_after == batch.base_sequence
-        if proves_gap or (known.unresolved_after is None and is_next and not self._is_fresh(known, batch)):
-            self._reset_later(batch, known)
-        return known.outstanding[0] is not batch
+            return partition.outstanding[0] is not batch
+        is_next = batch.base_sequence == sequence_after(partition.last_acked, 1)  # -1, nothing acknowledged, gives 0
+        proves_gap = partition.unresolved_after == batch.base_sequence
+        if proves_gap or (partition.unresolved_after is None and is_next and not self._is_fresh(partition, batch)):
+            self._reset_later(batch, partition)
+        return partition.outstanding[0] is not batch
 
     def on_unknown_producer(self, batch: ProducerBatch, log_start_offset: int) -> None:
         """The broker has lost the state of this producer: go on in a new epoch, unless it just has."""
-        known = self._state_of(batch)
-        if known is not None and log_start_offset >= 0 and not self._is_fresh(known, batch):
-            self._reset_later(batch, known)
+        partition = self._state_of(batch)
+        if partition is not None and log_start_offset >= 0 and not self._is_fresh(partition, batch):
+            self._reset_later(batch, partition)
 
     @staticmethod
-    def _is_fresh(known: _Partition, batch: ProducerBatch) -> bool:
+    def _is_fresh(partition: _Partition, batch: ProducerBatch) -> bool:
         # Number 0 of an epoch in which nothing was acknowledged: another epoch would give the same request again. It is
         # retried as it is, at most until delivery_timeout_ms.
-        return batch.base_sequence == 0 and not known.has_ack and known.producer_epoch > 0
+        return batch.base_sequence == 0 and not partition.has_ack and partition.producer_epoch > 0
 
     def on_split(self, batch: ProducerBatch, children: list[ProducerBatch]) -> None:
-        """The children stand in the place of the batch, with its numbers one after the other."""
-        known = self._state_of(batch)
-        if known is None:
+        """The children, which have no numbers yet, stand in the place of the batch: theirs are its own, in order."""
+        if batch.base_sequence == NO_SEQUENCE:
             return
         sequence = batch.base_sequence
         for child in children:
@@ -208,48 +205,51 @@ class Sequences:
             child.producer_epoch = batch.producer_epoch
             child.base_sequence = sequence
             sequence = sequence_after(sequence, child.count)
-        at = known.outstanding.index(batch)
-        known.outstanding[at : at + 1] = children
+        partition = self._state_of(batch)
+        if partition is None:
+            return  # of an epoch that is over
+        at = partition.outstanding.index(batch)
+        partition.outstanding[at : at + 1] = children
 
     def on_topic_recreated(self, topic: str, partition_count: int) -> None:
         """The topic was made anew, so its leaders have no state and accept any number: one batch at a time again."""
-        for partition in range(partition_count):
-            known = self._partitions.get((topic, partition))
-            if known is not None:
-                known.has_ack = False
+        for number in range(partition_count):
+            partition = self._partitions.get((topic, number))
+            if partition is not None:
+                partition.has_ack = False
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def settle(self) -> list[ProducerBatch]:
+    def close_gaps(self) -> list[ProducerBatch]:
         """Close the gaps that can be closed; return the batches that must fail as they may have been written.
 
         The caller fails them without telling `on_failed`. Cost: the partitions with a gap.
         """
         doomed: list[ProducerBatch] = []
-        for key, known in list(self._unsettled.items()):
-            self._resolve(known)
-            if known.is_reset_due and not any(b.state is BatchState.IN_FLIGHT for b in known.outstanding):
-                doomed += self._reset(key, known)
-            if known.unresolved_after is None and not known.is_reset_due:
-                del self._unsettled[key]
+        for key, partition in list(self._gaps.items()):
+            self._resolve(partition)
+            if partition.is_reset_due and not any(b.state is BatchState.IN_FLIGHT for b in partition.outstanding):
+                doomed += self._reset(key, partition)
+            if partition.unresolved_after is None and not partition.is_reset_due:
+                del self._gaps[key]
         return doomed
 
     @staticmethod
-    def _resolve(known: _Partition) -> None:
-        if known.unresolved_after is None or known.outstanding:
+    def _resolve(partition: _Partition) -> None:
+        if partition.unresolved_after is None or partition.outstanding:
             return
-        if known.next_sequence == sequence_after(known.last_acked, 1):
-            known.unresolved_after = None  # a later batch was accepted, so the one in doubt had been written
+        if partition.next_sequence == sequence_after(partition.last_acked, 1):
+            partition.unresolved_after = None  # a later batch was accepted, so the one in doubt had been written
         else:
-            known.is_reset_due = True
+            partition.is_reset_due = True
 
-    def _reset(self, key: _Key, known: _Partition) -> list[ProducerBatch]:
-        if (known.producer_id, known.producer_epoch) == (self.producer_id, self.producer_epoch):
+    def _reset(self, key: _Key, partition: _Partition) -> list[ProducerBatch]:
+        if (partition.producer_id, partition.producer_epoch) == (self.producer_id, self.producer_epoch):
             self._bump()
         if self.producer_id == NO_PRODUCER_ID:
             return []  # until InitProducerId has given a new one
-        doomed = [batch for batch in known.outstanding if batch.possibly_written]
-        remaining = [batch for batch in known.outstanding if not batch.possibly_written]
+        doomed = [batch for batch in partition.outstanding if batch.possibly_written]
+        remaining = [batch for batch in partition.outstanding if not batch.possibly_written]
         logger.info(
             "partition %s-%d goes on in producer epoch %d: %d batches numbered anew, %d failed as they may be written",
             *key,
@@ -265,10 +265,10 @@ class Sequences:
                 "failed": len(doomed),
             },
         )
-        self._adopt(known)
+        self._adopt(partition)
         for batch in remaining:
-            self._number(known, batch)
-        known.outstanding = remaining
+            self._number(partition, batch)
+        partition.outstanding = remaining
         return doomed
 
     def _bump(self) -> None:
@@ -278,41 +278,41 @@ class Sequences:
         else:
             self.producer_epoch += 1
 
-    def _adopt(self, known: _Partition) -> None:
-        known.producer_id = self.producer_id
-        known.producer_epoch = self.producer_epoch
-        known.next_sequence = 0
-        known.last_acked = NO_SEQUENCE
-        known.has_ack = False
-        known.unresolved_after = None
-        known.is_reset_due = False
+    def _adopt(self, partition: _Partition) -> None:
+        partition.producer_id = self.producer_id
+        partition.producer_epoch = self.producer_epoch
+        partition.next_sequence = 0
+        partition.last_acked = NO_SEQUENCE
+        partition.has_ack = False
+        partition.unresolved_after = None
+        partition.is_reset_due = False
 
     @staticmethod
-    def _number(known: _Partition, batch: ProducerBatch) -> None:
-        batch.producer_id = known.producer_id
-        batch.producer_epoch = known.producer_epoch
-        batch.base_sequence = known.next_sequence
-        known.next_sequence = sequence_after(known.next_sequence, batch.count)
+    def _number(partition: _Partition, batch: ProducerBatch) -> None:
+        batch.producer_id = partition.producer_id
+        batch.producer_epoch = partition.producer_epoch
+        batch.base_sequence = partition.next_sequence
+        partition.next_sequence = sequence_after(partition.next_sequence, batch.count)
 
-    def _reset_later(self, batch: ProducerBatch, known: _Partition) -> None:
-        known.is_reset_due = True
-        self._unsettled[(batch.topic, batch.partition)] = known
-
-    @staticmethod
-    def _mark_unresolved(known: _Partition, after: int) -> None:
-        if known.unresolved_after is None or sequence_distance(known.unresolved_after, after) > 0:
-            known.unresolved_after = after
+    def _reset_later(self, batch: ProducerBatch, partition: _Partition) -> None:
+        partition.is_reset_due = True
+        self._gaps[(batch.topic, batch.partition)] = partition
 
     @staticmethod
-    def _drop(known: _Partition, batch: ProducerBatch) -> None:
-        if batch in known.outstanding:
-            known.outstanding.remove(batch)
+    def _mark_unresolved(partition: _Partition, after: int) -> None:
+        if partition.unresolved_after is None or sequence_distance(partition.unresolved_after, after) > 0:
+            partition.unresolved_after = after
+
+    @staticmethod
+    def _drop(partition: _Partition, batch: ProducerBatch) -> None:
+        if batch in partition.outstanding:
+            partition.outstanding.remove(batch)
 
     def _state_of(self, batch: ProducerBatch) -> _Partition | None:
         """Return the state of its partition; None if the batch has no number, or one of an epoch that is over."""
         if batch.base_sequence == NO_SEQUENCE:
             return None
-        known = self._partitions.get((batch.topic, batch.partition))
-        if known is None or (known.producer_id, known.producer_epoch) != (batch.producer_id, batch.producer_epoch):
+        partition = self._partitions.get((batch.topic, batch.partition))
+        if partition is None or partition.producer_id != batch.producer_id:
             return None
-        return known
+        return partition if partition.producer_epoch == batch.producer_epoch else None

@@ -1,11 +1,9 @@
-"""When may a request that is repeated until it is answered be sent (again)?"""
+"""The timer of a request that is repeated until it is answered, and the pause between its attempts (KIP-580)."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Final
-
-from aioproducer._core.requests.verdicts import exponential_backoff
 
 if TYPE_CHECKING:
     import random
@@ -15,6 +13,17 @@ if TYPE_CHECKING:
 
 SOON: Final = 0.02
 """Seconds to wait first for a coordinator that is still busy ending the transaction before: that takes milliseconds."""
+
+
+def exponential_backoff(attempts: int, base: float, maximum: float, rng: random.Random) -> float:
+    """Return seconds to wait after the given number of attempts: base, doubled each time, ±20 %, at most maximum.
+
+    The limit applies after the jitter too (KIP-580). Without room to grow (base >= maximum) it is base, without jitter.
+    """
+    if base >= maximum:
+        return base
+    doublings = min(max(attempts, 1) - 1, 30)
+    return min(maximum, base * 2.0**doublings * rng.uniform(0.8, 1.2))
 
 
 class RetryTimer:
@@ -40,7 +49,7 @@ class RetryTimer:
         return not self.in_progress and now >= self._not_before
 
     def next_at(self) -> float:
-        """Return when it may be sent; infinity while it is under way."""
+        """Return when it may be sent; infinity while it is in flight."""
         return math.inf if self.in_progress else self._not_before
 
     def begin(self) -> None:
@@ -57,6 +66,14 @@ class RetryTimer:
         self.in_progress = False
         self.count = 0
         self._not_before = -math.inf
+
+    def skip_pause(self, now: float) -> None:
+        """Let it be sent at once, whatever has failed: what it would ask for is new. Failures still count."""
+        self._not_before = now
+
+    def pause(self, count: int, now: float) -> None:
+        """Wait as after so many failures, though it was answered: the answer brought nothing new."""
+        self._not_before = now + exponential_backoff(count, self._backoff, self._backoff_max, self._rng)
 
     def fail(self, error: KafkaError | None, now: float, *, is_soon: bool = False) -> None:
         """It was not answered, or is to be repeated; `is_soon` when that will help in a moment."""

@@ -1,4 +1,4 @@
-"""Which broker coordinates a transactional id or a consumer group? Looked up when needed, forgotten when it fails.
+"""The coordinators of a transactional id and of consumer groups: looked up when needed, forgotten when they fail.
 
 A coordinator is forgotten when it says that it is none, and when its connection is lost or cannot be made: the cluster
 may have chosen another by then, and if it has not, it is asked again with a growing pause.
@@ -46,16 +46,19 @@ class Coordinator:
         return f"<Coordinator of {self.key_type.name} {self.key!r}>"
 
     def found(self, broker: Broker) -> None:
-        """It is this one."""
+        """Note where FindCoordinator says that it is: requests to it may be sent there now."""
         self.broker = broker
         self.lookups.succeed()
 
-    def serves(self) -> None:
-        """It has answered as a coordinator does."""
+    def on_answered(self) -> None:
+        """Note that it has done what a coordinator does: the pause after its next loss is short again."""
         self._losses = 0
 
     def lose(self, error: KafkaError | None, now: float) -> None:
-        """It is not that broker any more, or it cannot be reached: look it up again, after a pause that grows."""
+        """Forget the broker, which cannot be reached or coordinates no more: it is looked up again, after a pause.
+
+        The pause grows with each loss in a row, as the same broker may be found and lost again and again.
+        """
         if self.broker is None:
             return
         self.broker = None
@@ -74,10 +77,10 @@ class Coordinators:
 
     def get(self, key_type: CoordinatorType, key: str) -> Coordinator:
         """Return the entry of a key, made if it is new; nothing is asked yet."""
-        found = self._by_key.get((key_type, key))
-        if found is None:
-            found = self._by_key[key_type, key] = Coordinator(key_type, key, self._config, self._rng)
-        return found
+        coordinator = self._by_key.get((key_type, key))
+        if coordinator is None:
+            coordinator = self._by_key[key_type, key] = Coordinator(key_type, key, self._config, self._rng)
+        return coordinator
 
     def on_node_lost(self, node_id: int, error: KafkaError | None, now: float) -> None:
         """A connection to the node was lost, or could not be made."""

@@ -1,90 +1,133 @@
-"""When is InitProducerId sent, and what follows from its answer? (KIP-98; any broker can answer it)"""
+"""InitProducerId: the request for a producer id, with a transactional id (its owner is the transactions) or without.
+
+`IdempotentProducerId` owns that of a producer without transactions (KIP-98; any broker can answer it).
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aioproducer._core.requests.verdicts import (
-    INIT_PRODUCER_ID_RULES,
-    UNLISTED_INIT_PRODUCER_ID_RULE,
-    Rule,
-    Verdict,
-    exponential_backoff,
-)
-from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
-from aioproducer.errors import RETRIABLE, KafkaError, error_for
+from aioproducer._core.requests.backoff import RetryTimer
+from aioproducer._core.requests.control_request import ControlRequest, OwnedRequest, RequestOwner, ResponseError
+from aioproducer._core.requests.verdicts import INIT_PRODUCER_ID_VERDICTS, TRANSACTION_VERDICTS, Verdict
+from aioproducer._wire.api_keys import ApiKey
+from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from aioproducer.errors import BrokerError, ErrorCode, UnsupportedVersionError
 
 if TYPE_CHECKING:
     import random
 
     from aioproducer._config import ProducerConfig
+    from aioproducer._core.failures import Failures
     from aioproducer._core.produce.sequences import Sequences
-    from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
+    from aioproducer._core.requests.coordinators import Coordinator
+    from aioproducer._wire.schema import Message
 
 logger = logging.getLogger("aioproducer.idempotence")
 
 _NO_TRANSACTION_TIMEOUT: Final = 2**31 - 1  # what Kafka expects of a producer without transactions
+_OWN_ID_SINCE: Final = 3
 
 
-class Identity:
-    """Gets a producer id whenever `Sequences` has none. One request at a time."""
+class ProducerIdAndEpoch(NamedTuple):
+    """A producer id and its epoch."""
 
-    def __init__(self, config: ProducerConfig, sequences: Sequences, rng: random.Random) -> None:
-        self.last_error: KafkaError | None = None
-        self._sequences = sequences
-        self._rng = rng
-        self._backoff = config.retry_backoff_ms / 1000
-        self._backoff_max = config.retry_backoff_max_ms / 1000
-        self._in_progress = False
-        self._attempts = 0
-        self._not_before = float("-inf")
+    producer_id: int
+    producer_epoch: int
 
-    def is_due(self, now: float) -> bool:
-        """Whether the request should be made now."""
-        return self._sequences.needs_producer_id and not self._in_progress and now >= self._not_before
 
-    def next_at(self) -> float:
-        """Return when the request is due; infinity if it is not needed or under way."""
-        if not self._sequences.needs_producer_id or self._in_progress:
-            return float("inf")
-        return self._not_before
+_NEW_PRODUCER: Final = ProducerIdAndEpoch(-1, -1)
 
-    def begin_request(self) -> InitProducerIdRequest:
-        """Return the request; `on_response` or `fail` must follow."""
-        self._in_progress = True
+
+class ProducerIdRequest(OwnedRequest):
+    """Asks for a producer id and epoch.
+
+    Attributes:
+        own: those whose epoch is to be raised (KIP-360): only if they are the current ones does that succeed. None gets
+            new ones; with a transactional id it takes over from whoever has it, and aborts what that one had begun.
+    """
+
+    request = InitProducerIdRequest
+
+    def __init__(
+        self, owner: RequestOwner, config: ProducerConfig, rng: random.Random, coordinator: Coordinator | None = None
+    ) -> None:
+        super().__init__(owner, RetryTimer(config, rng), coordinator)
+        is_transactional = coordinator is not None
+        self.verdicts: Mapping[int, Verdict] = (
+            TRANSACTION_VERDICTS[ApiKey.INIT_PRODUCER_ID] if is_transactional else INIT_PRODUCER_ID_VERDICTS
+        )
+        self.own: ProducerIdAndEpoch | None = None
+        self._transactional_id = config.transactional_id
+        self._timeout_ms = config.transaction_timeout_ms if is_transactional else _NO_TRANSACTION_TIMEOUT
+
+    def build(self, version: int) -> InitProducerIdRequest:
+        if self.own is not None and version < _OWN_ID_SINCE:
+            raise UnsupportedVersionError(
+                "the transaction failed, and the coordinator is too old to go on after that (InitProducerId"
+                f" {version}, {_OWN_ID_SINCE} is needed); make a new producer, or upgrade to Kafka 2.5",
+                code=ErrorCode.UNSUPPORTED_VERSION,
+                api="InitProducerId",
+            )
+        producer_id, producer_epoch = self.own or _NEW_PRODUCER
         return InitProducerIdRequest(
-            transactional_id=None, transaction_timeout_ms=_NO_TRANSACTION_TIMEOUT, producer_id=-1, producer_epoch=-1
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=self._timeout_ms,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
         )
 
-    def on_response(
-        self, response: InitProducerIdResponse, node_id: int, now: float
-    ) -> tuple[Verdict, KafkaError | None]:
-        """Take over the answer; return the verdict, and the error with FAIL (of what is buffered) and FATAL."""
-        code = response.error_code
-        rule = INIT_PRODUCER_ID_RULES.get(code)
-        if rule is None:
-            rule = Rule(Verdict.RETRY) if code in RETRIABLE else UNLISTED_INIT_PRODUCER_ID_RULE
-        if rule.verdict is Verdict.DELIVERED:
-            self._in_progress = False
-            self._attempts = 0
-            self.last_error = None
-            self._sequences.set_producer_id(response.producer_id, response.producer_epoch)
-            told = {
-                "event": "producer_id",
-                "producer_id": response.producer_id,
-                "producer_epoch": response.producer_epoch,
-            }
-            logger.debug("producer id %d, epoch %d", response.producer_id, response.producer_epoch, extra=told)
-            return rule.verdict, None
-        error = error_for(code, api="InitProducerId", node=node_id)
-        error.fatal = rule.verdict is Verdict.FATAL
-        self.fail(error, now)
-        return rule.verdict, error
+    def response_errors(self, message: Message) -> list[ResponseError]:
+        assert isinstance(message, InitProducerIdResponse)
+        return [ResponseError(message.error_code)]
 
-    def fail(self, error: KafkaError | None, now: float) -> None:
-        """The request was not answered, or refused; it is repeated with backoff."""
-        self._in_progress = False
-        self._attempts += 1
-        self.last_error = error or self.last_error
-        self._not_before = now + exponential_backoff(self._attempts, self._backoff, self._backoff_max, self._rng)
+    @staticmethod
+    def granted(message: Message) -> ProducerIdAndEpoch:
+        """Return what a response without an error gives."""
+        assert isinstance(message, InitProducerIdResponse)
+        return ProducerIdAndEpoch(message.producer_id, message.producer_epoch)
+
+
+class IdempotentProducerId:
+    """Gets a producer id whenever `Sequences` has none.
+
+    Attributes:
+        request: the one request for it, to be registered.
+    """
+
+    def __init__(self, config: ProducerConfig, sequences: Sequences, failures: Failures, rng: random.Random) -> None:
+        self._sequences = sequences
+        self._failures = failures
+        self.request = ProducerIdRequest(self, config, rng)
+
+    def is_wanted(self, request: ControlRequest) -> bool:
+        """Whether there is no producer id."""
+        return self._sequences.needs_producer_id
+
+    def on_success(self, request: ControlRequest, message: Message, now: float) -> None:
+        """Number batches with the new producer id."""
+        granted = ProducerIdRequest.granted(message)
+        self._sequences.set_producer_id(*granted)
+        fields = {
+            "event": "producer_id",
+            "producer_id": granted.producer_id,
+            "producer_epoch": granted.producer_epoch,
+        }
+        logger.debug("producer id %d, epoch %d", *granted, extra=fields)
+
+    def on_error(self, request: ControlRequest, verdict: Verdict, error: BrokerError, now: float) -> None:
+        """Try again; fail what is buffered, and try again; or end the producer, as that would not help."""
+        if request.retry(verdict, error, now):
+            return
+        error.fatal = verdict is Verdict.FATAL
+        request.retry_timer.fail(error, now)
+        if error.fatal:
+            self._failures.fail_producer(error)
+        else:
+            self._failures.fail_queued(error, "no producer id, what was buffered fails, and it is tried again")
+
+    def on_unsupported(self, request: ControlRequest, error: UnsupportedVersionError) -> None:
+        """End the producer: the broker is too old for what every idempotent producer needs."""
+        self._failures.fail_producer(error)

@@ -1,7 +1,15 @@
-"""What may a transactional producer do next, and what does it have to send? (KIP-98, KIP-360, KIP-588, KIP-890)
+"""The transactions of a producer: what it may do next, and what it has to send (KIP-98, KIP-360, KIP-588, KIP-890).
 
-Told of calls, failures and answers; asked which requests are due. The states and what leads from one to another are in
-`TRANSITIONS`; docs/transactions.md explains them.
+`TransactionManager` is what the rest of the producer talks to. Each part of it is an object of its own:
+
+- `state_machine`: where it is, by the table in `states`, and its open transaction (`open_transaction`)
+- `wanted`: the requests that this asks for (`requests`: what they say), and when each is due
+- `responses`: what follows from an answer; `fencing`: what it means that an epoch is refused
+- `progress`: the steps that a transaction takes without an answer
+- `waiters`: the calls that wait for such a step
+- `feature`, `marker_delay`: in which way transactions are run, and how long the next one better waits
+
+docs/transactions.md explains the states and the rules.
 """
 
 from __future__ import annotations
@@ -9,24 +17,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from aioproducer._core.produce.errors import with_possibly_written
-from aioproducer._core.requests.coordinators import Coordinator, CoordinatorType
-from aioproducer._core.transactions.open_transaction import Awaited, OpenTransaction, Outcome, TransactionTicket
-from aioproducer._core.transactions.requests import (
-    VERSION_1,
-    VERSION_2,
-    AddOffsets,
-    AddPartitions,
-    CommitOffsets,
-    EndTransaction,
-    Exchange,
-    FindCoordinator,
-    Identity,
-    OffsetCommit,
+from aioproducer._core.requests.producer_id import ProducerIdAndEpoch
+from aioproducer._core.transactions.feature import TransactionFeature
+from aioproducer._core.transactions.fencing import Fencing
+from aioproducer._core.transactions.marker_delay import MarkerDelay
+from aioproducer._core.transactions.open_transaction import (
+    Awaited,
+    OpenTransaction,
+    TransactionOutcome,
+    TransactionTicket,
 )
-from aioproducer._core.transactions.responses import TransactionAnswers
-from aioproducer._core.transactions.states import TRANSITIONS as TRANSITIONS
+from aioproducer._core.transactions.progress import TransactionProgress
+from aioproducer._core.transactions.requests import VERSION_2, OffsetCommit
+from aioproducer._core.transactions.responses import TransactionResponses
+from aioproducer._core.transactions.state_machine import TransactionStateMachine
 from aioproducer._core.transactions.states import TransactionEvent, TransactionState
+from aioproducer._core.transactions.waiters import TransactionWaiters
+from aioproducer._core.transactions.wanted import WantedRequests
 from aioproducer.errors import IllegalStateError, KafkaError
 
 if TYPE_CHECKING:
@@ -35,12 +42,13 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.accumulator.waiting import FlushTicket
     from aioproducer._core.produce.sequences import Sequences
-    from aioproducer._types import TopicPartition
+    from aioproducer._core.requests.control_request import ControlRequest
+    from aioproducer._core.requests.verdicts import Verdict
     from aioproducer._wire.negotiation import BrokerVersions
+    from aioproducer._wire.schema import Message
+    from aioproducer.errors import BrokerError, UnsupportedVersionError
 
-_FEATURE: Final = "transaction.version"
 _PRODUCE_V1_AT_MOST: Final = 11
 
 _S = TransactionState
@@ -48,96 +56,53 @@ _OPEN: Final = frozenset({_S.IN_TRANSACTION, _S.ABORTABLE_ERROR})
 _ENDING: Final = frozenset({_S.FLUSHING, _S.COMMITTING, _S.ABORTING, _S.FENCED_OR_TIMED_OUT})
 
 
-class Transactions(TransactionAnswers):
+class TransactionManager:
     """The transactional id of a producer and its open transaction."""
 
     def __init__(
         self, config: ProducerConfig, accumulator: Accumulator, sequences: Sequences, rng: random.Random
     ) -> None:
-        super().__init__(config, accumulator, sequences, rng)
-        self._lookups: dict[Coordinator, FindCoordinator] = {}
-        self._dropped: list[ProducerBatch] = []
-        self._flush: FlushTicket | None = None
-        self._timed: TransactionState | None = None  # the state whose time is counted in `ending_since`
+        assert config.transactional_id is not None, "without a transactional id there are no transactions"
+        self._accumulator = accumulator
+        self._sequences = sequences
+        self._max_block = config.max_block_ms / 1000
+        self._feature = TransactionFeature()
+        self._delay = MarkerDelay()
+        self._machine = TransactionStateMachine(accumulator)
+        self._fencing = Fencing(config.transactional_id, config.transaction_timeout_ms)
+        self._requests = WantedRequests(self, self._machine, self._delay, config, rng)
+        self._waiters = TransactionWaiters(self._machine, self._requests, config.max_block_ms)
+        self._responses = TransactionResponses(
+            self._machine, self._requests, self._waiters, self._fencing, self._feature, self._delay, sequences
+        )
+        self._progress = TransactionProgress(
+            self._machine, self._requests, self._responses, self._delay, accumulator, sequences
+        )
 
-    # ── called by the shell ───────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def state(self) -> TransactionState:
+        """Where the producer is."""
+        return self._machine.state
 
-    def wait_ready(self, now: float) -> TransactionTicket:
-        """Wait until a transaction can begin, at most max_block_ms."""
-        return self._wait(Awaited.READY, None, now)
+    @property
+    def current(self) -> OpenTransaction | None:
+        """The transaction that is open or being ended."""
+        return self._machine.current
 
-    def begin(self, now: float) -> OpenTransaction:
-        """Begin a transaction.
+    @property
+    def fatal_error(self) -> KafkaError | None:
+        """Why the producer cannot go on."""
+        return self._machine.fatal_error
 
-        Raises:
-            IllegalStateError: one is open, or being ended.
-            KafkaError: the producer cannot go on.
-        """
-        self._check_alive()
-        if self.state is not _S.READY:
-            raise IllegalStateError(f"cannot begin a transaction, only one can be open: {self.state.value}")
-        self._accumulator.take_refusal()
-        self._accumulator.take_touched()
-        identity = Identity(self._sequences.producer_id, self._sequences.producer_epoch)
-        adding = AddPartitions(self._own, identity, self._config, self._rng)
-        self.current = OpenTransaction(self._version, identity, adding)
-        self._move(TransactionEvent.BEGIN)
-        return self.current
+    @property
+    def last_error(self) -> KafkaError | None:
+        """The last failure on the way to the producer id, or of adding partitions, for people."""
+        return self._requests.last_error
 
-    def commit(self, transaction: OpenTransaction, now: float) -> TransactionTicket:
-        """Commit, or go on waiting for a commit; the ticket has the outcome.
-
-        Raises:
-            IllegalStateError: abort was called.
-            KafkaError: the producer cannot go on.
-        """
-        if transaction.outcome is None:
-            self._check_alive()
-            if self.state in _OPEN:
-                transaction.is_commit_asked = True
-                self._move(TransactionEvent.COMMIT)
-            elif not transaction.is_commit_asked:
-                raise IllegalStateError(f"cannot commit the transaction: {self.state.value}")
-        return self._wait(Awaited.COMMIT, transaction, now)
-
-    def abort(self, transaction: OpenTransaction, now: float) -> TransactionTicket:
-        """Abort, or go on waiting for an abort.
-
-        Raises:
-            IllegalStateError: it is committed, or its commit was sent.
-            KafkaError: the producer cannot go on.
-        """
-        if transaction.outcome is Outcome.COMMITTED:
-            raise IllegalStateError("cannot abort the transaction: it is committed")
-        if transaction.outcome is None:
-            self._check_alive()
-            if self.state is _S.COMMITTING:
-                raise IllegalStateError(f"cannot abort the transaction: {self.state.value}")
-            if self.state in _OPEN or self.state is _S.FLUSHING:
-                transaction.is_commit_asked = False
-                self._move(TransactionEvent.ABORT)
-        return self._wait(Awaited.ABORT, transaction, now)
-
-    def send_offsets(self, transaction: OpenTransaction, commit: OffsetCommit, now: float) -> TransactionTicket:
-        """Commit offsets with the transaction; the ticket is done when the group's coordinator has them.
-
-        Raises:
-            IllegalStateError: the transaction is not open.
-            TransactionAbortableError: it can only be aborted.
-            KafkaError: the producer cannot go on.
-        """
-        self._check_alive()
-        if transaction is not self.current or self.state is not _S.IN_TRANSACTION:
-            raise self._refusal_of_sends(transaction)
-        ticket = self._wait(Awaited.OFFSETS, transaction, now)
-        if commit.offsets:
-            self._add_offsets(transaction, commit, ticket)
-            self._start(transaction, now)
-        else:
-            self._settle(ticket, None)
-        return ticket
-
-    # ── called by the sender ──────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def is_passing(self) -> bool:
+        """Whether a transaction can begin later, without any call: wait with `wait_ready`."""
+        return self._machine.is_passing
 
     @property
     def is_commit_sent(self) -> bool:
@@ -148,6 +113,92 @@ class Transactions(TransactionAnswers):
     def is_ready(self) -> bool:
         """Whether the producer id is there."""
         return self.state is not _S.INITIALIZING
+
+    # ── called by the shell ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def wait_ready(self, now: float) -> TransactionTicket:
+        """Wait until a transaction can begin, at most max_block_ms."""
+        return self._waiters.wait(Awaited.READY, None, now)
+
+    def begin(self, now: float) -> OpenTransaction:
+        """Begin a transaction.
+
+        Raises:
+            IllegalStateError: one is open, or being ended.
+            KafkaError: the producer cannot go on.
+        """
+        self._machine.check_alive()
+        if self.state is not _S.READY:
+            raise IllegalStateError(f"cannot begin a transaction, only one can be open: {self.state.value}")
+        self._accumulator.take_refusal()
+        self._accumulator.take_touched()
+        producer = ProducerIdAndEpoch(self._sequences.producer_id, self._sequences.producer_epoch)
+        transaction = OpenTransaction(self._feature.version, producer, self._requests.adding(producer))
+        self._machine.begin(transaction)
+        return transaction
+
+    def commit(self, transaction: OpenTransaction, now: float) -> TransactionTicket:
+        """Commit, or go on waiting for a commit; the ticket has the outcome.
+
+        Raises:
+            IllegalStateError: abort was called.
+            KafkaError: the producer cannot go on.
+        """
+        if transaction.outcome is None:
+            self._machine.check_alive()
+            if self.state in _OPEN:
+                transaction.is_commit_asked = True
+                self._machine.move(TransactionEvent.COMMIT)
+            elif not transaction.is_commit_asked:
+                raise IllegalStateError(f"cannot commit the transaction: {self.state.value}")
+        return self._waiters.wait(Awaited.COMMIT, transaction, now)
+
+    def abort(self, transaction: OpenTransaction, now: float) -> TransactionTicket:
+        """Abort, or go on waiting for an abort.
+
+        Raises:
+            IllegalStateError: it is committed, or its commit was sent.
+            KafkaError: the producer cannot go on.
+        """
+        if transaction.outcome is TransactionOutcome.COMMITTED:
+            raise IllegalStateError("cannot abort the transaction: it is committed")
+        if transaction.outcome is None:
+            self._machine.check_alive()
+            if self.state is _S.COMMITTING:
+                raise IllegalStateError(f"cannot abort the transaction: {self.state.value}")
+            if self.state in _OPEN or self.state is _S.FLUSHING:
+                transaction.is_commit_asked = False
+                self._machine.move(TransactionEvent.ABORT)
+        return self._waiters.wait(Awaited.ABORT, transaction, now)
+
+    def send_offsets(self, transaction: OpenTransaction, commit: OffsetCommit, now: float) -> TransactionTicket:
+        """Commit offsets with the transaction; the ticket is done when the group's coordinator has them.
+
+        Raises:
+            IllegalStateError: the transaction is not open.
+            TransactionAbortableError: it can only be aborted.
+            KafkaError: the producer cannot go on.
+        """
+        self._machine.check_alive()
+        if transaction is not self.current or self.state is not _S.IN_TRANSACTION:
+            raise self._machine.refusal_of_sends(transaction)
+        ticket = self._waiters.wait(Awaited.OFFSETS, transaction, now)
+        if commit.offsets:
+            transaction.offsets += self._requests.committing_offsets(transaction, commit, ticket)
+            self._progress.start(transaction, now)
+        else:
+            self._waiters.finish(ticket, None)
+        return ticket
+
+    def take_woken(self) -> list[TransactionTicket]:
+        """Return the tickets that are done since the last call."""
+        return self._waiters.take_woken()
+
+    def forget(self, ticket: TransactionTicket) -> None:
+        """Nobody waits for it any more; what was asked for goes on."""
+        self._waiters.forget(ticket)
+
+    # ── called by the sender and its parts ────────────────────────────────────────────────────────────────────────────
 
     def can_send(self, batch: ProducerBatch) -> bool:
         """Whether data may flow to the batch's partition: with version 1 once it is part of the transaction."""
@@ -160,204 +211,91 @@ class Transactions(TransactionAnswers):
         """Batches of the transaction are handed to the shell: with version 2 that begins it."""
         if self.current is not None:
             if self.current.started_at is None:
-                self.pause.on_begun(now)
-            self._start(self.current, now)
+                self._delay.on_begun(now)
+            self._progress.start(self.current, now)
 
     def held_until(self) -> float:
         """Return when data may flow, as far as the transaction before is concerned."""
-        return -math.inf if self.current is None or self.current.started_at is not None else self.pause.until
+        return -math.inf if self.current is None or self.current.started_at is not None else self._delay.until
 
     @property
     def produce_at_most(self) -> int | None:
         """The highest version of Produce: from 12 on it adds partitions to the transaction."""
         return None if self.current is None or self.current.version == VERSION_2 else _PRODUCE_V1_AT_MOST
 
+    def meaning_of(self, error: BrokerError, now: float) -> BrokerError:
+        """Return what a broker's refusal of our epoch means to whoever sends; any other error as it is."""
+        return self._fencing.meaning_of(error, self.current, now)
+
     def on_versions(self, versions: BrokerVersions) -> None:
         """A broker told what the cluster has agreed on."""
-        if versions.finalized_features_epoch >= self._level_epoch:
-            self._level_epoch = versions.finalized_features_epoch
-            self._level = versions.finalized_features.get(_FEATURE, 0)
+        self._feature.on_versions(versions)
 
     def on_node_lost(self, node_id: int, error: KafkaError, now: float) -> None:
         """A connection was lost or could not be made: whoever was coordinator there may not be any more."""
-        self._coordinators.on_node_lost(node_id, error, now)
+        self._requests.on_node_lost(node_id, error, now)
 
     def on_batches(self, batches: list[ProducerBatch]) -> None:
         """These have their outcome: a failed one fails the transaction, a delivered one has begun it for sure."""
         for batch in batches:
             if batch.error is not None:
-                self.fail(batch.error)
+                self._machine.fail(batch.error)
             elif self.current is not None:
                 self.current.is_begun = True
 
+    def on_fatal(self, error: KafkaError) -> None:
+        """The producer cannot go on."""
+        self._responses.fail_fatal(error)
+
     def begin_close(self, error: KafkaError, now: float) -> None:
         """The producer closes: an open transaction is aborted, one that is being ended is waited for."""
-        for ticket in list(self._tickets):
-            if ticket.awaited is Awaited.READY:
-                self._settle(ticket, error)
+        self._waiters.refuse_ready(error)
         if self.current is not None and self.state in _OPEN:
             self.abort(self.current, now)
 
     def is_settled(self, now: float) -> bool:
         """Whether a closing producer has nothing to wait for, or has waited for max_block_ms."""
-        transaction = self.current
-        if self.state not in _ENDING or transaction is None:
-            return not self._tickets
-        return not self._tickets and self.state is not _S.FLUSHING and now >= transaction.ending_since + self._max_block
-
-    def take_dropped(self) -> list[ProducerBatch]:
-        """Return the batches that failed as their transaction did, since the last call."""
-        dropped, self._dropped = self._dropped, []
-        return dropped
+        if not self._waiters.is_empty:
+            return False
+        if self.state not in _ENDING or self.current is None:
+            return True
+        return self.state is not _S.FLUSHING and now >= self.current.ending_since + self._max_block
 
     def advance(self, now: float) -> None:
         """Decide whatever can be decided now."""
-        transaction = self.current
-        refused = self._accumulator.take_refusal()
-        touched = self._accumulator.take_touched()
-        if transaction is not None and self.fatal_error is None:
-            if transaction.is_begun:
-                self.pause.on_answered(now)
-            if refused is not None:
-                self.fail(refused)
-            if touched:
-                self._touch(transaction, touched, now)
-            if self.state in {_S.ABORTABLE_ERROR, _S.ABORTING}:
-                self._drop(transaction)
-            if self.state is _S.FLUSHING:
-                self._flush_all(transaction, now)
-            if self.state is _S.ABORTING and transaction.end is None and self._is_resolved(transaction):
-                self._end(transaction)
-            self._count_time(transaction, now)
-        self._check_tickets(now)
+        self._progress.advance(now)
+        # Last: what has come to its end now is no timeout.
+        self._waiters.check(now)
 
-    def due(self, now: float) -> list[Exchange]:
-        """Return the requests to be sent now; one whose coordinator is not known gives way to the lookup."""
-        due: list[Exchange] = []
-        for wanted in self._wanted():
-            exchange = wanted
-            if wanted.coordinator is not None and wanted.coordinator.broker is None:
-                exchange = self._lookup(wanted.coordinator)
-            if exchange.attempts.is_due(now) and exchange not in due and now >= self._not_before(exchange):
-                if isinstance(exchange, AddPartitions):
-                    self.pause.on_begun(now)
-                due.append(exchange)
-        return due
+    def take_dropped(self) -> list[ProducerBatch]:
+        """Return the batches that failed as their transaction did, since the last call."""
+        return self._progress.take_dropped()
+
+    def due(self, now: float) -> list[ControlRequest]:
+        """Return the requests to be sent now."""
+        return self._requests.due(now)
 
     def times(self) -> list[float]:
         """Return when requests are due, and when waits end.
 
         All of them, not the soonest: a request that is due, and waits for a broker, must not hide the end of a wait.
         """
-        times = [self._deadline(ticket) for ticket in self._tickets]
-        for wanted in self._wanted():
-            is_known = wanted.coordinator is None or wanted.coordinator.broker is not None
-            attempts = wanted.attempts if is_known or wanted.coordinator is None else wanted.coordinator.lookups
-            times.append(max(attempts.next_at(), self._not_before(wanted)))
-        return times
+        return [*self._waiters.deadlines(), *self._requests.times()]
 
-    def _not_before(self, exchange: Exchange) -> float:
-        is_first = isinstance(exchange, AddPartitions) and self.current is not None and not self.current.is_begun
-        return self.pause.until if is_first else -math.inf
+    # ── the owner of its requests (control_request.RequestOwner) ──────────────────────────────────────────────────────
 
-    # ── what is to be done ────────────────────────────────────────────────────────────────────────────────────────────
+    def is_wanted(self, request: ControlRequest) -> bool:
+        """Whether the request is to be sent, or its answer of any use."""
+        return self._responses.is_wanted(request)
 
-    def _count_time(self, transaction: OpenTransaction, now: float) -> None:
-        if self.state is not self._timed:
-            self._timed = self.state
-            transaction.ending_since = now
+    def on_success(self, request: ControlRequest, message: Message, now: float) -> None:
+        """The request has what it asked for."""
+        self._responses.on_success(request, message, now)
 
-    def _touch(self, transaction: OpenTransaction, touched: set[TopicPartition], now: float) -> None:
-        if transaction.version == VERSION_1:
-            adding = transaction.adding
-            adding.wanted |= touched - transaction.added - adding.asked
-            self._start(transaction, now)
+    def on_error(self, request: ControlRequest, verdict: Verdict, error: BrokerError, now: float) -> None:
+        """A broker answered with an error."""
+        self._responses.on_error(request, verdict, error, now)
 
-    @staticmethod
-    def _start(transaction: OpenTransaction, now: float) -> None:
-        if transaction.started_at is None:
-            transaction.started_at = now
-
-    def _add_offsets(self, transaction: OpenTransaction, commit: OffsetCommit, ticket: TransactionTicket) -> None:
-        group = self._coordinators.get(CoordinatorType.GROUP, commit.group.group_id)
-        if transaction.version == VERSION_1:
-            add = AddOffsets(self._own, transaction.identity, commit.group.group_id, self._config, self._rng)
-            transaction.offsets.append((add, None))
-        step = CommitOffsets(
-            group, self._id, transaction.identity, commit, transaction.version, self._config, self._rng
-        )
-        transaction.offsets.append((step, ticket))
-
-    def _drop(self, transaction: OpenTransaction) -> None:
-        """Fail what was not sent, and what need not be seen through; see "Abort" in docs/transactions.md."""
-        error = self._aborted(transaction)
-        self._accumulator.fail_waiting(error)
-        is_everything = transaction.version == VERSION_2 and self.state is _S.ABORTING
-        is_queued = transaction.version == VERSION_2
-
-        def is_dropped(batch: ProducerBatch) -> bool:
-            return is_everything or (batch.is_queued and (is_queued or not batch.possibly_written))
-
-        in_doubt = with_possibly_written(error, possibly_written=True)
-        for batch in self._accumulator.fail_where(error, is_dropped):
-            if batch.possibly_written:  # no reader of committed data sees it, and yet it may be in the log
-                batch.error = in_doubt
-            transaction.is_new_epoch_needed |= batch.has_sequence
-            self._sequences.on_failed(batch)
-            self._dropped.append(batch)
-        transaction.adding.wanted.clear()
-        self._give_up_offsets(transaction, None, error)
-        self._accumulator.take_refusal()
-
-    def _flush_all(self, transaction: OpenTransaction, now: float) -> None:
-        if self._flush is None or self._flush.done:
-            self._flush = self._accumulator.begin_flush(now)
-        if self._accumulator.is_empty and not self._accumulator.has_waiting_appends and not transaction.offsets:
-            self._move(TransactionEvent.FLUSHED)
-            self._end(transaction)
-
-    def _is_resolved(self, transaction: OpenTransaction) -> bool:
-        """Whether nothing is under way that must not come after the abort."""
-        if not self._accumulator.is_empty:
-            return False
-        return transaction.version == VERSION_2 or not (transaction.adding.asked or transaction.offsets)
-
-    def _end(self, transaction: OpenTransaction) -> None:
-        is_commit = self.state is _S.COMMITTING
-        is_begun = transaction.is_begun if transaction.version == VERSION_1 else transaction.started_at is not None
-        if is_begun:
-            transaction.end = EndTransaction(
-                self._own, transaction.identity, transaction.version, self._config, self._rng, is_commit=is_commit
-            )
-        else:
-            self._finish(transaction, Outcome.COMMITTED if is_commit else Outcome.ABORTED)
-
-    def _wanted(self) -> list[Exchange]:
-        """Return the requests that the state asks for, due or not."""
-        transaction = self.current
-        match self.state:
-            case _S.INITIALIZING:
-                return [self._init]
-            case _S.FENCED_OR_TIMED_OUT:
-                return [self._describe]
-            case _S.IN_TRANSACTION | _S.FLUSHING | _S.ABORTABLE_ERROR | _S.ABORTING | _S.COMMITTING:
-                return [] if transaction is None else _wanted_of(transaction)
-            case _S.READY | _S.FATAL_ERROR:
-                return []
-
-    def _lookup(self, coordinator: Coordinator) -> FindCoordinator:
-        found = self._lookups.get(coordinator)
-        if found is None:
-            found = self._lookups[coordinator] = FindCoordinator(coordinator, self._config, self._rng)
-        return found
-
-
-def _wanted_of(transaction: OpenTransaction) -> list[Exchange]:
-    if transaction.end is not None:
-        return [transaction.end]
-    wanted: list[Exchange] = []
-    if transaction.adding.asked or transaction.adding.wanted:
-        wanted.append(transaction.adding)
-    if transaction.offsets:
-        wanted.append(transaction.offsets[0][0])
-    return wanted
+    def on_unsupported(self, request: ControlRequest, error: UnsupportedVersionError) -> None:
+        """The request cannot be made in a version that the broker speaks."""
+        self._responses.on_unsupported(request, error)

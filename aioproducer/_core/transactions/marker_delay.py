@@ -1,4 +1,4 @@
-"""How long after the end of a transaction does it pay to wait before the next one begins to write?
+"""The delay after the end of a transaction that it pays to wait before the next one begins to write.
 
 A coordinator answers EndTxn before the markers are written. A transaction that begins within those milliseconds loses
 more than it gains: with version 2 the broker holds its first Produce until the next of its own attempts to add the

@@ -1,4 +1,4 @@
-"""What is known of one transaction, and what do the calls that wait for its steps look like?"""
+"""The data of one transaction, and the tickets of the calls that wait for its steps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aioproducer._core.transactions.requests import AddPartitions, EndTransaction, Exchange, Identity
+    from aioproducer._core.requests.producer_id import ProducerIdAndEpoch
+    from aioproducer._core.transactions.requests import AddOffsets, AddPartitions, CommitOffsets, EndTransaction
     from aioproducer._types import TopicPartition
     from aioproducer.errors import KafkaError
 
 
-class Outcome(Enum):
+class TransactionOutcome(Enum):
     """How a transaction ended."""
 
     COMMITTED = auto()
@@ -33,13 +34,13 @@ class OpenTransaction:
 
     Attributes:
         version: VERSION_1 or VERSION_2, the same for all of it.
-        identity: the producer id and epoch of all that it sends.
+        producer: the producer id and epoch of all that it sends.
         outcome: None while it is open or being ended.
         cause: the first failure.
         is_commit_asked: the call that ends it is commit().
         started_at: when something of it was first to be sent; None while nothing was.
         is_begun: the coordinator knows of it for sure.
-        is_new_epoch_needed: something failed, or may still be under way (version 1).
+        is_new_epoch_needed: something failed, or may still be in flight (version 1).
         added: the partitions that are part of it (version 1).
         adding: how they become so (version 1).
         offsets: steps of send_offsets that are not done, and the ticket of the call at the last of its steps.
@@ -53,20 +54,20 @@ class OpenTransaction:
         "cause",
         "end",
         "ending_since",
-        "identity",
         "is_begun",
         "is_commit_asked",
         "is_new_epoch_needed",
         "offsets",
         "outcome",
+        "producer",
         "started_at",
         "version",
     )
 
-    def __init__(self, version: int, identity: Identity, adding: AddPartitions) -> None:
+    def __init__(self, version: int, producer: ProducerIdAndEpoch, adding: AddPartitions) -> None:
         self.version = version
-        self.identity = identity
-        self.outcome: Outcome | None = None
+        self.producer = producer
+        self.outcome: TransactionOutcome | None = None
         self.cause: KafkaError | None = None
         self.is_commit_asked = False
         self.started_at: float | None = None
@@ -74,7 +75,7 @@ class OpenTransaction:
         self.is_new_epoch_needed = False
         self.added: set[TopicPartition] = set()
         self.adding = adding
-        self.offsets: list[tuple[Exchange, TransactionTicket | None]] = []
+        self.offsets: list[tuple[AddOffsets | CommitOffsets, TransactionTicket | None]] = []
         self.end: EndTransaction | None = None
         self.ending_since = math.inf
 

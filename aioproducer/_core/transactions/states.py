@@ -1,4 +1,4 @@
-"""Where can a transactional producer be, and what leads from there to where? One table, and its drawing."""
+"""The states of a transactional producer, and what leads from one to another: one table, and its drawing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a message class become the functions that encode and decode one version of it?
+"""Functions that encode and decode one version of a message, made from its class.
 
 For each class and version one function is written as Python source and compiled, the nested structs inlined into it:
 every branch on versions, nullability and flexibility is taken while generating, and neighbouring fields of fixed

@@ -1,4 +1,4 @@
-"""How is the source of a decoder written, and what does the code call?
+"""The source of a decoder, and what the code calls.
 
 Names in the generated code: b is the buffer, p the position in it, n its length, k the size just read, e where what is
 read ends, m the message.

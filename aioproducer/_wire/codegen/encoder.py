@@ -1,4 +1,4 @@
-"""How is the source of an encoder written, and what does the code call?
+"""The source of an encoder, and what the code calls.
 
 Names in the generated code: m is the message, put appends a part of the encoding, k is the size of record batches and
 chunks are their parts.

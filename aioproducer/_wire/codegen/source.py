@@ -1,4 +1,4 @@
-"""How is the source of a generated function put together, and in which order do the fields of a version come?
+"""The source of a generated function, and the order in which the fields of a version come.
 
 What the decoders and the encoders have in common.
 """

@@ -30,6 +30,7 @@ class AddOffsetsToTxnResponse(Response):
     min_version = 0
     max_version = 4
     flexible_from = 3
+    throttles_since = 1
 
     throttle_time_ms: int = int32()
     error_code: int = int16()

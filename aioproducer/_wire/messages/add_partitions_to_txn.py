@@ -70,6 +70,7 @@ class AddPartitionsToTxnResponse(Response):
     min_version = 0
     max_version = 5
     flexible_from = 3
+    throttles_since = 1
 
     throttle_time_ms: int = int32()
     error_code: int = int16(since=4, ignorable=True)

@@ -54,6 +54,7 @@ class ApiVersionsResponse(Response):
     min_version = 0
     max_version = 4
     flexible_from = 3
+    throttles_since = 2
 
     error_code: int = int16()
     api_keys: list[ApiVersion] = array(ApiVersion)

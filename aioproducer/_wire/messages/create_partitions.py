@@ -51,6 +51,7 @@ class CreatePartitionsResponse(Response):
     min_version = 0
     max_version = 3
     flexible_from = 2
+    throttles_since = 1
 
     throttle_time_ms: int = int32()
     results: list[CreatePartitionsTopicResult] = array(CreatePartitionsTopicResult)

@@ -81,6 +81,7 @@ class CreateTopicsResponse(Response):
     min_version = 2
     max_version = 7
     flexible_from = 5
+    throttles_since = 3
 
     throttle_time_ms: int = int32()
     topics: list[CreatableTopicResult] = array(CreatableTopicResult)

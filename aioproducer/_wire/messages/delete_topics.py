@@ -48,6 +48,7 @@ class DeleteTopicsResponse(Response):
     min_version = 1
     max_version = 6
     flexible_from = 4
+    throttles_since = 2
 
     throttle_time_ms: int = int32()
     responses: list[DeletableTopicResult] = array(DeletableTopicResult)

@@ -39,6 +39,7 @@ class DescribeClusterResponse(Response):
     min_version = 0
     max_version = 2
     flexible_from = 0
+    throttles_since = 0
 
     throttle_time_ms: int = int32()
     error_code: int = int16()

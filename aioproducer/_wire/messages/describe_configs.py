@@ -68,6 +68,7 @@ class DescribeConfigsResponse(Response):
     min_version = 1
     max_version = 4
     flexible_from = 4
+    throttles_since = 2
 
     throttle_time_ms: int = int32()
     results: list[DescribeConfigsResult] = array(DescribeConfigsResult)

@@ -24,7 +24,7 @@ class TopicData(Struct):
     partitions: list[int] = array(int32)
 
 
-class TransactionState(Struct):
+class TransactionDescription(Struct):
     """What the coordinator keeps of one transactional id; the state by its name in Java ("CompleteAbort")."""
 
     error_code: int = int16()
@@ -44,6 +44,7 @@ class DescribeTransactionsResponse(Response):
     min_version = 0
     max_version = 0
     flexible_from = 0
+    throttles_since = 0
 
     throttle_time_ms: int = int32()
-    transaction_states: list[TransactionState] = array(TransactionState)
+    transaction_states: list[TransactionDescription] = array(TransactionDescription)

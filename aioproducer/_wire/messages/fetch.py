@@ -153,6 +153,7 @@ class FetchResponse(Response):
     min_version = 4
     max_version = 17
     flexible_from = 12
+    throttles_since = 8
 
     throttle_time_ms: int = int32()
     error_code: int = int16(since=7, ignorable=True)

@@ -23,7 +23,7 @@ class FindCoordinatorRequest(Request):
     coordinator_keys: list[str] = array(string, since=4)
 
 
-class Coordinator(Struct):
+class FoundCoordinator(Struct):
     """The coordinator of one key."""
 
     key: str = string(since=4)
@@ -41,6 +41,7 @@ class FindCoordinatorResponse(Response):
     min_version = 0
     max_version = 6
     flexible_from = 3
+    throttles_since = 2
 
     throttle_time_ms: int = int32(since=1, ignorable=True)
     error_code: int = int16(until=3)
@@ -48,4 +49,4 @@ class FindCoordinatorResponse(Response):
     node_id: int = int32(until=3)
     host: str = string(until=3)
     port: int = int32(until=3)
-    coordinators: list[Coordinator] = array(Coordinator, since=4)
+    coordinators: list[FoundCoordinator] = array(FoundCoordinator, since=4)

@@ -31,6 +31,7 @@ class InitProducerIdResponse(Response):
     min_version = 0
     max_version = 5
     flexible_from = 2
+    throttles_since = 1
 
     throttle_time_ms: int = int32()
     error_code: int = int16()

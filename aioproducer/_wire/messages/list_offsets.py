@@ -64,6 +64,7 @@ class ListOffsetsResponse(Response):
     min_version = 1
     max_version = 10
     flexible_from = 6
+    throttles_since = 3
 
     throttle_time_ms: int = int32(since=2, ignorable=True)
     topics: list[ListOffsetsTopicResponse] = array(ListOffsetsTopicResponse)

@@ -74,6 +74,7 @@ class MetadataResponse(Response):
     min_version = 0
     max_version = 13
     flexible_from = 9
+    throttles_since = 6
 
     throttle_time_ms: int = int32(since=3, ignorable=True)
     brokers: list[MetadataResponseBroker] = array(MetadataResponseBroker)

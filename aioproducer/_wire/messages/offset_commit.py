@@ -63,6 +63,7 @@ class OffsetCommitResponse(Response):
     min_version = 2
     max_version = 9
     flexible_from = 8
+    throttles_since = 4
 
     throttle_time_ms: int = int32(since=3, ignorable=True)
     topics: list[OffsetCommitResponseTopic] = array(OffsetCommitResponseTopic)

@@ -96,6 +96,7 @@ class OffsetFetchResponse(Response):
     min_version = 1
     max_version = 9
     flexible_from = 6
+    throttles_since = 4
 
     throttle_time_ms: int = int32(since=3, ignorable=True)
     topics: list[OffsetFetchResponseTopic] = array(OffsetFetchResponseTopic, until=7)

@@ -107,6 +107,7 @@ class ProduceResponse(Response):
     min_version = 3
     max_version = 13
     flexible_from = 9
+    throttles_since = 6
 
     responses: list[TopicProduceResponse] = array(TopicProduceResponse)
     throttle_time_ms: int = int32()

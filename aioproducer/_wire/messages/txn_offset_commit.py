@@ -65,6 +65,7 @@ class TxnOffsetCommitResponse(Response):
     min_version = 0
     max_version = 5
     flexible_from = 3
+    throttles_since = 1
 
     throttle_time_ms: int = int32()
     topics: list[TxnOffsetCommitResponseTopic] = array(TxnOffsetCommitResponseTopic)

@@ -1,4 +1,4 @@
-"""Which topic settings does the cluster know, and what do they mean?"""
+"""The topic settings that the cluster knows, and what they mean."""
 
 from __future__ import annotations
 

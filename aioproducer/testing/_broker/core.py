@@ -1,4 +1,4 @@
-"""What does the cluster answer to a request, and when?
+"""ClusterCore: what the cluster answers to a request, and when.
 
 As in a broker, the requests of a connection are carried out in order, and one that waits holds up those behind it.
 """
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.schema import Message, Response
 from aioproducer.testing._broker import apis
+from aioproducer.testing._broker.acls import ANONYMOUS
 from aioproducer.testing._broker.faults import Effect, Faults
-from aioproducer.testing._broker.requests import NoAnswer, Request, Wait
+from aioproducer.testing._broker.requests import Ending, NoAnswer, Request, Wait
+from aioproducer.testing._broker.sasl import Session
 from aioproducer.testing._broker.state import ClusterState, Options, Random
 
 if TYPE_CHECKING:
@@ -56,9 +58,18 @@ class _Arrival:
 
 @dataclass(eq=False, slots=True)
 class _Channel:
-    """One connection: what is being waited for, what is queued behind it, and answers whose time has not come."""
+    """One connection: what is being waited for, what is queued behind it, and answers whose time has not come.
+
+    Attributes:
+        principal: who the client is by the way it came; a session knows better.
+        session: its authentication; None where there is none.
+        is_over: nothing more is carried out, and it closes once its answers are sent.
+    """
 
     connection: Hashable
+    principal: str = ANONYMOUS
+    session: Session | None = None
+    is_over: bool = False
     waiting: tuple[_Arrival, Wait] | None = None
     queue: deque[tuple[Request, Message]] = field(default_factory=lambda: deque[tuple[Request, Message]]())
     outbox: deque[tuple[float, Output]] = field(default_factory=lambda: deque[tuple[float, Output]]())
@@ -108,7 +119,13 @@ class ClusterCore:
         """
         out = self.poll(now)
         channel = self._channel(connection)
-        request = Request(node_id, connection, message.api_key, version, correlation_id, now, self.state.wall_ms)
+        if channel.is_over:
+            return out
+        session = channel.session
+        principal = channel.principal if session is None else session.principal or ANONYMOUS
+        request = Request(
+            node_id, connection, message.api_key, version, correlation_id, now, self.state.wall_ms, principal
+        )
         if channel.waiting is not None:
             channel.queue.append((request, message))
         else:
@@ -122,11 +139,15 @@ class ClusterCore:
     ) -> list[Output]:
         """Answer a request of a version that is not spoken: ApiVersions says which are, others end the connection."""
         out = self.poll(now)
-        if api_key == ApiKey.API_VERSIONS:
+        channel = self._channel(connection)
+        if channel.is_over:
+            return out
+        may_ask = channel.session is None or channel.session.may_ask_for_versions
+        if api_key == ApiKey.API_VERSIONS and may_ask:
             reply = Reply(connection, correlation_id, api_key, 0, apis.unsupported_version(self.state))
-            self._emit(self._channel(connection), reply, now, out)
+            self._emit(channel, reply, now, out)
         else:
-            self._close(self._channel(connection), out)
+            self._close(channel, out)
         return out
 
     def poll(self, now: float) -> list[Output]:
@@ -150,6 +171,23 @@ class ClusterCore:
             deadlines.append(transaction)
         return min(deadlines, default=None)
 
+    def connected(self, connection: Hashable, principal: str) -> None:
+        """A client has come that is known by its certificate; others need not be announced."""
+        self._channel(connection).principal = principal
+
+    def is_authenticated(self, connection: Hashable) -> bool:
+        """Whether the connection's requests are carried out, and not only those that authenticate it."""
+        session = self._channel(connection).session
+        return session is None or session.is_authenticated
+
+    def expire_sessions(self) -> int:
+        """End all sessions of clients that have authenticated, as when their lifetimes are over; returns how many."""
+        sessions = [channel.session for channel in self._channels.values() if channel.session is not None]
+        found = [session for session in sessions if session.is_authenticated]
+        for session in found:
+            session.expire()
+        return len(found)
+
     def disconnected(self, connection: Hashable) -> None:
         """The client closed the connection: what is not answered yet never will be."""
         channel = self._channels.pop(connection, None)
@@ -160,7 +198,8 @@ class ClusterCore:
     def _channel(self, connection: Hashable) -> _Channel:
         channel = self._channels.get(connection)
         if channel is None:
-            channel = self._channels[connection] = _Channel(connection)
+            session = Session(self.state) if self.state.options.sasl_mechanisms else None
+            channel = self._channels[connection] = _Channel(connection, session=session)
         return channel
 
     def _serve(self, channel: _Channel, request: Request, message: Message, out: list[Output]) -> None:
@@ -185,13 +224,17 @@ class ClusterCore:
                 self._close(channel, out)
                 return
             arrival = struck
-        outcome = apis.handle(self.state, request, message)
+        outcome = None if channel.session is None else channel.session.on_request(request, message)
+        if outcome is None:
+            outcome = apis.handle(self.state, request, message)
         if isinstance(outcome, Wait):
             channel.waiting = (arrival, outcome)
             self._waiting[channel] = None
         elif isinstance(outcome, NoAnswer):
             if outcome.close or arrival.is_lost:
                 self._close(channel, out)
+        elif isinstance(outcome, Ending):
+            self._end(channel, arrival, outcome, out)
         else:
             self._answer(channel, arrival, outcome, out)
 
@@ -223,6 +266,18 @@ class ClusterCore:
         reply = Reply(channel.connection, request.correlation_id, request.api_key, request.version, message)
         self._emit(channel, reply, self.state.now + arrival.delay, out)
 
+    def _end(self, channel: _Channel, arrival: _Arrival, ending: Ending, out: list[Output]) -> None:
+        """Answer when it is time, then close; what comes meanwhile is not looked at."""
+        channel.is_over = True
+        channel.queue.clear()
+        now, request = self.state.now, arrival.request
+        if ending.message is not None and not arrival.is_lost:
+            reply = Reply(channel.connection, request.correlation_id, request.api_key, request.version, ending.message)
+            self._emit(channel, reply, now + ending.answer_after + arrival.delay, out)
+        self._emit(channel, Closed(channel.connection), now + ending.close_after + arrival.delay, out)
+        if not channel.outbox:
+            self.disconnected(channel.connection)
+
     def _emit(self, channel: _Channel, output: Output, due: float, out: list[Output]) -> None:
         if not channel.outbox and due <= self.state.now:
             out.append(output)
@@ -242,6 +297,8 @@ class ClusterCore:
                 out.append(channel.outbox.popleft()[1])
             if not channel.outbox:
                 del self._delayed[channel]
+                if channel.is_over:
+                    self.disconnected(channel.connection)
 
     def _recheck(self, out: list[Output]) -> None:
         """Ask everything that waits; what is carried out behind it may be what others wait for."""

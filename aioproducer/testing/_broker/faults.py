@@ -1,4 +1,4 @@
-"""Which faults are set, and does one strike now?"""
+"""The faults that are set, and whether one strikes now."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ class Effect(Enum):
     """What a fault does to a request that it strikes.
 
     FAIL: it is answered with an error code. LOSE_RESPONSE: it is carried out, then the connection is closed without an
-        answer.
-    CLOSE: the connection is closed and the request not carried out. DELAY: the answer comes later. THROTTLE: the
-    answer tells the client to pause.
+    answer. CLOSE: the connection is closed and the request not carried out. DELAY: the answer comes later. THROTTLE:
+    the answer tells the client to pause.
     """
 
     FAIL = auto()

@@ -1,4 +1,4 @@
-"""Which offsets have the groups committed? (Java class OffsetMetadataManager; there are no members here)"""
+"""The offsets that groups have committed. (Java class OffsetMetadataManager; there are no members here)"""
 
 from __future__ import annotations
 

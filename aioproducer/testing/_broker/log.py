@@ -1,4 +1,4 @@
-"""Where are the batches of one partition, and which of them may be read? (Java class UnifiedLog)"""
+"""The log of one partition: its batches, and which of them may be read. (Java class UnifiedLog)"""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class PartitionLog:
     """
 
     def __init__(self) -> None:
-        self.start_offset = 0
-        self.end_offset = 0
-        self.size_bytes = 0
+        self.start_offset: int = 0
+        self.end_offset: int = 0
+        self.size_bytes: int = 0
         self.aborted: list[AbortedTransaction] = []
         self._batches: list[StoredBatch] = []
         self._base_offsets: list[int] = []

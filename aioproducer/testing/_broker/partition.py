@@ -1,4 +1,4 @@
-"""What happens to a batch that a leader is given? (Java classes Partition, UnifiedLog, LogValidator)"""
+"""A partition, and what its leader does with a batch. (Java classes Partition, UnifiedLog, LogValidator)"""
 
 from __future__ import annotations
 

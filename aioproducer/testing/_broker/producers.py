@@ -1,4 +1,4 @@
-"""What does a partition remember of each producer, and which batch comes next? (Java class ProducerStateManager)"""
+"""What a partition remembers of each producer. (Java class ProducerStateManager)"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""What does a handler get, and what may it answer?"""
+"""What a handler of requests gets, and what it may answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from aioproducer.testing._broker.acls import ANONYMOUS
 
 if TYPE_CHECKING:
     from aioproducer._wire.schema import Response
@@ -46,6 +48,7 @@ class Request:
         api_key, version, correlation_id: from the request's header.
         now: monotonic seconds at which it is handled.
         wall_ms: the broker's wall clock then, milliseconds since 1970.
+        principal: who asks.
     """
 
     node_id: int
@@ -55,6 +58,7 @@ class Request:
     correlation_id: int
     now: float
     wall_ms: int
+    principal: str = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +85,18 @@ class NoAnswer:
     close: bool = False
 
 
-Outcome: TypeAlias = "Response | Wait | NoAnswer"
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The connection ends with this request.
+
+    Attributes:
+        message: the answer, or None for none.
+        answer_after, close_after: seconds until the answer is sent, until the connection is closed.
+    """
+
+    message: Response | None = None
+    answer_after: float = 0.0
+    close_after: float = 0.0
+
+
+Outcome: TypeAlias = "Response | Wait | NoAnswer | Ending"

@@ -1,4 +1,4 @@
-"""What is the cluster? Its nodes, topics and leaders, as a controller keeps them."""
+"""The cluster: its nodes, topics and leaders, as a controller keeps them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aioproducer._types import check_topic
 from aioproducer.errors import ErrorCode, InvalidTopicError
+from aioproducer.testing._broker.acls import CLUSTER_NAME, Acls
 from aioproducer.testing._broker.configs import TopicConfig, parse
 from aioproducer.testing._broker.faults import Faults
 from aioproducer.testing._broker.groups import Groups
 from aioproducer.testing._broker.partition import NO_LEADER, Partition
 from aioproducer.testing._broker.requests import Refused
+from aioproducer.testing._broker.tokens import TokenValidator, validate_unsecured
 from aioproducer.testing._broker.transactions import Transactions
+from aioproducer.testing._broker.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from aioproducer._types import TopicPartition
+    from aioproducer.testing._broker.acls import Operation, Resource
+    from aioproducer.testing._broker.requests import Request
 
 INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state"})
 
@@ -46,6 +51,11 @@ class Options:
         max_transaction_timeout_ms: the largest transaction timeout that a producer may ask for.
         producer_id_expiration_ms: how long a partition remembers a producer that writes nothing to it.
         wall_epoch_ms: the wall clock, milliseconds since 1970, at now = 0.
+        sasl_mechanisms: the SASL mechanisms that are enabled; none: clients do not authenticate with SASL.
+        connections_max_reauth_ms: how long a session is good before it must be renewed; 0 for ever.
+        connection_failed_authentication_delay_ms: how long a client that fails waits for the answer.
+        scram_iterations: of SCRAM's keys.
+        deny_by_default: what no ACL allows is denied.
     """
 
     partitions: int = 1
@@ -58,6 +68,11 @@ class Options:
     max_transaction_timeout_ms: int = 900_000
     producer_id_expiration_ms: int = 86_400_000
     wall_epoch_ms: int = 0
+    sasl_mechanisms: tuple[str, ...] = ()
+    connections_max_reauth_ms: int = 0
+    connection_failed_authentication_delay_ms: int = 100
+    scram_iterations: int = 4_096
+    deny_by_default: bool = False
 
 
 @dataclass(slots=True)
@@ -89,16 +104,27 @@ class ClusterState:
         self.options = options
         self.versions: Mapping[int, tuple[int, int]] = {}
         """Lowest and highest version spoken by api key; set by the core, which knows the APIs."""
-        self.nodes = {node_id: Node(node_id) for node_id in range(brokers)}
+        self.nodes: dict[int, Node] = {node_id: Node(node_id) for node_id in range(brokers)}
         self.topics: dict[str, Topic] = {}
         self.topics_by_id: dict[uuid.UUID, Topic] = {}
-        self.groups = Groups()
-        self.transactions = Transactions(self)
-        self.faults = Faults()
-        self.now = 0.0
+        self.groups: Groups = Groups()
+        self.transactions: Transactions = Transactions(self)
+        self.faults: Faults = Faults()
+        self.now: float = 0.0
+        self.users: Users = Users(options.scram_iterations, self.random_bytes)
+        self.validate_token: TokenValidator = validate_unsecured
+        self.acls: Acls = Acls(deny_by_default=options.deny_by_default)
         self._rng = rng
         self._next_producer_id = 0
-        self.cluster_id = base64.urlsafe_b64encode(rng.getrandbits(128).to_bytes(16, "big"))[:22].decode()
+        self.cluster_id: str = base64.urlsafe_b64encode(rng.getrandbits(128).to_bytes(16, "big"))[:22].decode()
+
+    def random_bytes(self, count: int) -> bytes:
+        """So many bytes of the randomness that was passed in."""
+        return self._rng.getrandbits(8 * count).to_bytes(count, "big")
+
+    def allows(self, request: Request, operation: Operation, resource: Resource, name: str = CLUSTER_NAME) -> bool:
+        """Whether whoever asks may do that."""
+        return self.acls.is_open or self.acls.allows(request.principal, operation, resource, name)
 
     # ── time ──
 

@@ -1,7 +1,8 @@
-"""Where does each transaction stand, and what may its producer do next? (Java class TransactionCoordinator)
+"""Transactions: where each stands, and what its producer may do next. (Java class TransactionCoordinator)
 
     EMPTY ──add──► ONGOING ──end──► PREPARE_COMMIT | PREPARE_ABORT ──markers──► COMPLETE_COMMIT | COMPLETE_ABORT
-    ──add──► ONGOING
+                      ▲                                                                            │
+                      └──────────────────────────────────── add ───────────────────────────────────┘
 
 With transaction.version 2 (KIP-890) every end of a transaction raises the producer's epoch; before that only a new
 InitProducerId, or a time-out, does.

@@ -155,3 +155,9 @@ def test_labels_tell_range_and_words() -> None:
     assert Integer(5_000).label == "int, at least 5000"
     assert Integer(1, 9, also=-1).label == "int, 1 to 9, or -1"
     assert Choice(("a", "b")).label == "one of a, b"
+
+
+def test_a_text_is_as_long_as_the_protocol_has_it() -> None:
+    assert Text().native("é" * 16_383) is not None
+    with pytest.raises(ValueError, match="more than 32,767 bytes"):
+        Text().native("é" * 16_384)

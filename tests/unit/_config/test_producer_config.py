@@ -37,7 +37,7 @@ def test_all_problems_are_told_in_one_error() -> None:
         "group_id": "g",
         "batch_size": "3",
         "retries": -1,
-        "security_protocol": "SSL",
+        "security_protocol": "TLS",
         "buffer_memory": 1,
         "delivery_timeout_ms": 1,
     }

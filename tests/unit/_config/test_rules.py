@@ -124,8 +124,6 @@ def test_a_level_of_the_codec_in_use_is_not_warned_of() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("security_protocol", "SSL"),
-        ("security_protocol", "sasl_plaintext"),
         ("enable_metrics_push", True),
     ],
 )

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from aioproducer._config import ProducerConfig
 from aioproducer._core.accumulator.accumulator import Accumulator
+from aioproducer._core.accumulator.append import Appender
+from aioproducer._core.accumulator.batch import sequence_after
+from aioproducer._core.accumulator.flush import FlushEpochs
+from aioproducer._core.accumulator.queues import Schedule
+from aioproducer._core.accumulator.topics import Topics
+from aioproducer._core.accumulator.unfinished import UnfinishedBatches
 from aioproducer._core.cluster.metadata import Broker, ClusterMetadata, PartitionMetadata, TopicMetadata
 
 if TYPE_CHECKING:
@@ -65,6 +72,26 @@ def accumulator(
     made.take_woken()
     made.take_wanted_topics()
     return made
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an Appender shares with the rest of the accumulator, and the Appender."""
+
+    topics: Topics
+    schedule: Schedule
+    flushes: FlushEpochs
+    unfinished: UnfinishedBatches
+    appender: Appender
+
+
+def parts(**settings: Unpack[ProducerSettings]) -> Parts:
+    """Return an Appender on its own, which knows no topic."""
+    made = config(**settings)
+    topics, schedule, flushes = Topics(made.batch_size), Schedule(made.linger_ms / 1000), FlushEpochs()
+    unfinished = UnfinishedBatches(flushes, made.delivery_timeout_ms / 1000)
+    appender = Appender(made, random.Random(1), topics, schedule, flushes, unfinished)
+    return Parts(topics, schedule, flushes, unfinished, appender)
 
 
 def append(
@@ -134,6 +161,18 @@ def deliver(of: Accumulator, count: int = 1) -> None:
         of.complete(batch, base_offset=0)
 
 
-def redeem(of: Accumulator, pending: PendingAppend) -> bytes | None:
-    """Redeem a grant; return the value found where it says that the record is."""
-    return of.redeem(pending, 0.0, TIMESTAMP).values[pending.index]
+def complete(of: Accumulator, pending: PendingAppend) -> bytes | None:
+    """Complete a grant; return the value found where it says that the record is."""
+    return of.complete_append(pending, 0.0, TIMESTAMP).values[pending.index]
+
+
+def split(of: Accumulator, batch: ProducerBatch, now: float = 0.0) -> list[ProducerBatch]:
+    """Split a batch in flight as Produce does: the parts get its numbers before they are queued."""
+    parts = of.split(batch)
+    sequence = batch.base_sequence
+    for part in parts:
+        if batch.has_sequence:
+            part.producer_id, part.base_sequence = batch.producer_id, sequence
+            sequence = sequence_after(sequence, part.count)
+    of.requeue_parts(parts, now)
+    return parts

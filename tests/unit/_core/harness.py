@@ -149,7 +149,7 @@ class Shell:
                 self.sender.on_disconnected(effect.node_id, None, self.now)
             case Send():
                 self.sent.setdefault(effect.node_id, []).append(effect)
-                self.sender.on_written(effect.node_id, effect.correlation_id, self.now)
+                self.sender.on_written(effect.node_id, effect.request, self.now)
             case Completed():
                 self.completed += effect.batches
             case _:
@@ -204,7 +204,7 @@ class Shell:
     def answer(self, node_id: int, message: Message) -> None:
         """Have the oldest request of the node answered."""
         request = self.sent[node_id].pop(0)
-        self.sender.on_response(node_id, request.correlation_id, message, self.now)
+        self.sender.on_response(node_id, request.request, message, self.now)
 
     def request(self, kind: type[Message]) -> Send:
         """Return the only unanswered request of a kind, whoever it was sent to."""

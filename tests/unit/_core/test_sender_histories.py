@@ -194,7 +194,7 @@ class History:
         if self.happens(self.faults):
             self.lose(node_id)
         else:
-            self.sender.on_response(node_id, request.send.correlation_id, message, self.now)
+            self.sender.on_response(node_id, request.send.request, message, self.now)
 
     def move_leader(self) -> None:
         log = self.rng.choice(self.logs)

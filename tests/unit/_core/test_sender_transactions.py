@@ -19,9 +19,9 @@ from aioproducer._wire.messages.add_partitions_to_txn import (
 )
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer._wire.messages.find_coordinator import (
-    Coordinator,
     FindCoordinatorRequest,
     FindCoordinatorResponse,
+    FoundCoordinator,
 )
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.txn_offset_commit import (
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from aioproducer._wire.schema import Message
 
@@ -107,7 +107,7 @@ class Story:
         return self
 
     @property
-    def transactions(self) -> Transactions:
+    def transactions(self) -> TransactionManager:
         transactions = self.shell.sender.transactions
         assert transactions is not None
         return transactions
@@ -128,7 +128,7 @@ class Story:
         self.shell.poll()
 
     def find(self, code: int = 0) -> None:
-        coordinator = Coordinator(key="", node_id=1, host="host1", port=9092, error_code=code)
+        coordinator = FoundCoordinator(key="", node_id=1, host="host1", port=9092, error_code=code)
         self.wait_for(FindCoordinatorRequest)
         self.reply(FindCoordinatorRequest, FindCoordinatorResponse(coordinators=[coordinator]))
 
@@ -222,7 +222,7 @@ def test_a_transaction_of_version_1_is_these_requests_in_this_order() -> None:
     assert not story.shell.batches()
     story.add()
     assert story.shell.batches() == [[batch]]
-    assert story.shell.sent[1][0].version == 11
+    assert story.shell.sent[1][0].request.version == 11
     assert not story.has(AddOffsetsToTxnRequest)
     story.shell.acknowledge()
     ticket = story.offsets()
@@ -234,26 +234,26 @@ def test_a_transaction_of_version_1_is_these_requests_in_this_order() -> None:
     now = story.shell.now
     ending = story.commit()
     assert story.is_commit()
-    assert story.shell.request(EndTxnRequest).version == 4
+    assert story.shell.request(EndTxnRequest).request.version == 4
     story.end()
     assert (ending.done, ending.error, story.state) == (True, None, _S.READY)
     assert story.shell.now == now  # no request waited for anything but the answer before it
     second = story.transactions.begin(story.shell.now)
-    assert second.identity == (7, 0)
+    assert second.producer == (7, 0)
 
 
 def test_in_version_2_data_adds_its_partition_and_each_end_brings_an_epoch() -> None:
     story = begun(2)
     batch = story.shell.send()
     assert story.shell.batches() == [[batch]]
-    assert story.shell.sent[1][0].version == 13
+    assert story.shell.sent[1][0].request.version == 13
     story.shell.acknowledge()
     story.offsets()
     story.find()
-    assert story.shell.request(TxnOffsetCommitRequest).version == 5
+    assert story.shell.request(TxnOffsetCommitRequest).request.version == 5
     story.commit_offsets()
     story.commit()
-    assert story.shell.request(EndTxnRequest).version == 5
+    assert story.shell.request(EndTxnRequest).request.version == 5
     story.end(identity=(7, 1))
     story.transaction = story.transactions.begin(story.shell.now)
     batch = story.shell.send()
@@ -262,7 +262,7 @@ def test_in_version_2_data_adds_its_partition_and_each_end_brings_an_epoch() -> 
     story.abort()
     assert not story.is_commit()
     story.end(identity=(8, 0))
-    assert story.transactions.begin(story.shell.now).identity == (8, 0)
+    assert story.transactions.begin(story.shell.now).producer == (8, 0)
 
 
 def test_a_cluster_that_is_upgraded_changes_version_between_transactions_with_a_new_epoch() -> None:
@@ -273,7 +273,7 @@ def test_a_cluster_that_is_upgraded_changes_version_between_transactions_with_a_
         BrokerVersions(apis=upgraded.apis, finalized_features=upgraded.finalized_features, finalized_features_epoch=2)
     )
     story.commit()
-    assert story.shell.request(EndTxnRequest).version == 4  # as it began
+    assert story.shell.request(EndTxnRequest).request.version == 4  # as it began
     story.end()
     assert story.own_epoch() == (7, 0)
     story.shell.answer_init(epoch=1)
@@ -654,7 +654,7 @@ def test_a_batch_that_expires_fails_the_transaction_and_its_commit_is_not_sent()
     assert story.own_epoch() == (7, 0)
     story.shell.answer_init(epoch=1)
     story.shell.poll()
-    assert story.transactions.begin(story.shell.now).identity == (7, 1)
+    assert story.transactions.begin(story.shell.now).producer == (7, 1)
 
 
 @pytest.mark.parametrize("code", [45, 47, 48, 59, 120])

@@ -18,13 +18,13 @@ from aioproducer._wire.messages.add_partitions_to_txn import (
 from aioproducer._wire.messages.describe_transactions import (
     DescribeTransactionsRequest,
     DescribeTransactionsResponse,
+    TransactionDescription,
 )
-from aioproducer._wire.messages.describe_transactions import TransactionState as Described
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer._wire.messages.find_coordinator import (
-    Coordinator,
     FindCoordinatorRequest,
     FindCoordinatorResponse,
+    FoundCoordinator,
 )
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataRequest
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aioproducer._config import ProducerSettings
-    from aioproducer._core.transactions.manager import Transactions
+    from aioproducer._core.transactions.manager import TransactionManager
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionTicket
     from aioproducer._wire.messages.metadata import MetadataResponseTopic
     from aioproducer._wire.schema import Message, Request
@@ -88,7 +88,7 @@ class TransactionalShell(Shell):
         self._identity = (7, 0)
 
     @property
-    def transactions(self) -> Transactions:
+    def transactions(self) -> TransactionManager:
         """What is tested."""
         assert self.sender.transactions is not None
         return self.sender.transactions
@@ -137,14 +137,14 @@ class TransactionalShell(Shell):
 
     def version_of(self, kind: type[Request]) -> int:
         """Return the version in which the only request of a kind was sent."""
-        return self.request(kind).version
+        return self.request(kind).request.version
 
     def find(self, error: int = 0, node_id: int = COORDINATOR) -> FindCoordinatorRequest:
         """Answer FindCoordinator."""
         message = self.request(FindCoordinatorRequest).message
         assert isinstance(message, FindCoordinatorRequest)
         (key,) = message.coordinator_keys
-        found = Coordinator(key=key, node_id=node_id, host=f"host{node_id}", port=9092, error_code=error)
+        found = FoundCoordinator(key=key, node_id=node_id, host=f"host{node_id}", port=9092, error_code=error)
         request: FindCoordinatorRequest = self.pop(
             FindCoordinatorRequest, FindCoordinatorResponse(coordinators=[found])
         )
@@ -207,7 +207,7 @@ class TransactionalShell(Shell):
 
     def describe(self, state: str, identity: tuple[int, int], error: int = 0) -> None:
         """Answer DescribeTransactions."""
-        told = Described(
+        told = TransactionDescription(
             error_code=error,
             transactional_id="x",
             transaction_state=state,

@@ -13,9 +13,17 @@ import pytest
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._producer.delivery import Delivery, check_callback
-from aioproducer._runtime.outcome import follow_split, fresh, run_callback
+from aioproducer._runtime.outcome import follow_split, run_callback
 from aioproducer._types import RecordMetadata
-from aioproducer.errors import BrokerError, ErrorCode, IllegalStateError, KafkaError, MetadataTimeoutError, error_for
+from aioproducer.errors import (
+    BrokerError,
+    ErrorCode,
+    IllegalStateError,
+    KafkaError,
+    MetadataTimeoutError,
+)
+from aioproducer.errors._fresh import fresh
+from aioproducer.errors._from_code import error_for
 
 
 class FakeFuture:

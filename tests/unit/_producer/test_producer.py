@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock, create_autospec
 
 import pytest
 
@@ -55,3 +57,51 @@ def test_a_producer_is_what_its_protocol_says() -> None:
     sending: ProducerProtocol = Producer[bytes, bytes](bootstrap_servers="a:1")  # the type checkers see to it
     for name in ("send", "submit", "submit_nowait", "send_all", "flush"):
         assert callable(getattr(sending, name))
+
+
+def test_a_program_may_derive_from_it() -> None:
+    class Ours(Producer[str, bytes]):
+        """One with a setting of its own."""
+
+        def __init__(self, name: str, **settings: Any) -> None:
+            super().__init__(bootstrap_servers="a:1", **settings)
+            self.name = name
+
+    ours = Ours("mine", client_id="c")
+    assert (ours.name, ours.config.client_id, repr(ours)) == ("mine", "c", "<Producer c new>")
+
+
+async def test_async_with_calls_what_a_derived_class_has_made_of_start_and_close() -> None:
+    calls: list[object] = []
+
+    class Ours(Producer[bytes, bytes]):
+        """One that is told of its life."""
+
+        async def start(self) -> None:
+            calls.append("start")
+
+        async def close(self, timeout: float | None = None) -> None:
+            calls.append(timeout)
+
+    async with Ours(bootstrap_servers="a:1"):
+        pass
+    with pytest.raises(KeyError):
+        async with Ours(bootstrap_servers="a:1"):
+            raise KeyError
+    assert calls == ["start", None, "start", 5]
+
+
+def test_it_can_be_specified_to_a_mock() -> None:
+    mock = create_autospec(Producer, instance=True)
+    assert inspect.iscoroutinefunction(mock.send)
+    assert isinstance(mock.submit_nowait(topic="t", value=b"v"), Mock)
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        mock.submit_nowait("t", b"v", kee=b"k")
+    with pytest.raises(AttributeError):
+        mock.sent()
+
+
+def test_every_verb_says_what_it_does() -> None:
+    verbs = [member for name, member in vars(Producer).items() if not name.startswith("_")]
+    assert all(inspect.getdoc(verb) for verb in verbs)
+    assert {"start", "close", "send", "from_config", "config"} <= vars(Producer).keys()

@@ -11,7 +11,7 @@ import trio.testing
 
 from aioproducer import _backend
 from aioproducer._config import ProducerConfig
-from aioproducer._runtime.broker_connection import BrokerConnection
+from aioproducer._net.dialer import Dialer
 from aioproducer._runtime.loop import WRITING_SECONDS, Runtime
 from aioproducer.errors import ProducerClosedError
 
@@ -29,8 +29,8 @@ def anyio_backend(clock: trio.testing.MockClock) -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": clock}
 
 
-class BusyLink(BrokerConnection):
-    """A connection that always has one more request, each of which takes all of the time of a poll."""
+class BusyWriter:
+    """It always has one more request, each of which takes all of the time of a poll."""
 
     def __init__(self, runtime: Runtime, clock: trio.testing.MockClock) -> None:
         self.written = 0
@@ -38,7 +38,7 @@ class BusyLink(BrokerConnection):
         self._clock = clock
 
     def go_on(self) -> None:
-        """As BrokerConnection.go_on."""
+        """See `PausedWriter.go_on`."""
         while not self._runtime.has_written_long():
             self.written += 1
             self._clock.jump(WRITING_SECONDS)
@@ -49,39 +49,42 @@ async def refuse(host: str, port: int) -> ByteStream:
     raise ConnectionRefusedError
 
 
+DIALER = Dialer(refuse, "me", anyio.current_time)
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 async def test_connections_that_are_all_busy_write_in_turn(clock: trio.testing.MockClock, count: int) -> None:
     config = ProducerConfig(bootstrap_servers="boot:9092")
-    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
-    links = [BusyLink(runtime, clock) for _ in range(count)]
+    runtime = Runtime(config, "me", _backend.current(), DIALER, (), random.Random(1))
+    writers = [BusyWriter(runtime, clock) for _ in range(count)]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runtime.run)
-        for link in links:
-            runtime.write_later(link)
-        while sum(link.written for link in links) < 10 * count:
+        for writer in writers:
+            runtime.write_later(writer)
+        while sum(writer.written for writer in writers) < 10 * count:
             await anyio.lowlevel.checkpoint()
         runtime.abort(ProducerClosedError("the test is over"))
-    written = [link.written for link in links]
+    written = [writer.written for writer in writers]
     assert max(written) - min(written) <= 1, written
 
 
 async def test_polls_of_one_pass_share_its_time_to_write(clock: trio.testing.MockClock) -> None:
     config = ProducerConfig(bootstrap_servers="boot:9092")
-    runtime = Runtime(config, "me", _backend.current(), refuse, (), random.Random(1))
-    links = [BusyLink(runtime, clock) for _ in range(3)]
+    runtime = Runtime(config, "me", _backend.current(), DIALER, (), random.Random(1))
+    writers = [BusyWriter(runtime, clock) for _ in range(3)]
     written: list[int] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runtime.run)
         await anyio.wait_all_tasks_blocked()
-        for link in links:
-            runtime.write_later(link)
+        for writer in writers:
+            runtime.write_later(writer)
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
-            before = sum(link.written for link in links)
+            before = sum(writer.written for writer in writers)
             for _ in range(5):  # as the answers of so many brokers would have it
-                runtime.on_link_read()
+                runtime.on_read()
                 runtime._poll()  # pyright: ignore[reportPrivateUsage]
-            written.append(sum(link.written for link in links) - before)
+            written.append(sum(writer.written for writer in writers) - before)
         runtime.abort(ProducerClosedError("the test is over"))
     assert max(written) == 1, written
-    assert sum(link.written for link in links) >= 10
+    assert sum(writer.written for writer in writers) >= 10

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from aioproducer._runtime.undelivered import LOG_INTERVAL, Undelivered
-from aioproducer.errors import ErrorCode, KafkaError, MetadataTimeoutError, error_for
+from aioproducer.errors import ErrorCode, KafkaError, MetadataTimeoutError
+from aioproducer.errors._from_code import error_for
 
 TOO_LARGE = error_for(ErrorCode.MESSAGE_TOO_LARGE, topic="orders")
 

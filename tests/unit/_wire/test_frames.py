@@ -174,3 +174,17 @@ def test_metadata_topics_keep_their_order() -> None:
     message = MetadataRequest(topics=[MetadataRequestTopic(name="b"), MetadataRequestTopic(name="a")])
     _, body = decode_request(encode_request(message, 12, 1, None)[4:])
     assert MetadataRequest.decode(body, 12) == message
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (b"\x15\x03\x03\x00\x02\x02\x50", "TLS: set security_protocol to SSL or SASL_SSL"),
+        (b"HTTP/1.1 400", "the text 'HTTP'.*is the port right"),
+        (b"SSH-2.0", "the text 'SSH-'"),
+        (b"\xff\xff\xff\xff", "does this port speak Kafka"),
+    ],
+)
+def test_who_answers_instead_of_a_broker_is_told_by_the_first_bytes(first: bytes, words: str) -> None:
+    with pytest.raises(ProtocolError, match=words):
+        FrameBuffer().feed(first)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from aioproducer._wire.messages import RESPONSES
 from aioproducer._wire.messages.fetch import FetchableTopicResponse, FetchResponse, PartitionData
 from aioproducer._wire.messages.find_coordinator import FindCoordinatorRequest
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
@@ -157,3 +158,15 @@ def test_any_buffer_is_decoded() -> None:
     data = MetadataResponse(topics=[MetadataResponseTopic(name="orders")]).encode(12)
     assert MetadataResponse.decode(memoryview(data), 12) == MetadataResponse.decode(data, 12)
     assert MetadataResponse.decode(bytearray(data), 12).topics[0].name == "orders"
+
+
+def test_every_response_that_can_ask_for_a_pause_says_since_when_the_client_has_to_keep_it() -> None:
+    can = {cls.__name__ for cls in RESPONSES.values() if "throttle_time_ms" in cls.FIELDS}
+    assert can == {cls.__name__ for cls in RESPONSES.values() if cls.throttles_since is not None}
+    for cls in RESPONSES.values():
+        assert cls.throttles_since is None or cls.FIELDS["throttle_time_ms"].is_in(cls.throttles_since)
+
+
+@pytest.mark.parametrize(("version", "pause"), [(5, 0), (6, 70), (13, 70)])
+def test_a_pause_is_the_brokers_own_business_before_that_version(version: int, pause: int) -> None:
+    assert ProduceResponse(throttle_time_ms=70).throttle_ms(version) == pause

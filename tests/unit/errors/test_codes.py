@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aioproducer.errors import INVALID_METADATA, RETRIABLE, ErrorCode, name_of
+from aioproducer.errors import ErrorCode
+from aioproducer.errors._codes import INVALID_METADATA, RETRIABLE, name_of
 
 KAFKA_CODES = Path(__file__).parents[2] / "data" / "error_codes_4.3.1.txt"  # code, name, retriable, invalid metadata
 

@@ -23,8 +23,8 @@ from aioproducer.errors import (
     SendAllError,
     SerializationError,
     UndeliveredError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 
 ALL_CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, KafkaError)]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aioproducer.errors import CLASSES, FATAL, POSSIBLY_WRITTEN, RETRIABLE, BrokerError, ErrorCode, error_for
+from aioproducer.errors import BrokerError, ErrorCode
+from aioproducer.errors._codes import FATAL, POSSIBLY_WRITTEN, RETRIABLE
+from aioproducer.errors._from_code import CLASSES, error_for
 
 
 @pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)
@@ -43,3 +45,19 @@ def test_the_text_names_broker_request_topic_and_the_brokers_own_words() -> None
     text = str(error)
     assert text.startswith("broker 3 answered Produce for topic 'orders' partition 7 with MESSAGE_TOO_LARGE (10): ")
     assert text.endswith("(it says: the max is 5)")
+
+
+def test_what_writes_nothing_has_written_nothing() -> None:
+    code = ErrorCode.REQUEST_TIMED_OUT
+    assert error_for(code, api="Produce").possibly_written
+    assert error_for(code).possibly_written
+    assert not error_for(code, api="Metadata").possibly_written
+    assert not error_for(ErrorCode.UNKNOWN_SERVER_ERROR, api="InitProducerId").possibly_written
+
+
+def test_a_brokers_own_text_is_one_line_of_bounded_length() -> None:
+    text = str(error_for(ErrorCode.INVALID_RECORD, "line one\nline two\x1b[31m" + "x" * 100_000))
+    assert "line one line two" in text
+    assert "\n" not in text
+    assert "\x1b" not in text
+    assert len(text) < 1000

@@ -1,4 +1,4 @@
-"""Which APIs does the cluster have, in which versions, and who answers each?
+"""The APIs of the cluster: their versions, and what answers each.
 
 What is not in HANDLERS is absent from ApiVersions, and a request for it closes the connection, as in Kafka.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from aioproducer._wire.messages import REQUESTS, ApiKey
+from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import ProduceRequest
 from aioproducer.testing._broker.apis import (
     api_versions,
@@ -19,6 +20,7 @@ from aioproducer.testing._broker.apis import (
     offsets,
     produce,
     producer_ids,
+    sasl,
     topics,
     transactions,
 )
@@ -59,6 +61,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     ApiKey.OFFSET_COMMIT: Handler(offsets.handle_commit, offsets.refuse_commit),
     ApiKey.OFFSET_FETCH: Handler(offsets.handle_fetch, offsets.refuse_fetch),
     ApiKey.FIND_COORDINATOR: Handler(coordinators.handle, coordinators.refuse),
+    ApiKey.SASL_HANDSHAKE: Handler(sasl.handle_handshake, sasl.refuse_handshake),
     ApiKey.API_VERSIONS: Handler(api_versions.handle, api_versions.refuse),
     ApiKey.CREATE_TOPICS: Handler(topics.handle_create, topics.refuse_create),
     ApiKey.DELETE_TOPICS: Handler(topics.handle_delete, topics.refuse_delete),
@@ -68,6 +71,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     ApiKey.END_TXN: Handler(transactions.handle_end, transactions.refuse_end),
     ApiKey.TXN_OFFSET_COMMIT: Handler(offsets.handle_txn_commit, offsets.refuse_txn_commit),
     ApiKey.DESCRIBE_CONFIGS: Handler(configs.handle, configs.refuse),
+    ApiKey.SASL_AUTHENTICATE: Handler(sasl.handle_authenticate, sasl.refuse_authenticate),
     ApiKey.CREATE_PARTITIONS: Handler(topics.handle_create_partitions, topics.refuse_create_partitions),
     ApiKey.DESCRIBE_CLUSTER: Handler(metadata.handle_describe_cluster, metadata.refuse_describe_cluster),
     ApiKey.DESCRIBE_TRANSACTIONS: Handler(transactions.handle_describe, transactions.refuse_describe),
@@ -99,6 +103,14 @@ def handle(state: ClusterState, request: Request, message: Message) -> Outcome:
         if fault is not None:
             return handler.refuse(message, request, fault.code)
     return handler.handle(state, request, message)
+
+
+def refusal(message: Message, request: Request, code: int) -> Response | None:
+    """The answer that has an error code everywhere; None for an API that has no such answer."""
+    if isinstance(message, MetadataRequest):
+        return metadata.refuse(message, request, code)
+    refuse = HANDLERS[request.api_key].refuse
+    return None if refuse is None else refuse(message, request, code)
 
 
 def touched(state: ClusterState, message: Message) -> tuple[list[TopicPartition] | None, int | None]:

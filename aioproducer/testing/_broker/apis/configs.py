@@ -15,6 +15,7 @@ from aioproducer._wire.messages.describe_configs import (
     DescribeConfigsResult,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.apis.topics import described
 from aioproducer.testing._broker.configs import TYPES
 from aioproducer.testing._broker.requests import Refused
@@ -29,7 +30,7 @@ BROKER: Final = 4
 
 def handle(state: ClusterState, request: Request, message: DescribeConfigsRequest) -> DescribeConfigsResponse:
     """Describe each topic that is asked for."""
-    return DescribeConfigsResponse(results=[_describe(state, each) for each in message.resources])
+    return DescribeConfigsResponse(results=[_describe(state, request, each) for each in message.resources])
 
 
 def refuse(message: DescribeConfigsRequest, request: Request, code: int) -> DescribeConfigsResponse:
@@ -37,11 +38,13 @@ def refuse(message: DescribeConfigsRequest, request: Request, code: int) -> Desc
     return DescribeConfigsResponse(results=[_result(each, code) for each in message.resources])
 
 
-def _describe(state: ClusterState, asked: DescribeConfigsResource) -> DescribeConfigsResult:
+def _describe(state: ClusterState, request: Request, asked: DescribeConfigsResource) -> DescribeConfigsResult:
     if asked.resource_type == BROKER:
         return _result(asked, ErrorCode.NONE)
     if asked.resource_type != TOPIC:
         return _result(asked, ErrorCode.INVALID_REQUEST)
+    if not state.allows(request, Operation.DESCRIBE_CONFIGS, Resource.TOPIC, asked.resource_name):
+        return _result(asked, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     try:
         state.check_name(asked.resource_name)
     except Refused as refused:

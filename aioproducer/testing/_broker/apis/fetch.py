@@ -23,6 +23,7 @@ from aioproducer._wire.messages.fetch import (
     PartitionData,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.requests import Refused, Wait
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.state import ClusterState
 
 READ_COMMITTED: Final = 1
-UNKNOWN: Final = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID})
+UNKNOWN: Final = frozenset(
+    {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.TOPIC_AUTHORIZATION_FAILED}
+)
 """Refused before the log is asked, which is why there is a list, if an empty one, of aborted transactions."""
 
 
@@ -112,6 +115,8 @@ def _partition(
         is_by_id = request.version >= 13
         code = ErrorCode.UNKNOWN_TOPIC_ID if is_by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return _error(asked.partition, code), 0
+    if not state.allows(request, Operation.READ, Resource.TOPIC, known.name):
+        return _error(asked.partition, ErrorCode.TOPIC_AUTHORIZATION_FAILED), 0
     partition = state.partition(known.name, asked.partition)
     if partition is None:
         return _error(asked.partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION), 0

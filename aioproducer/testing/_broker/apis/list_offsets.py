@@ -17,6 +17,7 @@ from aioproducer._wire.messages.list_offsets import (
     ListOffsetsTopicResponse,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.apis.fetch import READ_COMMITTED, check_epoch
 from aioproducer.testing._broker.requests import Refused
 
@@ -63,6 +64,8 @@ def refuse(message: ListOffsetsRequest, request: Request, code: int) -> ListOffs
 def _partition(
     state: ClusterState, request: Request, topic: str, asked: ListOffsetsPartition, is_committed: bool
 ) -> ListOffsetsPartitionResponse:
+    if not state.allows(request, Operation.DESCRIBE, Resource.TOPIC, topic):
+        return _error(asked.partition_index, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     partition = state.partition(topic, asked.partition_index)
     if partition is None:
         return _error(asked.partition_index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

@@ -29,6 +29,8 @@ from aioproducer._wire.messages.metadata import (
 )
 from aioproducer._wire.schema import ZERO_UUID
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import CLUSTER_NAME, Operation, Resource
+from aioproducer.testing._broker.apis import topics as topic_apis
 from aioproducer.testing._broker.faults import Effect
 from aioproducer.testing._broker.partition import NO_LEADER
 from aioproducer.testing._broker.requests import Refused
@@ -44,7 +46,7 @@ BROKERS: Final = 1
 CONTROLLERS: Final = 2
 TOPIC_OPERATIONS: Final = 0b1101_1111_1000
 CLUSTER_OPERATIONS: Final = 0b1_1111_1010_0000
-"""Everything that an operation can be (Java class AclOperation, a bit each): nobody is refused anything here."""
+"""Everything that an operation can be (Java class AclOperation, a bit each)."""
 
 NOT_ASKED_FOR: Final = -(2**31)
 
@@ -56,13 +58,13 @@ def handle(state: ClusterState, request: Request, message: MetadataRequest) -> M
     if code:
         return refuse(message, request, code)
     if asked is None or (request.version == 0 and not asked):
-        topics = [_known(state, request, topic) for topic in state.topics.values()]
+        topics = [_known(state, request, topic) for topic in state.topics.values() if _is_shown(state, request, topic)]
     else:
         may_create = state.options.auto_create_topics and (request.version < 4 or message.allow_auto_topic_creation)
         once = {(each.topic_id, each.name): each for each in asked}.values()
         topics = [_asked(state, request, each, may_create) for each in once]
     if message.include_topic_authorized_operations:
-        topics = [_with_operations(topic) for topic in topics]
+        topics = [_with_operations(state, request, topic) for topic in topics]
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=node.id, host=node.host, port=node.port, rack=node.rack)
@@ -71,8 +73,8 @@ def handle(state: ClusterState, request: Request, message: MetadataRequest) -> M
         cluster_id=state.cluster_id,
         controller_id=state.controller_id,
         topics=topics,
-        cluster_authorized_operations=(
-            CLUSTER_OPERATIONS if message.include_cluster_authorized_operations else NOT_ASKED_FOR
+        cluster_authorized_operations=_cluster_operations(
+            state, request, is_asked=message.include_cluster_authorized_operations
         ),
     )
 
@@ -103,8 +105,8 @@ def handle_describe_cluster(
             DescribeClusterBroker(broker_id=node.id, host=node.host, port=node.port, rack=node.rack)
             for node in state.alive_nodes()
         ],
-        cluster_authorized_operations=(
-            CLUSTER_OPERATIONS if message.include_cluster_authorized_operations else NOT_ASKED_FOR
+        cluster_authorized_operations=_cluster_operations(
+            state, request, is_asked=message.include_cluster_authorized_operations
         ),
     )
 
@@ -114,9 +116,25 @@ def refuse_describe_cluster(message: DescribeClusterRequest, request: Request, c
     return DescribeClusterResponse(error_code=code)
 
 
-def _with_operations(topic: MetadataResponseTopic) -> MetadataResponseTopic:
+def _cluster_operations(state: ClusterState, request: Request, *, is_asked: bool) -> int:
+    if not is_asked:
+        return NOT_ASKED_FOR
+    if not state.allows(request, Operation.DESCRIBE, Resource.CLUSTER):
+        return 0
+    return state.acls.operations(request.principal, Resource.CLUSTER, CLUSTER_NAME, CLUSTER_OPERATIONS)
+
+
+def _is_shown(state: ClusterState, request: Request, topic: Topic) -> bool:
+    return state.allows(request, Operation.DESCRIBE, Resource.TOPIC, topic.name)
+
+
+def _with_operations(state: ClusterState, request: Request, topic: MetadataResponseTopic) -> MetadataResponseTopic:
+    if topic.error_code == ErrorCode.TOPIC_AUTHORIZATION_FAILED:
+        return topic
     values: dict[str, Any] = {name: getattr(topic, name) for name in topic.FIELDS}
-    values["topic_authorized_operations"] = TOPIC_OPERATIONS
+    values["topic_authorized_operations"] = state.acls.operations(
+        request.principal, Resource.TOPIC, topic.name or "", TOPIC_OPERATIONS
+    )
     return MetadataResponseTopic(**values)
 
 
@@ -136,16 +154,24 @@ def _asked(
         topic = state.topics_by_id.get(asked.topic_id)
         if topic is None:
             return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, topic_id=asked.topic_id, name=None)
+        if not _is_shown(state, request, topic):
+            return MetadataResponseTopic(
+                error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, topic_id=asked.topic_id, name=None
+            )
         return _known(state, request, topic)
     name = asked.name or ""
+    if not state.allows(request, Operation.DESCRIBE, Resource.TOPIC, name):
+        return MetadataResponseTopic(error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, name=name)
     topic = state.topics.get(name)
     if topic is not None:
         return _known(state, request, topic)
-    code = _failure(state, request, name) or _create(state, name, may_create)
+    code = _failure(state, request, name) or _create(state, request, name, may_create)
     return MetadataResponseTopic(error_code=code, name=name, is_internal=name in INTERNAL_TOPICS)
 
 
-def _create(state: ClusterState, name: str, may_create: bool) -> int:
+def _create(state: ClusterState, request: Request, name: str, may_create: bool) -> int:
+    if may_create and not topic_apis.may_create(state, request, name):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
     try:
         if may_create and name not in INTERNAL_TOPICS:
             state.create_topic(name)

@@ -36,6 +36,7 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponseTopic,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.groups import CommittedOffset
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import Identity
@@ -47,20 +48,22 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.state import ClusterState
 
 NO_OFFSET = CommittedOffset(-1, -1, "")
+DENIALS: Final = frozenset({ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ErrorCode.GROUP_AUTHORIZATION_FAILED})
+"""Come before anything is looked at, whether there is such a partition included."""
 MAX_METADATA: Final = 4_096
 """offset.metadata.max.bytes, which Kafka counts in characters."""
 
 
 def handle_commit(state: ClusterState, request: Request, message: OffsetCommitRequest) -> OffsetCommitResponse:
     """Commit offsets at once."""
-    code = _group_error(state, request, message.group_id)
+    code = _group_error(state, request, message.group_id, Operation.READ)
     if not code and _has_known_partition(state, message):
         has_member = message.generation_id_or_member_epoch >= 0
         unknown_group = ErrorCode.GROUP_ID_NOT_FOUND if request.version >= 9 else ErrorCode.ILLEGAL_GENERATION
         code = _member_error(state, message.group_id, has_member, unknown_group)
 
     def commit(topic: str, each: OffsetCommitRequestPartition) -> int:
-        refused = _offset_error(state, code, topic, each)
+        refused = _offset_error(state, request, code, topic, each)
         if not refused:
             tp = TopicPartition(topic, each.partition_index)
             state.groups.commit(message.group_id, tp, _offset_of(each))
@@ -100,7 +103,7 @@ def handle_txn_commit(
     code = _txn_commit_error(state, request, message)
 
     def commit(topic: str, each: TxnOffsetCommitRequestPartition) -> int:
-        refused = _offset_error(state, code, topic, each)
+        refused = _offset_error(state, request, code, topic, each)
         if not refused:
             tp = TopicPartition(topic, each.partition_index)
             state.groups.commit_later(message.group_id, message.producer_id, tp, _offset_of(each))
@@ -138,13 +141,13 @@ def handle_fetch(state: ClusterState, request: Request, message: OffsetFetchRequ
     if request.version >= 8:
         groups = [_fetch_group(state, request, each, message.require_stable) for each in message.groups]
         return OffsetFetchResponse(groups=groups)
-    code = _group_error(state, request, message.group_id)
+    code = _group_error(state, request, message.group_id, Operation.DESCRIBE)
     if code:
         return refuse_fetch(message, request, code)
     asked = None
     if message.topics is not None:
         asked = [TopicPartition(topic.name, index) for topic in message.topics for index in topic.partition_indexes]
-    found = _offsets(state, message.group_id, asked, message.require_stable)
+    found = _offsets(state, request, message.group_id, asked, message.require_stable)
     return OffsetFetchResponse(topics=_topics(found))
 
 
@@ -160,11 +163,15 @@ def refuse_fetch(message: OffsetFetchRequest, request: Request, code: int) -> Of
 
 def _txn_commit_error(state: ClusterState, request: Request, message: TxnOffsetCommitRequest) -> ErrorCode:
     """Why nothing of it can be committed; NONE when it can, and the group is part of the transaction."""
+    if not state.allows(request, Operation.WRITE, Resource.TRANSACTIONAL_ID, message.transactional_id):
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    if not state.allows(request, Operation.READ, Resource.GROUP, message.group_id):
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
     if not _has_known_partition(state, message):
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if not message.group_id:
         return ErrorCode.INVALID_GROUP_ID
-    code = _group_error(state, request, message.group_id)
+    code = _group_error(state, request, message.group_id, Operation.READ)
     if code:
         return code
     identity = Identity(message.producer_id, message.producer_epoch)
@@ -199,11 +206,16 @@ def _member_error(state: ClusterState, group: str, has_member: bool, unknown_gro
 
 def _offset_error(
     state: ClusterState,
+    request: Request,
     code: ErrorCode,
     topic: str,
     asked: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition,
 ) -> ErrorCode:
     """Why one offset is not committed; `code` is the reason why none is."""
+    if code in DENIALS:
+        return code
+    if not state.allows(request, Operation.READ, Resource.TOPIC, topic):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
     if state.partition(topic, asked.partition_index) is None:
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if not code and len(asked.committed_metadata or "") > MAX_METADATA:
@@ -218,13 +230,13 @@ def _offset_of(asked: OffsetCommitRequestPartition | TxnOffsetCommitRequestParti
 def _fetch_group(
     state: ClusterState, request: Request, asked: OffsetFetchRequestGroup, require_stable: bool
 ) -> OffsetFetchResponseGroup:
-    code = _group_error(state, request, asked.group_id)
+    code = _group_error(state, request, asked.group_id, Operation.DESCRIBE)
     if code:
         return OffsetFetchResponseGroup(group_id=asked.group_id, error_code=code)
     partitions = None
     if asked.topics is not None:
         partitions = [TopicPartition(topic.name, index) for topic in asked.topics for index in topic.partition_indexes]
-    found = _offsets(state, asked.group_id, partitions, require_stable)
+    found = _offsets(state, request, asked.group_id, partitions, require_stable)
     return OffsetFetchResponseGroup(
         group_id=asked.group_id,
         topics=[
@@ -275,19 +287,24 @@ def _by_topic(
 
 
 def _offsets(
-    state: ClusterState, group: str, asked: list[TopicPartition] | None, require_stable: bool
+    state: ClusterState, request: Request, group: str, asked: list[TopicPartition] | None, require_stable: bool
 ) -> list[tuple[TopicPartition, CommittedOffset, int]]:
     committed = state.groups.offsets(group)
     found: list[tuple[TopicPartition, CommittedOffset, int]] = []
     for tp in asked if asked is not None else list(committed):
-        if require_stable and state.groups.is_pending(group, tp):
+        if not state.allows(request, Operation.DESCRIBE, Resource.TOPIC, tp.topic):
+            if asked is not None:
+                found.append((tp, NO_OFFSET, ErrorCode.TOPIC_AUTHORIZATION_FAILED))
+        elif require_stable and state.groups.is_pending(group, tp):
             found.append((tp, NO_OFFSET, ErrorCode.UNSTABLE_OFFSET_COMMIT))
         else:
             found.append((tp, committed.get(tp, NO_OFFSET), ErrorCode.NONE))
     return found
 
 
-def _group_error(state: ClusterState, request: Request, group: str) -> ErrorCode:
+def _group_error(state: ClusterState, request: Request, group: str, operation: Operation) -> ErrorCode:
+    if not state.allows(request, operation, Resource.GROUP, group):
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
     try:
         state.check_coordinator(group, request.node_id)
     except Refused as refused:

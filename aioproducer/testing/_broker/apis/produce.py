@@ -6,7 +6,7 @@ becomes part of the transaction by being written to (KIP-890); 13 topic ids inst
 listed but refused, as in Kafka 4.
 
 acks: 0 no answer, and the connection is closed when a batch was refused; 1 the leader has it; −1 all in-sync replicas
-    have it.
+have it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from aioproducer._wire.messages.produce import (
     TopicProduceResponse,
 )
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.faults import Effect
 from aioproducer.testing._broker.requests import NoAnswer, Refused, Wait
 from aioproducer.testing._broker.state import INTERNAL_TOPICS
@@ -63,8 +64,8 @@ class _Result:
 
 def handle(state: ClusterState, request: Request, message: ProduceRequest) -> Outcome:
     """Append what is right, refuse what is not, and answer when acks says so."""
-    if message.transactional_id is None and _has_transactional_batch(message):
-        code, text = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a transactional batch without a transactional id"
+    if not _may_write_transactions(state, request, message.transactional_id) and _has_transactional_batch(message):
+        code, text = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "not authorized for the transactional id"
         results = [
             [_Result(_refusal(request, data.index, None, Refused(code, text)), None) for data in topic.partition_data]
             for topic in message.topic_data
@@ -101,6 +102,12 @@ def partitions_of(state: ClusterState, message: ProduceRequest) -> list[TopicPar
     return found
 
 
+def _may_write_transactions(state: ClusterState, request: Request, transactional_id: str | None) -> bool:
+    return transactional_id is not None and state.allows(
+        request, Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id
+    )
+
+
 def _has_transactional_batch(message: ProduceRequest) -> bool:
     """Java class RequestUtils.hasTransactionalRecords."""
     batches = (_one_buffer(data.records) for topic in message.topic_data for data in topic.partition_data)
@@ -120,6 +127,8 @@ def _carry_out(
             raise Refused(ErrorCode.INVALID_REQUIRED_ACKS)
         if name is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
+        if not state.allows(request, Operation.WRITE, Resource.TOPIC, name):
+            raise Refused(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
         if name in INTERNAL_TOPICS:
             raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Cannot append to internal topic {name}")
         if partition is None:

@@ -29,6 +29,7 @@ from aioproducer._wire.messages.delete_topics import (
 )
 from aioproducer._wire.schema import ZERO_UUID
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.configs import DEFAULTS
 from aioproducer.testing._broker.requests import Refused
 
@@ -36,13 +37,16 @@ if TYPE_CHECKING:
     from aioproducer.testing._broker.requests import Request
     from aioproducer.testing._broker.state import ClusterState, Topic
 
+DENIED: Final = "Authorization failed."
 TOPIC_CONFIG: Final = 1
 DEFAULT_CONFIG: Final = 5
 
 
 def handle_create(state: ClusterState, request: Request, message: CreateTopicsRequest) -> CreateTopicsResponse:
     """Create each topic, or only check it."""
-    return CreateTopicsResponse(topics=[_create(state, each, message.validate_only) for each in message.topics])
+    return CreateTopicsResponse(
+        topics=[_create(state, request, each, message.validate_only) for each in message.topics]
+    )
 
 
 def refuse_create(message: CreateTopicsRequest, request: Request, code: int) -> CreateTopicsResponse:
@@ -52,7 +56,7 @@ def refuse_create(message: CreateTopicsRequest, request: Request, code: int) -> 
 
 def handle_delete(state: ClusterState, request: Request, message: DeleteTopicsRequest) -> DeleteTopicsResponse:
     """Delete each topic."""
-    return DeleteTopicsResponse(responses=[_delete(state, each) for each in _to_delete(message, request)])
+    return DeleteTopicsResponse(responses=[_delete(state, request, each) for each in _to_delete(message, request)])
 
 
 def refuse_delete(message: DeleteTopicsRequest, request: Request, code: int) -> DeleteTopicsResponse:
@@ -69,7 +73,9 @@ def handle_create_partitions(
     state: ClusterState, request: Request, message: CreatePartitionsRequest
 ) -> CreatePartitionsResponse:
     """Grow each topic, or only check it."""
-    return CreatePartitionsResponse(results=[_grow(state, each, message.validate_only) for each in message.topics])
+    return CreatePartitionsResponse(
+        results=[_grow(state, request, each, message.validate_only) for each in message.topics]
+    )
 
 
 def refuse_create_partitions(message: CreatePartitionsRequest, request: Request, code: int) -> CreatePartitionsResponse:
@@ -79,7 +85,16 @@ def refuse_create_partitions(message: CreatePartitionsRequest, request: Request,
     )
 
 
-def _create(state: ClusterState, asked: CreatableTopic, validate_only: bool) -> CreatableTopicResult:
+def may_create(state: ClusterState, request: Request, topic: str) -> bool:
+    """Whether the client may create topics, or this one."""
+    return state.allows(request, Operation.CREATE, Resource.CLUSTER) or state.allows(
+        request, Operation.CREATE, Resource.TOPIC, topic
+    )
+
+
+def _create(state: ClusterState, request: Request, asked: CreatableTopic, validate_only: bool) -> CreatableTopicResult:
+    if not may_create(state, request, asked.name):
+        return _create_error(asked.name, ErrorCode.TOPIC_AUTHORIZATION_FAILED, DENIED)
     if asked.assignments and (asked.num_partitions, asked.replication_factor) != (-1, -1):
         text = "with assignments, the numbers of partitions and replicas must be -1"
         return _create_error(asked.name, ErrorCode.INVALID_REQUEST, text)
@@ -120,7 +135,7 @@ def _to_delete(message: DeleteTopicsRequest, request: Request) -> list[DeleteTop
     return [DeleteTopicState(name=name) for name in message.topic_names]
 
 
-def _delete(state: ClusterState, asked: DeleteTopicState) -> DeletableTopicResult:
+def _delete(state: ClusterState, request: Request, asked: DeleteTopicState) -> DeletableTopicResult:
     if (asked.topic_id == ZERO_UUID) == (asked.name is None):
         text = "a topic is deleted by its name or by its id: one of them, and not both"
         return DeletableTopicResult(
@@ -131,6 +146,8 @@ def _delete(state: ClusterState, asked: DeleteTopicState) -> DeletableTopicResul
         return DeletableTopicResult(name=None, topic_id=asked.topic_id, error_code=ErrorCode.UNKNOWN_TOPIC_ID)
     name = by_id.name if by_id is not None else asked.name or ""
     topic = state.topics.get(name)
+    if not state.allows(request, Operation.DELETE, Resource.TOPIC, name):
+        return DeletableTopicResult(name=name, error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, error_message=DENIED)
     try:
         state.delete_topic(name)
     except Refused as refused:
@@ -138,7 +155,13 @@ def _delete(state: ClusterState, asked: DeleteTopicState) -> DeletableTopicResul
     return DeletableTopicResult(name=name, topic_id=topic.id if topic is not None else ZERO_UUID)
 
 
-def _grow(state: ClusterState, asked: CreatePartitionsTopic, validate_only: bool) -> CreatePartitionsTopicResult:
+def _grow(
+    state: ClusterState, request: Request, asked: CreatePartitionsTopic, validate_only: bool
+) -> CreatePartitionsTopicResult:
+    if not state.allows(request, Operation.ALTER, Resource.TOPIC, asked.name):
+        return CreatePartitionsTopicResult(
+            name=asked.name, error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED, error_message=DENIED
+        )
     topic = state.topics.get(asked.name)
     if topic is None:
         return CreatePartitionsTopicResult(name=asked.name, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

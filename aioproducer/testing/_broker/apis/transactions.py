@@ -26,10 +26,11 @@ from aioproducer._wire.messages.describe_transactions import (
     DescribeTransactionsRequest,
     DescribeTransactionsResponse,
     TopicData,
-    TransactionState,
+    TransactionDescription,
 )
 from aioproducer._wire.messages.end_txn import EndTxnRequest, EndTxnResponse
 from aioproducer.errors import ErrorCode
+from aioproducer.testing._broker.acls import Operation, Resource
 from aioproducer.testing._broker.requests import Refused
 from aioproducer.testing._broker.transactions import Identity
 
@@ -59,6 +60,9 @@ def handle_add_offsets(
 ) -> AddOffsetsToTxnResponse:
     """Make the offsets of a group part of the transaction."""
     try:
+        _check_may_write(state, request, message.transactional_id)
+        if not state.allows(request, Operation.READ, Resource.GROUP, message.group_id):
+            raise Refused(ErrorCode.GROUP_AUTHORIZATION_FAILED)
         state.check_coordinator(message.transactional_id, request.node_id)
         identity = Identity(message.producer_id, message.producer_epoch)
         state.transactions.add(message.transactional_id, identity, groups=[message.group_id])
@@ -75,6 +79,7 @@ def refuse_add_offsets(message: AddOffsetsToTxnRequest, request: Request, code: 
 def handle_end(state: ClusterState, request: Request, message: EndTxnRequest) -> EndTxnResponse:
     """Commit or abort."""
     try:
+        _check_may_write(state, request, message.transactional_id)
         state.check_coordinator(message.transactional_id, request.node_id)
         following = state.transactions.end(
             message.transactional_id,
@@ -110,9 +115,11 @@ def refuse_describe(message: DescribeTransactionsRequest, request: Request, code
     )
 
 
-def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionState:
+def _describe(state: ClusterState, request: Request, transactional_id: str) -> TransactionDescription:
     if not transactional_id:
         return _undescribed(transactional_id, ErrorCode.INVALID_REQUEST)
+    if not state.allows(request, Operation.DESCRIBE, Resource.TRANSACTIONAL_ID, transactional_id):
+        return _undescribed(transactional_id, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     try:
         state.check_coordinator(transactional_id, request.node_id)
     except Refused as refused:
@@ -123,7 +130,7 @@ def _describe(state: ClusterState, request: Request, transactional_id: str) -> T
     topics: dict[str, list[int]] = {}
     for tp in sorted(found.partitions):
         topics.setdefault(tp.topic, []).append(tp.partition)
-    return TransactionState(
+    return TransactionDescription(
         transactional_id=transactional_id,
         transaction_state=found.state.name.title().replace("_", ""),
         transaction_timeout_ms=found.timeout_ms,
@@ -134,8 +141,8 @@ def _describe(state: ClusterState, request: Request, transactional_id: str) -> T
     )
 
 
-def _undescribed(transactional_id: str, code: int) -> TransactionState:
-    return TransactionState(
+def _undescribed(transactional_id: str, code: int) -> TransactionDescription:
+    return TransactionDescription(
         error_code=code,
         transactional_id=transactional_id,
     )
@@ -175,11 +182,11 @@ def _add(
 ) -> list[AddPartitionsToTxnTopicResult]:
     identity = Identity(asked.producer_id, asked.producer_epoch)
     partitions = [TopicPartition(topic.name, index) for topic in asked.topics for index in topic.partitions]
-    unknown = {tp for tp in partitions if state.partition(tp.topic, tp.partition) is None}
-    if unknown:
-        codes = {True: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, False: ErrorCode.OPERATION_NOT_ATTEMPTED}
-        return _results(asked.topics, lambda tp: codes[tp in unknown])
     try:
+        _check_may_write(state, request, asked.transactional_id)
+        errors = {tp: code for tp in partitions if (code := _partition_error(state, request, tp))}
+        if errors:
+            return _results(asked.topics, lambda tp: errors.get(tp, ErrorCode.OPERATION_NOT_ATTEMPTED))
         state.check_coordinator(asked.transactional_id, request.node_id)
         if asked.verify_only:
             for tp in partitions:
@@ -190,6 +197,19 @@ def _add(
         code = _code(refused, request)
         return _results(asked.topics, lambda _: code)
     return _results(asked.topics, lambda _: ErrorCode.NONE)
+
+
+def _partition_error(state: ClusterState, request: Request, tp: TopicPartition) -> ErrorCode:
+    if not state.allows(request, Operation.WRITE, Resource.TOPIC, tp.topic):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    is_known = state.partition(tp.topic, tp.partition) is not None
+    return ErrorCode.NONE if is_known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _check_may_write(state: ClusterState, request: Request, transactional_id: str) -> None:
+    """Refuse with TRANSACTIONAL_ID_AUTHORIZATION_FAILED whom the transactional id does not belong to."""
+    if not state.allows(request, Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id):
+        raise Refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
 
 
 def _results(

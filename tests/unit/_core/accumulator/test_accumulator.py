@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.unit._core.accumulators import (
     drain,
     enqueue,
     free,
+    split,
 )
 
 if TYPE_CHECKING:
@@ -150,9 +151,10 @@ def test_drain_takes_what_is_young_when_there_is_nothing_else_or_something_waits
 def test_what_is_drained_is_in_flight_and_takes_no_more_records() -> None:
     accumulate = accumulator({"t": [0]})
     batch = append(accumulate, partition=None)
-    closed = accumulate.closed_batches
+    closed = accumulate.appender.closed_batches
     drain(accumulate)
-    assert (batch.state, batch.is_queued, accumulate.closed_batches) == (BatchState.IN_FLIGHT, False, closed + 1)
+    assert accumulate.appender.closed_batches == closed + 1
+    assert (batch.state, batch.is_queued) == (BatchState.IN_FLIGHT, False)
     assert append(accumulate, partition=None) is not batch
 
 
@@ -346,30 +348,36 @@ def test_records_can_have_errors_of_their_own() -> None:
     batch = append(accumulate)
     drain(accumulate)
     others, own = KafkaError("others"), KafkaError("own")
-    accumulate.complete(batch, error=others, record_errors={0: own})
+    accumulate.fail(batch, others, record_errors={0: own})
     assert (batch.error, batch.record_errors) == (others, {0: own})
 
 
 @pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [
-        ({"base_offset": 42}, 42),
-        ({"base_offset": 0}, 0),
-        ({}, -1),  # acks=0
-        ({"base_offset": 42, "log_append_time_ms": 7}, -1),
-        ({"error": KafkaError("refused")}, -1),
-        ({"base_offset": 42, "record_errors": {0: KafkaError("refused")}}, -1),
-    ],
+    ("base_offset", "log_append_time_ms", "expected"), [(42, -1, 42), (0, -1, 0), (-1, -1, -1), (42, 7, -1)]
 )
-def test_the_usual_offset_is_that_of_records_of_which_there_is_nothing_else_to_say(
-    outcome: dict[str, Any], expected: int
+def test_the_plain_offset_is_that_of_records_of_which_there_is_nothing_else_to_say(
+    base_offset: int, log_append_time_ms: int, expected: int
 ) -> None:
     accumulate = accumulator({"t": [0]}, batch_size=0)
     append(accumulate)
     [batch] = drain(accumulate)
     assert batch.plain_base_offset == -1
-    accumulate.complete(batch, **outcome)
+    accumulate.complete(batch, base_offset, log_append_time_ms)
     assert batch.plain_base_offset == expected
+
+
+@pytest.mark.parametrize("possibly_written", [False, True])
+def test_the_error_says_what_the_batch_says_of_being_written(possibly_written: bool) -> None:
+    accumulate = accumulator({"t": [0]})
+    batch = append(accumulate)
+    drain(accumulate)
+    batch.possibly_written = possibly_written
+    shared = KafkaError("closed", possibly_written=not possibly_written)
+    accumulate.fail_all(shared)
+    assert batch.error is not None
+    assert (str(batch.error), batch.error.possibly_written) == ("closed", possibly_written)
+    assert shared.possibly_written is not possibly_written
+    assert batch.plain_base_offset == -1
 
 
 def test_a_second_outcome_of_a_delivered_batch_is_a_bug() -> None:
@@ -380,7 +388,7 @@ def test_a_second_outcome_of_a_delivered_batch_is_a_bug() -> None:
     with pytest.raises(RuntimeError, match="has its outcome already"):
         accumulate.complete(batch, base_offset=2)
     with pytest.raises(RuntimeError, match="has its outcome already"):
-        accumulate.complete(batch, error=KafkaError("late"))
+        accumulate.fail(batch, KafkaError("late"))
     assert batch.base_offset == 1
 
 
@@ -389,7 +397,7 @@ def test_an_outcome_that_comes_after_a_failure_is_counted_and_changes_nothing() 
     batch = append(accumulate)
     drain(accumulate)
     error = KafkaError("expired")
-    accumulate.complete(batch, error=error)
+    accumulate.fail(batch, error)
     accumulate.complete(batch, base_offset=2)
     assert (batch.error, batch.base_offset, accumulate.late_outcomes) == (error, -1, 1)
     assert free(accumulate) == TOTAL
@@ -398,7 +406,7 @@ def test_an_outcome_that_comes_after_a_failure_is_counted_and_changes_nothing() 
 def test_a_queued_batch_can_be_given_its_outcome() -> None:
     accumulate = accumulator({"t": [0]}, batch_size=0)
     first, second = one_each(accumulate, 2)
-    accumulate.complete(first, error=KafkaError("no"))
+    accumulate.fail(first, KafkaError("no"))
     assert drain(accumulate) == [second]
 
 
@@ -418,7 +426,7 @@ def test_a_batch_expires_at_exactly_its_age_limit_counted_from_its_creation() ->
 
 def fail(of: Accumulator, batches: list[ProducerBatch]) -> None:
     for batch in batches:
-        of.complete(batch, error=DeliveryTimeoutError("late"))
+        of.fail(batch, DeliveryTimeoutError("late"))
 
 
 def test_queued_and_in_flight_batches_expire_oldest_first() -> None:
@@ -482,7 +490,7 @@ def test_a_split_keeps_order_age_sequences_and_memory() -> None:
     drain(accumulate)
     numbered(batch, 2**31 - 3)
     values, keys, headers = batch.values, batch.keys, batch.headers
-    parts = accumulate.split(batch, 0.5)
+    parts = split(accumulate, batch, 0.5)
     assert len(parts) > 1
     assert [value for part in parts for value in part.values] == values
     assert [key for part in parts for key in part.keys or [None] * part.count] == keys
@@ -505,7 +513,7 @@ def test_parts_of_a_split_expire_with_the_age_of_what_was_split() -> None:
     append(accumulate, now=0.0)
     drain(accumulate)
     young = append(accumulate, now=0.9)
-    parts = accumulate.split(batch, 0.9)
+    parts = split(accumulate, batch, 0.9)
     accumulate.ready_nodes(0.9)
     assert accumulate.deadline() == 1.0
     assert set(accumulate.expire(1.0)) == set(parts)
@@ -520,7 +528,7 @@ def test_flush_waits_for_the_parts_of_a_split() -> None:
     append(accumulate)
     drain(accumulate)
     ticket = accumulate.begin_flush(0.0)
-    parts = accumulate.split(batch, 0.0)
+    parts = split(accumulate, batch, 0.0)
     assert not ticket.done
     for part in parts:
         drain(accumulate)
@@ -534,7 +542,7 @@ def test_a_split_makes_the_estimate_pessimistic() -> None:
     append(accumulate)
     drain(accumulate)
     accumulate.on_encoded(batch, 1000, 300)
-    accumulate.split(batch, 0.0)
+    split(accumulate, batch, 0.0)
     drain(accumulate)
     assert append(accumulate).size_factor == pytest.approx(1.05)
 
@@ -555,7 +563,7 @@ def test_flush_makes_everything_sendable_and_is_done_with_the_last_outcome() -> 
     drain(accumulate, 1)
     accumulate.complete(first, base_offset=0)
     assert (ticket.done, accumulate.take_woken()) == (False, [])
-    accumulate.complete(second, error=KafkaError("failures end it too"))
+    accumulate.fail(second, KafkaError("failures end it too"))
     assert (ticket.done, accumulate.take_woken()) == (True, [ticket])
 
 

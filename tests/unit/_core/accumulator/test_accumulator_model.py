@@ -11,7 +11,7 @@ import pytest
 from aioproducer._core.accumulator.accumulator import PendingAppend, PendingState
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer.errors import BufferFullError, KafkaError, KafkaTimeoutError
-from tests.unit._core.accumulators import TIMESTAMP, accumulator, cluster
+from tests.unit._core.accumulators import TIMESTAMP, accumulator, cluster, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class History:
         for pending in [p for p in self.waiting if p.accepted and p.batch is not None]:
             del self.waiting[pending]
 
-    def redeem(self) -> None:
+    def complete(self) -> None:
         """Resume a task that was woken: the first mostly, as on asyncio; any, as on trio."""
         if not self.granted:
             return
@@ -99,7 +99,7 @@ class History:
         pending = self.granted.pop(index)
         value = self.waiting.pop(pending)
         try:
-            batch = self.accumulator.redeem(pending, self.now, TIMESTAMP)
+            batch = self.accumulator.complete_append(pending, self.now, TIMESTAMP)
         except KafkaTimeoutError:
             return
         self.accepted.add(value)
@@ -122,7 +122,7 @@ class History:
         for batch in self.accumulator.expire(self.now):
             self.forget(batch)
             values = self.values_of(batch)
-            self.accumulator.complete(batch, error=KafkaError("expired"))
+            self.accumulator.fail(batch, KafkaError("expired"))
             self.failed.update(values)
             if batch.holds_memory:
                 self.wire.append(batch)
@@ -157,7 +157,7 @@ class History:
         if choice < 0.25:
             self.accumulator.requeue(batch, self.now, self.now + self.rng.choice([0.0, 0.1]))
         elif choice < 0.35 and batch.count > 1:
-            self.accumulator.split(batch, self.now)
+            split(self.accumulator, batch, self.now)
         else:
             self.accumulator.on_encoded(batch, batch.size, self.rng.randrange(1, batch.size))
             self.accumulator.complete(batch, base_offset=0)
@@ -191,7 +191,7 @@ class History:
             *[self.call] * 8,
             *[self.poll] * 3,
             *[self.answer] * 4,
-            *[self.redeem] * 3,
+            *[self.complete] * 3,
             self.cancel,
             self.release,
             self.wait,
@@ -216,7 +216,7 @@ class History:
                 break
             self.poll()
             self.answer()
-            self.redeem()
+            self.complete()
             self.release()
             self.take_woken()
             self.now += 0.001

@@ -6,9 +6,18 @@ import random
 
 import pytest
 
-from aioproducer._core.accumulator.batch import TRANSITIONS, BatchEvent, BatchState, ProducerBatch, sequence_distance
+from aioproducer._core.accumulator.batch import (
+    MAX_SEQUENCE,
+    TRANSITIONS,
+    BatchEvent,
+    BatchState,
+    ProducerBatch,
+    sequence_after,
+    sequence_distance,
+)
 from aioproducer._records.encode import encode_records
 from aioproducer._records.record_headers import NO_HEADERS, encode_headers
+from aioproducer.errors import KafkaError
 
 
 def filled(*values: bytes | None) -> ProducerBatch:
@@ -105,3 +114,21 @@ def test_sequences_are_compared_across_their_wrap(first: int, second: int, dista
 
 def test_repr_shows_no_payload() -> None:
     assert "secret" not in repr(filled(b"secret"))
+
+
+def test_an_outcome_is_set_once_and_drops_the_payload() -> None:
+    batch = ProducerBatch("t", 0, 0.0)
+    batch.append(1, b"k", b"v", None, 10)
+    batch.apply(BatchEvent.SEAL)
+    batch.complete(7, -1)
+    assert (batch.base_offset, batch.plain_base_offset, batch.error, batch.values) == (7, 7, None, [])
+    with pytest.raises(RuntimeError):
+        batch.fail(KafkaError("late"))
+    assert batch.error is None
+
+
+def test_sequences_wrap_after_the_largest() -> None:
+    assert sequence_after(MAX_SEQUENCE, 1) == 0
+    assert sequence_after(MAX_SEQUENCE - 1, 3) == 1
+    assert sequence_distance(MAX_SEQUENCE, 1) == 2
+    assert sequence_distance(1, MAX_SEQUENCE) == -2

@@ -8,6 +8,7 @@ import pytest
 
 from aioproducer._core.accumulator.batch import BatchEvent, BatchState, ProducerBatch
 from aioproducer._core.accumulator.splitting import split_batch, split_factor
+from aioproducer.errors import KafkaError
 
 
 def in_flight(*values: bytes) -> ProducerBatch:
@@ -76,18 +77,20 @@ def test_every_split_makes_progress_and_loses_nothing(seed: int) -> None:
 
 def test_parts_inherit_what_belongs_to_the_records_and_begin_anew_otherwise() -> None:
     batch = in_flight(b"a", b"b", b"c", b"d")
-    batch.producer_id, batch.producer_epoch, batch.base_sequence = 7, 2, 2**31 - 1
-    batch.attempts, batch.possibly_written = 3, True
+    batch.attempts = 3
     first, second = split_batch(batch, 10**6, 1.0)
     for part in (first, second):
         assert (part.topic, part.partition, part.created_at, part.flush_epoch) == ("t", 3, 1.0, 4)
-        assert (part.producer_id, part.producer_epoch, part.attempts, part.is_split) == (7, 2, 0, True)
-        assert (part.state, part.possibly_written) == (BatchState.SEALED, True)
-    assert (first.base_sequence, second.base_sequence) == (2**31 - 1, 1)
+        assert (part.attempts, part.is_split, part.state) == (0, True, BatchState.SEALED)
 
 
-def test_parts_of_a_batch_without_a_sequence_have_none() -> None:
-    assert {part.base_sequence for part in split_batch(in_flight(b"a", b"b"), 10**6, 1.0)} == {-1}
+def test_parts_have_nothing_of_the_attempts_which_are_for_the_caller_to_give() -> None:
+    batch = in_flight(b"a", b"b")
+    batch.producer_id, batch.producer_epoch, batch.base_sequence = 7, 2, 5
+    batch.possibly_written, batch.last_error, batch.last_node = True, KafkaError("too large"), 1
+    for part in split_batch(batch, 10**6, 1.0):
+        assert (part.producer_id, part.producer_epoch, part.base_sequence) == (-1, -1, -1)
+        assert (part.possibly_written, part.last_error, part.last_node) == (False, None, None)
 
 
 def test_waiters_and_callbacks_go_with_their_records() -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from aioproducer._core.accumulator.accumulator import PendingState
-from aioproducer.errors import AuthenticationError, ErrorCode, InvalidTopicError, error_for
+from aioproducer.errors import ErrorCode, InvalidTopicError
+from aioproducer.errors._from_code import error_for
 from tests.unit._core.accumulators import (
     TIMESTAMP,
     accumulator,
     append,
     cluster,
+    complete,
     deliver,
     enqueue,
-    free,
     full,
-    redeem,
 )
 
 
@@ -30,7 +30,7 @@ def test_an_unknown_topic_is_wanted_once_and_its_calls_go_on_in_their_order_when
     accumulate.update_topics(cluster({"t": [0]}), 2.0)
     assert accumulate.take_woken() == waiting
     for pending in waiting:
-        redeem(accumulate, pending)
+        complete(accumulate, pending)
     assert append(accumulate, value=b"3").values == [b"0", b"1", b"2", b"3"]
 
 
@@ -55,19 +55,7 @@ def test_a_topic_that_is_refused_fails_its_calls_at_once() -> None:
     accumulate.update_topics(cluster({}, errors={"t": refusal}), 1.0)
     assert accumulate.take_woken() == [pending]
     with pytest.raises(InvalidTopicError):
-        accumulate.redeem(pending, 1.0, TIMESTAMP)
-
-
-def test_errors_that_concern_all_lookups_fail_them_all() -> None:
-    accumulate = accumulator({"known": [0]})
-    waiting = [enqueue(accumulate), enqueue(accumulate, accepted=True), enqueue(accumulate, "known", 7)]
-    lookup = accumulate.wait_for_topic("other", 0.0, 60.0)
-    error = AuthenticationError("wrong password")
-    accumulate.fail_lookups(error)
-    assert set(accumulate.take_woken()) == {*waiting, lookup}
-    assert [pending.error for pending in waiting] == [error] * 3
-    assert lookup.error is error
-    assert free(accumulate) == 33554432
+        accumulate.complete_append(pending, 1.0, TIMESTAMP)
 
 
 def test_wait_for_topic_tells_the_partitions() -> None:
@@ -92,7 +80,7 @@ def test_a_partition_out_of_range_waits_without_holding_up_others() -> None:
     assert not pending.is_granted
     accumulate.update_topics(cluster({"t": [0, 0, 0]}), 2.0)
     assert accumulate.take_woken() == [pending]
-    assert accumulate.redeem(pending, 2.0, TIMESTAMP).partition == 2
+    assert accumulate.complete_append(pending, 2.0, TIMESTAMP).partition == 2
 
 
 def test_missing_partitions_are_wanted_again_after_each_answer() -> None:
@@ -120,7 +108,7 @@ def test_a_call_whose_partition_comes_to_be_stands_behind_those_that_have_passed
     accumulate.update_topics(cluster({"t": [0], "u": [0, 0]}), 1.0)
     deliver(accumulate, 2)
     assert accumulate.take_woken() == [before, absent]
-    assert redeem(accumulate, absent) == b"v"
+    assert complete(accumulate, absent) == b"v"
 
 
 def test_an_accepted_record_whose_partition_comes_to_be_waits_for_nobody() -> None:

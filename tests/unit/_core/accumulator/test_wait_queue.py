@@ -16,20 +16,20 @@ from aioproducer.errors import (
     MetadataTimeoutError,
     ProducerClosedError,
     RecordTooLargeError,
-    error_for,
 )
+from aioproducer.errors._from_code import error_for
 from tests.unit._core.accumulators import (
     ONE,
     TIMESTAMP,
     accumulator,
     append,
     cluster,
+    complete,
     deliver,
     drain,
     enqueue,
     free,
     full,
-    redeem,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_a_waiting_call_is_granted_when_memory_is_freed() -> None:
     assert accumulate.take_woken() == []
     deliver(accumulate)
     assert accumulate.take_woken() == [pending]
-    assert redeem(accumulate, pending) == b"v"
+    assert complete(accumulate, pending) == b"v"
     assert pending.state is PendingState.APPENDED
     assert free(accumulate) == 0
 
@@ -97,8 +97,8 @@ def test_a_new_call_does_not_pass_one_that_is_granted_but_has_not_appended() -> 
     second = enqueue(accumulate, value=b"2")
     assert second.is_granted
     assert append(accumulate, topic="u").count == 1  # of another topic: no order to keep
-    assert redeem(accumulate, granted) == b"1"
-    assert redeem(accumulate, second) == b"2"
+    assert complete(accumulate, granted) == b"1"
+    assert complete(accumulate, second) == b"2"
     deliver(accumulate, 3)
     assert append(accumulate).count == 1
 
@@ -141,14 +141,14 @@ def test_the_room_that_a_call_waits_for_is_free_again_when_it_gives_up() -> None
     assert enqueue(accumulate, "new", 0, accepted=True).accepted
 
 
-def test_whoever_redeems_first_appends_what_was_granted_before() -> None:
+def test_whoever_completes_first_appends_what_was_granted_before() -> None:
     accumulate = full(linger_ms=1000)
     waiting = [enqueue(accumulate, value=b"%d" % i) for i in range(3)]
     deliver(accumulate, 3)
-    assert redeem(accumulate, waiting[1]) == b"1"
+    assert complete(accumulate, waiting[1]) == b"1"
     assert waiting[0].state is PendingState.APPENDED
     assert waiting[2].state is PendingState.GRANTED
-    assert [redeem(accumulate, pending) for pending in (waiting[2], waiting[0])] == [b"2", b"0"]
+    assert [complete(accumulate, pending) for pending in (waiting[2], waiting[0])] == [b"2", b"0"]
     values = [batch.values[0] for batch in (drain(accumulate)[0] for _ in range(3))]
     assert values == [b"0", b"1", b"2"]
 
@@ -161,7 +161,7 @@ def test_a_cancelled_waiter_leaves_and_the_next_is_served() -> None:
     accumulate.cancel(first)
     assert accumulate.take_woken() == [second]
     assert first.value is None
-    assert redeem(accumulate, second) == b"v"
+    assert complete(accumulate, second) == b"v"
 
 
 def test_a_cancelled_grant_goes_to_the_next() -> None:
@@ -171,7 +171,7 @@ def test_a_cancelled_grant_goes_to_the_next() -> None:
     assert accumulate.take_woken() == [first]
     accumulate.cancel(first)
     assert accumulate.take_woken() == [second]
-    assert redeem(accumulate, second) == b"v"
+    assert complete(accumulate, second) == b"v"
 
 
 def test_the_last_cancelled_waiter_lets_new_calls_append_at_once_again() -> None:
@@ -186,7 +186,7 @@ def test_cancelling_what_was_appended_changes_nothing() -> None:
     accumulate = full()
     pending = enqueue(accumulate)
     deliver(accumulate)
-    redeem(accumulate, pending)
+    complete(accumulate, pending)
     accumulate.cancel(pending)
     assert pending.state is PendingState.APPENDED
     assert free(accumulate) == 0
@@ -201,26 +201,26 @@ def test_a_wait_for_memory_ends_at_its_deadline_with_sizes_in_the_error() -> Non
     accumulate.tick(5.0)
     assert accumulate.take_woken() == [pending]
     with pytest.raises(BufferTimeoutError, match=rf"record of {ONE} bytes .*'t'.* within 4.0 s .*buffer_memory=") as e:
-        accumulate.redeem(pending, 5.0, TIMESTAMP)
+        accumulate.complete_append(pending, 5.0, TIMESTAMP)
     assert e.value.elapsed == 4.0
     assert free(accumulate) == 0
     deliver(accumulate)
     assert append(accumulate).count == 1
 
 
-def test_a_grant_given_in_time_can_be_redeemed_after_the_deadline() -> None:
+def test_a_grant_given_in_time_can_be_completed_after_the_deadline() -> None:
     accumulate = full()
     pending = enqueue(accumulate, deadline=5.0)
     deliver(accumulate)
     accumulate.tick(6.0)
-    assert redeem(accumulate, pending) == b"v"
+    assert complete(accumulate, pending) == b"v"
 
 
-def test_redeeming_what_was_not_granted_is_a_bug() -> None:
+def test_completing_what_was_not_granted_is_a_bug() -> None:
     accumulate = full()
     pending = enqueue(accumulate)
     with pytest.raises(RuntimeError, match="not granted"):
-        accumulate.redeem(pending, 0.0, TIMESTAMP)
+        accumulate.complete_append(pending, 0.0, TIMESTAMP)
 
 
 def test_a_waiting_record_without_a_timestamp_gets_the_one_of_its_append() -> None:
@@ -228,8 +228,8 @@ def test_a_waiting_record_without_a_timestamp_gets_the_one_of_its_append() -> No
     own = enqueue(accumulate)
     none = accumulate.enqueue("t", 0, None, b"v", None, None, 0.0, 60.0, accepted=False)
     deliver(accumulate, 2)
-    assert accumulate.redeem(none, 0.0, TIMESTAMP + 5).timestamps == [TIMESTAMP + 5]
-    assert accumulate.redeem(own, 0.0, TIMESTAMP + 5).timestamps == [TIMESTAMP]
+    assert accumulate.complete_append(none, 0.0, TIMESTAMP + 5).timestamps == [TIMESTAMP + 5]
+    assert accumulate.complete_append(own, 0.0, TIMESTAMP + 5).timestamps == [TIMESTAMP]
 
 
 def test_waiting_for_memory_makes_everything_sendable() -> None:
@@ -257,10 +257,10 @@ def test_a_partitioner_that_raises_hurts_only_its_own_call() -> None:
     accumulate = full(partitioner=picky)
     waiting = [enqueue(accumulate, partition=None, value=b"%d" % i) for i in range(3)]
     deliver(accumulate, 3)
-    assert redeem(accumulate, waiting[2]) == b"2"
-    assert redeem(accumulate, waiting[0]) == b"0"
+    assert complete(accumulate, waiting[2]) == b"2"
+    assert complete(accumulate, waiting[0]) == b"0"
     with pytest.raises(LookupError, match="no idea"):
-        accumulate.redeem(waiting[1], 0.0, TIMESTAMP)
+        accumulate.complete_append(waiting[1], 0.0, TIMESTAMP)
     assert free(accumulate) == ONE
 
 
@@ -272,7 +272,7 @@ def test_a_new_call_stands_behind_those_that_wait_for_the_topic() -> None:
     first = enqueue(accumulate, value=b"0")
     accumulate.update_topics(cluster({"t": [0]}), 1.0)
     assert accumulate.try_append("t", None, None, b"1", None, TIMESTAMP, 0.0) is None
-    redeem(accumulate, first)
+    complete(accumulate, first)
     assert append(accumulate, value=b"1").values == [b"0", b"1"]
 
 
@@ -286,7 +286,7 @@ def test_a_topic_that_stays_unknown_is_told_with_the_last_failure() -> None:
     accumulate.tick(60.0)
     assert accumulate.take_woken() == [pending]
     with pytest.raises(MetadataTimeoutError, match=r"topic 't' does not exist, .*within 60.0 s .* create it") as e:
-        accumulate.redeem(pending, 60.0, TIMESTAMP)
+        accumulate.complete_append(pending, 60.0, TIMESTAMP)
     assert e.value.__cause__ is unknown
     assert accumulate.deadline() is None
 
@@ -303,7 +303,7 @@ def test_a_topic_that_nobody_could_be_asked_about_is_told_with_the_reason(
     accumulate.update_topics(cluster({}, errors={} if error is None else {"t": error}), 1.0)
     accumulate.tick(60.0)
     with pytest.raises(MetadataTimeoutError) as caught:
-        accumulate.redeem(pending, 60.0, TIMESTAMP)
+        accumulate.complete_append(pending, 60.0, TIMESTAMP)
     text = f"topic 't' was not known within 60.0 s (max_block_ms){told}; check that the brokers can be reached"
     assert str(caught.value) == text
 
@@ -313,7 +313,7 @@ def test_a_partition_that_does_not_appear_is_named_with_the_count_that_is_known(
     pending = enqueue(accumulate, partition=9)
     accumulate.tick(60.0)
     with pytest.raises(MetadataTimeoutError, match=r"partition 9 of topic 't' did not appear.* has 2 partitions") as e:
-        accumulate.redeem(pending, 60.0, TIMESTAMP)
+        accumulate.complete_append(pending, 60.0, TIMESTAMP)
     assert e.value.partition == 9
 
 
@@ -357,14 +357,14 @@ def test_an_accepted_record_is_charged_at_once_and_appended_in_order_when_the_to
     assert accumulate.take_woken() == [waiting]
     assert accepted.batch is not None
     assert last.batch is None
-    redeem(accumulate, waiting)
+    complete(accumulate, waiting)
     assert last.batch is accepted.batch
     assert accepted.batch.values == [b"0", b"1", b"2"]
     assert [pending.index for pending in (accepted, waiting, last)] == [0, 1, 2]
     assert free(accumulate) == 33554432 - 3 * ONE
 
 
-def test_an_accepted_record_does_not_pass_a_grant_that_is_not_redeemed() -> None:
+def test_an_accepted_record_does_not_pass_a_grant_that_is_not_completed() -> None:
     accumulate = full()
     granted = enqueue(accumulate, value=b"0")
     deliver(accumulate, 3)
@@ -442,7 +442,7 @@ def test_closing_fails_those_who_wait_and_new_calls_but_keeps_what_was_accepted(
     assert set(accumulate.take_woken()) == {memory, topic, lookup}
     for pending in (memory, topic):
         with pytest.raises(ProducerClosedError):
-            accumulate.redeem(pending, 0.0, TIMESTAMP)
+            accumulate.complete_append(pending, 0.0, TIMESTAMP)
     assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
     for accept in (True, False):
         with pytest.raises(ProducerClosedError):
@@ -458,13 +458,13 @@ def test_closing_fails_those_who_wait_and_new_calls_but_keeps_what_was_accepted(
     assert accepted.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
 
 
-def test_a_grant_that_was_not_redeemed_before_close_is_lost() -> None:
+def test_a_grant_that_was_not_completed_before_close_is_lost() -> None:
     accumulate = full()
     pending = enqueue(accumulate)
     deliver(accumulate)
     accumulate.close(ProducerClosedError("closed"))
     with pytest.raises(ProducerClosedError):
-        accumulate.redeem(pending, 0.0, TIMESTAMP)
+        accumulate.complete_append(pending, 0.0, TIMESTAMP)
     assert free(accumulate) == ONE
 
 
@@ -484,4 +484,4 @@ def test_waits_that_ended_early_do_not_pile_up_until_their_deadline() -> None:
     accumulate = accumulator()
     for _ in range(20_000):
         accumulate.cancel(enqueue(accumulate))
-    assert len(accumulate._deadlines._heap) < 2000  # pyright: ignore[reportPrivateUsage]
+    assert len(accumulate._wait_queue._deadlines._heap) < 2000  # pyright: ignore[reportPrivateUsage]

@@ -22,9 +22,9 @@ def test_there_is_nothing_left_to_wait_for_but_topic_and_memory(state: PendingSt
     assert entry.is_granted == (state not in (PendingState.FOR_TOPIC, PendingState.FOR_MEMORY))
 
 
-def test_an_entry_that_is_settled_lets_go_of_the_record() -> None:
+def test_an_entry_whose_wait_is_over_lets_go_of_the_record() -> None:
     entry = pending()
-    entry.settle(PendingState.CANCELLED)
+    entry.cancel()
     assert [entry.key, entry.value, entry.headers] == [None] * 3
 
 
@@ -32,7 +32,7 @@ def test_followers_join_those_whom_the_batch_has_already() -> None:
     entry, batch = pending(), ProducerBatch("t", 0, 0.0)
     batch.waiters, batch.callbacks = [(0, "a")], [(1, "b")]
     entry.waiters, entry.callbacks = [(0, "c")], [(0, "d")]
-    entry.move_to(batch, 4)
+    entry.append_to(batch, 4)
     assert (entry.batch, entry.index, entry.state) == (batch, 4, PendingState.APPENDED)
     assert (batch.waiters, batch.callbacks) == ([(0, "a"), (4, "c")], [(1, "b"), (4, "d")])
 
@@ -49,7 +49,7 @@ def test_the_soonest_deadline_comes_first_and_ended_waits_are_skipped() -> None:
     for entry in entries:
         deadlines.add(entry)
     assert deadlines.next() == 1.0
-    ended.settle(PendingState.FAILED)
+    ended.fail(KafkaError("no"))
     assert deadlines.next() == 2.0
     assert deadlines.pop_due(1.9) is None
     assert [deadlines.pop_due(2.5) for _ in range(3)] == [entries[2], entries[3], None]
@@ -59,5 +59,5 @@ def test_the_soonest_deadline_comes_first_and_ended_waits_are_skipped() -> None:
 def test_a_topic_that_was_found_or_refused_is_done() -> None:
     found = PendingTopic("t", enqueued_at=0.0, deadline=1.0)
     assert not found.done
-    found.error = KafkaError("no")
+    found.fail(KafkaError("no"))
     assert found.done

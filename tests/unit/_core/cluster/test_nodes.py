@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.cluster.node import Node, NodeState
-from aioproducer._core.cluster.nodes import MAX_CORRELATION_ID, Nodes
+from aioproducer._core.cluster.node import MAX_CORRELATION_ID, InFlight, Node, NodeState
+from aioproducer._core.cluster.nodes import REFUSED_BACKOFF_MAX, Nodes
 from aioproducer._core.effects import Connect, Disconnect
-from aioproducer.errors import KafkaConnectionError, ProtocolError, RequestTimeoutError
+from aioproducer.errors import AuthenticationError, KafkaConnectionError, RequestTimeoutError
 from tests.unit._core.harness import broker, config, versions
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from aioproducer._config import ProducerSettings
 
+METADATA = 3
 LOST = KafkaConnectionError("reset by peer")
+REFUSED = AuthenticationError("wrong password", api="SaslAuthenticate", code=58)
 
 
 def make(*ids: int, **settings: Unpack[ProducerSettings]) -> Nodes:
@@ -36,6 +38,10 @@ def ready(nodes: Nodes, node_id: int, now: float = 0.0) -> Node:
     return node
 
 
+def begin(nodes: Nodes, node: Node, context: object, now: float = 0.0, *, expects_response: bool = True) -> InFlight:
+    return nodes.begin_request(node, METADATA, 13, context, now, expects_response=expects_response)
+
+
 def test_bootstrap_servers_are_negative_ids() -> None:
     nodes = Nodes(config(), [("a", 1), ("b", 2)], random.Random(1))
     assert [(n.node_id, n.host, n.port) for n in nodes.all()] == [(-1, "a", 1), (-2, "b", 2)]
@@ -44,7 +50,7 @@ def test_bootstrap_servers_are_negative_ids() -> None:
 def test_sending_to_a_broker_that_is_not_ready_is_a_programming_error() -> None:
     nodes = make(1)
     with pytest.raises(AssertionError, match="cannot take a request"):
-        nodes.begin_request(nodes[1], None, 0.0)
+        begin(nodes, nodes[1], None)
 
 
 def test_connect_names_the_address_and_how_long_it_may_take() -> None:
@@ -101,6 +107,62 @@ def test_a_failed_attempt_names_node_address_and_cause() -> None:
     assert (error.node, error.address) == (1, ("host1", 9092))
 
 
+def _waits(nodes: Nodes, error: KafkaConnectionError | AuthenticationError, attempts: int, now: float) -> list[float]:
+    waits: list[float] = []
+    for _ in range(attempts):
+        nodes.connect(nodes[1], now)
+        nodes.on_connect_failed(nodes[1], error, now)
+        waits.append(nodes.blocked_until(nodes[1], now) - now)
+        now += waits[-1]
+    return waits
+
+
+def test_the_pauses_after_refusals_grow_to_half_a_minute_whatever_the_reconnect_backoff() -> None:
+    nodes = make(1, reconnect_backoff_ms=10, reconnect_backoff_max_ms=20)
+    waits = _waits(nodes, REFUSED, 14, 0.0)
+    assert 0.04 <= waits[0] <= 0.061
+    assert 0.08 <= waits[1] <= 0.121
+    assert waits[-1] == REFUSED_BACKOFF_MAX
+    assert nodes.connect(nodes[1], 1000.0).timeout <= 12.0  # a refusal is an answer: the set-up was quick enough
+
+
+def test_refusals_are_counted_over_lost_connections_until_the_broker_accepts() -> None:
+    nodes = make(1)
+    _waits(nodes, REFUSED, 5, 0.0)
+    assert _waits(nodes, LOST, 1, 100.0)[0] <= 0.061  # that has its own count
+    assert _waits(nodes, REFUSED, 1, 200.0)[0] >= 0.05 * 2**5 * 0.8
+    ready(nodes, 1, 300.0)
+    nodes.on_disconnected(nodes[1], LOST, 400.0)
+    assert _waits(nodes, REFUSED, 1, 500.0)[0] <= 0.061
+
+
+def test_a_refusal_names_the_broker_and_is_not_fatal_for_a_running_producer() -> None:
+    nodes = make(1)
+    nodes.connect(nodes[1], 0.0)
+    error = nodes.on_connect_failed(nodes[1], REFUSED, 0.0)
+    assert isinstance(error, AuthenticationError)
+    assert "broker 1 (host1:9092)" in str(error)
+    assert "wrong password" in str(error)
+    assert (error.node, error.api, error.code, error.name) == (1, "SaslAuthenticate", 58, "SASL_AUTHENTICATION_FAILED")
+    assert (error.retriable, error.fatal) == (True, False)
+    assert error.__cause__ is REFUSED
+
+
+def test_a_refusal_counts_more_than_that_we_were_about_to_close() -> None:
+    nodes = make(1)
+    effect = nodes.connect(nodes[1], 0.0)
+    nodes.check(effect.timeout)
+    assert isinstance(nodes.on_connect_failed(nodes[1], REFUSED, effect.timeout), AuthenticationError)
+
+
+def test_a_connection_may_end_in_a_refusal() -> None:
+    nodes = make(1)
+    ready(nodes, 1)
+    error, _ = nodes.on_disconnected(nodes[1], REFUSED, 1.0)
+    assert isinstance(error, AuthenticationError)
+    assert nodes.blocked_until(nodes[1], 1.0) > 1.04
+
+
 def test_an_address_is_not_said_twice() -> None:
     nodes = make(1)
     nodes.connect(nodes[1], 0.0)
@@ -135,54 +197,43 @@ def test_a_connection_that_comes_up_while_it_is_being_closed_is_not_used() -> No
 def test_answers_come_in_the_order_of_the_requests() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    first, second = nodes.begin_request(node, "a", 0.0), nodes.begin_request(node, "b", 0.0)
+    first, second = begin(nodes, node, "a"), begin(nodes, node, "b")
     assert [r.context for r in nodes.on_response(node, first, 0.1)] == ["a"]
     assert [r.context for r in nodes.on_response(node, second, 0.1)] == ["b"]
 
 
-@pytest.mark.parametrize("correlation_id", [2, 3])
-def test_an_answer_out_of_turn_is_a_protocol_error_and_loses_nothing(correlation_id: int) -> None:
+def test_the_connection_answers_for_the_order_of_the_answers() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    nodes.begin_request(node, "a", 0.0)
-    nodes.begin_request(node, "b", 0.0)
-    with pytest.raises(ProtocolError, match="not the next"):
-        nodes.on_response(node, correlation_id, 0.1)
-    assert [r.context for r in node.in_flight] == ["a", "b"]
-
-
-def test_an_answer_without_a_request_is_a_protocol_error() -> None:
-    nodes = make(1)
-    node = ready(nodes, 1)
-    with pytest.raises(ProtocolError, match="not the next"):
-        nodes.on_response(node, 1, 0.1)
+    begin(nodes, node, "a")
+    second = begin(nodes, node, "b")
+    with pytest.raises(AssertionError, match="out of turn"):
+        nodes.on_response(node, second, 0.1)
 
 
 def test_a_request_without_an_answer_is_complete_when_it_is_written() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    asked = nodes.begin_request(node, "a", 0.0)
-    silent = nodes.begin_request(node, "b", 0.0, expects_response=False)
-    assert nodes.on_written(node, asked, 0.1) is None
-    done = nodes.on_written(node, silent, 0.1)
-    assert done is not None
-    assert done.context == "b"
-    assert nodes.on_written(node, silent, 0.1) is None
+    asked = begin(nodes, node, "a")
+    silent = begin(nodes, node, "b", expects_response=False)
+    assert not nodes.on_written(node, asked, 0.1)
+    assert nodes.on_written(node, silent, 0.1)
+    assert not nodes.on_written(node, silent, 0.1)
 
 
 def test_an_answer_completes_the_silent_requests_before_it() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    nodes.begin_request(node, "silent", 0.0, expects_response=False)
-    asked = nodes.begin_request(node, "asked", 0.0)
+    begin(nodes, node, "silent", expects_response=False)
+    asked = begin(nodes, node, "asked")
     assert [r.context for r in nodes.on_response(node, asked, 0.1)] == ["silent", "asked"]
 
 
 def test_the_number_of_requests_in_flight_is_limited() -> None:
     nodes = make(1, max_in_flight_requests_per_connection=2)
     node = ready(nodes, 1)
-    first = nodes.begin_request(node, "a", 0.0)
-    nodes.begin_request(node, "b", 0.0)
+    first = begin(nodes, node, "a")
+    begin(nodes, node, "b")
     assert not nodes.can_send(node, 0.0)
     nodes.on_response(node, first, 0.1)
     assert nodes.can_send(node, 0.1)
@@ -192,7 +243,7 @@ def test_a_lost_connection_fails_all_its_requests_once_oldest_first() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
     for context in "abc":
-        nodes.begin_request(node, context, 0.0)
+        begin(nodes, node, context)
     error, failed = nodes.on_disconnected(node, LOST, 1.0)
     assert [r.context for r in failed] == ["a", "b", "c"]
     assert str(error) == "lost the connection to broker 1 (host1:9092): reset by peer"
@@ -202,8 +253,8 @@ def test_a_lost_connection_fails_all_its_requests_once_oldest_first() -> None:
 def test_a_request_without_an_answer_in_time_closes_the_connection_as_timed_out() -> None:
     nodes = make(1, request_timeout_ms=5000, delivery_timeout_ms=20000)
     node = ready(nodes, 1)
-    nodes.begin_request(node, "a", 1.0)
-    nodes.begin_request(node, "b", 2.0)
+    begin(nodes, node, "a", 1.0)
+    begin(nodes, node, "b", 2.0)
     assert nodes.check(5.9) == []
     [closed] = nodes.check(6.0)
     assert isinstance(closed.error, RequestTimeoutError)
@@ -226,7 +277,7 @@ def test_a_throttled_broker_takes_nothing_until_its_time_is_over() -> None:
 def test_time_in_which_the_broker_throttles_does_not_count_as_waiting_for_an_answer() -> None:
     nodes = make(1, request_timeout_ms=1000, delivery_timeout_ms=20000)
     node = ready(nodes, 1)
-    nodes.begin_request(node, "a", 0.0)
+    begin(nodes, node, "a")
     nodes.throttle(node, 5000, 0.5)
     assert nodes.check(5.9) == []
     assert len(nodes.check(6.0)) == 1
@@ -235,7 +286,7 @@ def test_time_in_which_the_broker_throttles_does_not_count_as_waiting_for_an_ans
 def test_an_idle_connection_is_closed_without_an_error_and_can_be_opened_at_once() -> None:
     nodes = make(1, connections_max_idle_ms=60_000)
     node = ready(nodes, 1)
-    nodes.on_response(node, nodes.begin_request(node, "a", 10.0), 11.0)
+    nodes.on_response(node, begin(nodes, node, "a", 10.0), 11.0)
     assert nodes.check(70.9) == []
     [closed] = nodes.check(71.0)
     assert closed.error is None
@@ -248,7 +299,7 @@ def test_a_connection_that_the_shell_closes_is_a_failure_only_for_what_was_in_fl
 ) -> None:
     nodes = make(1, 2)
     idle, busy = ready(nodes, 1), ready(nodes, 2)
-    nodes.begin_request(busy, "a", 0.0)
+    begin(nodes, busy, "a")
     assert nodes.on_disconnected(idle, None, 1.0) == (None, [])
     error, failed = nodes.on_disconnected(busy, None, 1.0)
     assert "closed from this side" in str(error)
@@ -276,10 +327,10 @@ def test_a_negative_idle_limit_keeps_connections_open() -> None:
 def test_the_timer_is_never_left_in_the_past() -> None:
     nodes = make(1, 2)
     for node_id in (1, 2):
-        nodes.begin_request(ready(nodes, node_id), "a", 0.0)
+        begin(nodes, ready(nodes, node_id), "a")
     nodes.check(0.5)
     assert nodes.next_due == 30.0
-    nodes.on_response(nodes[1], 1, 1.0)
+    nodes.on_response(nodes[1], nodes[1].in_flight[0], 1.0)
     nodes.check(30.0)
     assert nodes.next_due > 30.0
 
@@ -287,18 +338,18 @@ def test_the_timer_is_never_left_in_the_past() -> None:
 def test_correlation_ids_begin_anew_with_each_connection() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    assert [nodes.begin_request(node, "", 0.0) for _ in range(3)] == [1, 2, 3]
+    assert [begin(nodes, node, "").correlation_id for _ in range(3)] == [1, 2, 3]
     nodes.on_disconnected(node, LOST, 0.0)
     ready(nodes, 1, 1.0)
-    assert nodes.begin_request(node, "", 1.0) == 1
+    assert begin(nodes, node, "", 1.0).correlation_id == 1
 
 
 def test_correlation_ids_leave_out_those_kept_for_re_authentication() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
     node.last_correlation_id = MAX_CORRELATION_ID - 1
-    assert nodes.begin_request(node, "", 0.0) == MAX_CORRELATION_ID
-    assert nodes.begin_request(node, "", 0.0) == 1
+    assert begin(nodes, node, "").correlation_id == MAX_CORRELATION_ID
+    assert begin(nodes, node, "").correlation_id == 1
 
 
 # ── whom to ask ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -308,7 +359,7 @@ def test_the_least_loaded_is_the_ready_one_with_the_fewest_requests() -> None:
     nodes = make(1, 2, 3)
     for node_id in (1, 2):
         ready(nodes, node_id)
-    nodes.begin_request(nodes[1], "a", 0.0)
+    begin(nodes, nodes[1], "a")
     assert nodes.least_loaded(0.0) is nodes[2]
 
 
@@ -357,7 +408,7 @@ def test_the_bootstrap_servers_are_asked_again_after_starting_over() -> None:
 def test_the_bootstrap_connection_is_closed_once_a_broker_is_connected() -> None:
     nodes = make()
     boot = ready(nodes, -1)
-    request = nodes.begin_request(boot, "metadata", 0.0)
+    request = begin(nodes, boot, "metadata")
     nodes.on_response(boot, request, 0.1)
     nodes.update({1: broker(1)}, 0.1)
     assert nodes.check(0.1) == []
@@ -370,7 +421,7 @@ def test_the_bootstrap_connection_is_closed_once_a_broker_is_connected() -> None
 def test_a_connection_that_is_not_needed_any_more_finishes_its_requests_first() -> None:
     nodes = make()
     boot = ready(nodes, -1)
-    request = nodes.begin_request(boot, "a", 0.0)
+    request = begin(nodes, boot, "a")
     nodes.update({1: broker(1)}, 0.0)
     ready(nodes, 1)
     assert nodes.check(0.1) == []
@@ -392,7 +443,7 @@ def test_a_vanished_broker_is_forgotten_when_its_connection_is_gone() -> None:
 def test_a_broker_that_moved_is_connected_to_at_its_new_address() -> None:
     nodes = make(1)
     node = ready(nodes, 1)
-    nodes.begin_request(node, "a", 0.0)
+    begin(nodes, node, "a")
     nodes.update({1: broker(1, "elsewhere")}, 1.0)
     assert not nodes.can_send(node, 1.0)
     assert [d.node_id for d in nodes.check(1.0)] == [1]

@@ -28,6 +28,6 @@ def test_two_brokers_at_one_address_have_a_connection_each() -> None:
     for node_id in (1, 2):
         assert nodes.connect(nodes[node_id], 0.0).host == "a"
         nodes.on_connected(nodes[node_id], versions(), 0.0)
-    nodes.begin_request(nodes[1], "x", 0.0)
+    nodes.begin_request(nodes[1], 3, 13, "x", 0.0)
     nodes.on_disconnected(nodes[1], None, 1.0)
     assert nodes.can_send(nodes[2], 1.0)

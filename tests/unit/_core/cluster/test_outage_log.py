@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aioproducer._core.cluster.outage_log import STABLE, SUMMARY_INTERVAL, OutageLog, logger
-from aioproducer.errors import KafkaConnectionError
+from aioproducer.errors import AuthenticationError, KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,3 +105,36 @@ def test_every_line_has_its_fields_and_a_constant_template(told: list[logging.Lo
     for line in told:
         assert (field(line, "node"), field(line, "address")) == (1, ADDRESS)
         assert "host1" not in str(line.msg)
+
+
+REFUSED = AuthenticationError("login with broker 1 (host1:9092) failed: wrong password")
+
+
+def test_a_refusal_is_an_error_once_and_then_every_half_a_minute(told: list[logging.LogRecord]) -> None:
+    outage = OutageLog()
+    for second in range(61):
+        outage.refused(1, ADDRESS, REFUSED, float(second))
+    assert events(told) == ["authentication_failed"] * 3
+    assert {line.levelname for line in told} == {"ERROR"}
+    assert "wrong password" in told[0].getMessage()
+    outage.connected(1, ADDRESS, 70.0)
+    assert events(told)[3:] == ["broker_back"]
+    outage.refused(1, ADDRESS, REFUSED, 80.0)
+    assert events(told)[4:] == ["authentication_failed"]
+
+
+def test_a_broker_that_is_away_and_then_refuses_is_an_error_at_once(told: list[logging.LogRecord]) -> None:
+    outage = OutageLog()
+    fail_for(outage, 0.0, 2)
+    outage.refused(1, ADDRESS, REFUSED, 2.0)
+    outage.failed(1, ADDRESS, LOST, 3.0)
+    outage.refused(1, ADDRESS, REFUSED, 4.0)
+    assert events(told) == ["broker_away", "authentication_failed"]
+
+
+def test_one_that_refuses_now_and_then_is_as_quiet(told: list[logging.LogRecord]) -> None:
+    outage = OutageLog()
+    for second in range(0, 25, 2):
+        outage.refused(1, ADDRESS, REFUSED, float(second))
+        outage.connected(1, ADDRESS, second + 1.0)
+    assert events(told).count("authentication_failed") == 1

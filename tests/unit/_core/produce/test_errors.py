@@ -7,7 +7,6 @@ from aioproducer._core.produce.errors import (
     delivery_timeout,
     record_failures,
     renumbering_failure,
-    with_possibly_written,
 )
 from aioproducer._wire.messages.produce import BatchIndexAndErrorMessage
 from aioproducer.errors import InvalidRecordError, KafkaConnectionError
@@ -51,14 +50,6 @@ def test_a_timeout_of_a_refused_batch_says_that_it_is_safe_to_send_again() -> No
     told = str(delivery_timeout(batch(attempts=1), 130.0, 120_000, LOST))
     assert "safe to send again" in told
     assert "sent once)" in told
-
-
-def test_an_error_that_others_have_too_is_not_changed() -> None:
-    doubtful = with_possibly_written(LOST, possibly_written=True)
-    assert doubtful.possibly_written
-    assert not LOST.possibly_written
-    assert str(doubtful) == str(LOST)
-    assert with_possibly_written(LOST, possibly_written=False) is LOST
 
 
 def test_a_batch_that_can_never_be_confirmed_has_its_last_failure_as_cause() -> None:

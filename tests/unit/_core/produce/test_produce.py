@@ -7,6 +7,7 @@ import pytest
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._core.effects import Disconnect
 from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH
+from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Verdict
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer._wire.messages.produce import (
@@ -20,6 +21,7 @@ from aioproducer.errors import (
     AuthorizationError,
     BrokerError,
     DeliveryTimeoutError,
+    ErrorCode,
     InvalidRecordError,
     KafkaConnectionError,
     KafkaError,
@@ -87,6 +89,18 @@ def test_a_code_that_doubts_the_metadata_has_the_topic_asked_for(code: int) -> N
     message = shell.request(MetadataRequest).message
     assert isinstance(message, MetadataRequest)
     assert [t.name for t in message.topics or ()] == ["t"]
+
+
+@pytest.mark.parametrize("code", list(ErrorCode), ids=lambda code: code.name)
+def test_the_table_alone_decides_whether_the_metadata_is_refreshed(code: ErrorCode) -> None:
+    # INVALID_METADATA has codes that no table of Produce lists (ELECTION_NOT_NEEDED): it has no say.
+    rule = PRODUCE_RULES.get(code, UNLISTED_PRODUCE_RULE)
+    shell = started()
+    shell.now += 1.0
+    shell.send()
+    shell.refuse(code)
+    shell.poll()
+    assert shell.has_request(MetadataRequest) is (rule.verdict is Verdict.REFRESH)
 
 
 @pytest.mark.parametrize("code", [2, 7, 14, 19, 20, 75, 89])
@@ -407,7 +421,7 @@ def test_a_final_code_fails_this_batch_only_as_not_written(code: int) -> None:
             )
         ]
     )
-    shell.sender.on_response(1, send.correlation_id, answer, shell.now)
+    shell.sender.on_response(1, send.request, answer, shell.now)
     shell.poll()
     assert isinstance(batch.error, BrokerError)
     assert batch.error.code == code
@@ -512,7 +526,7 @@ def test_an_answer_about_something_else_closes_the_connection_and_the_batch_is_s
     batch = shell.send()
     send = shell.sent[1].pop()
     stranger = TopicProduceResponse(topic_id=TOPIC_ID, partition_responses=[PartitionProduceResponse(index=7)])
-    shell.sender.on_response(1, send.correlation_id, ProduceResponse(responses=[stranger]), shell.now)
+    shell.sender.on_response(1, send.request, ProduceResponse(responses=[stranger]), shell.now)
     shell.poll()
     assert any(isinstance(e, Disconnect) and isinstance(e.error, ProtocolError) for e in shell.events)
     shell.wait_until(lambda: in_flight(shell, batch), within=0.5)

@@ -106,7 +106,7 @@ def test_batches_of_the_old_producer_id_are_still_retried_while_a_new_one_is_fet
             )
         ]
     )
-    shell.sender.on_response(1, send.correlation_id, answer, shell.now)
+    shell.sender.on_response(1, send.request, answer, shell.now)
     new = shell.send(0)
     assert failing.error is not None
     assert not in_flight(shell, new)
@@ -150,7 +150,7 @@ def test_a_good_answer_after_a_fatal_error_changes_nothing() -> None:
         ]
     )
     shell.sender.poll(shell.now)
-    shell.sender.on_response(1, late.correlation_id, answer, shell.now)
+    shell.sender.on_response(1, late.request, answer, shell.now)
     shell.poll()
     assert isinstance(shell.sender.fatal_error, AuthorizationError)
     assert isinstance(first.error, AuthorizationError)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aioproducer._core.accumulator.batch import BatchState, ProducerBatch, sequence_distance
-from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH, MAX_SEQUENCE, Sequences, sequence_after
+from aioproducer._core.accumulator.batch import (
+    MAX_SEQUENCE,
+    BatchState,
+    ProducerBatch,
+    sequence_after,
+    sequence_distance,
+)
+from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH, Sequences
 
 
 class Partition:
@@ -120,7 +126,7 @@ def test_without_idempotence_everything_may_go_and_has_no_number() -> None:
     p.fail(batch, possibly_written=True)
     assert not sequences.needs_producer_id
     assert batch.base_sequence == -1
-    assert sequences.settle() == []
+    assert sequences.close_gaps() == []
     assert p.sent().base_sequence == -1
 
 
@@ -158,7 +164,7 @@ def test_collateral_of_a_retry_neither_bumps_nor_waits() -> None:
     first, second = p.sent(), p.sent()
     p.lose(first)
     assert p.refuse(second)
-    assert p.sequences.settle() == []
+    assert p.sequences.close_gaps() == []
     assert stamp(second) == (7, 0, 2)
 
 
@@ -167,7 +173,7 @@ def test_acknowledgements_may_come_in_any_order() -> None:
     first, second = p.sent(), p.sent()
     p.deliver(second)
     p.deliver(first)
-    assert p.sequences.settle() == []
+    assert p.sequences.close_gaps() == []
     assert p.sent().base_sequence == 3
     assert p.sequences.epoch_bumps == 0
 
@@ -176,8 +182,8 @@ def test_out_of_order_on_the_expected_batch_bumps_the_epoch_and_numbers_it_anew(
     p = Partition().started()
     batch = p.sent()
     assert not p.refuse(batch)
-    assert not p.sequences.can_send(batch)  # the gap is not settled yet
-    assert p.sequences.settle() == []
+    assert not p.sequences.can_send(batch)  # the gap is not closed yet
+    assert p.sequences.close_gaps() == []
     assert stamp(batch) == (7, 1, 0)
     p.send(batch)
     p.deliver(batch)
@@ -188,10 +194,10 @@ def test_the_bump_waits_until_nothing_of_the_partition_is_on_the_wire() -> None:
     p = Partition().started()
     first, second = p.sent(), p.sent(2)
     p.refuse(first)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(second) == (7, 0, 2)
     p.refuse(second)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert [stamp(b) for b in (first, second)] == [(7, 1, 0), (7, 1, 1)]
 
 
@@ -201,7 +207,7 @@ def test_a_batch_that_may_be_written_is_never_numbered_anew() -> None:
     p.fail(first, possibly_written=False)
     p.lose(second)  # its answer was lost
     p.refuse(third)
-    assert p.sequences.settle() == [second]
+    assert p.sequences.close_gaps() == [second]
     assert stamp(second) == (7, 0, 2)
     assert stamp(third) == (7, 1, 0)
 
@@ -212,7 +218,7 @@ def test_a_batch_refused_after_a_lost_answer_still_may_be_written() -> None:
     p.lose(batch)
     p.send(batch)
     p.refuse(batch, in_doubt=True)
-    assert p.sequences.settle() == [batch]
+    assert p.sequences.close_gaps() == [batch]
 
 
 def test_a_final_refusal_lets_later_batches_go_on_in_a_new_epoch() -> None:
@@ -220,7 +226,7 @@ def test_a_final_refusal_lets_later_batches_go_on_in_a_new_epoch() -> None:
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=False)
     p.refuse(second)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     p.send(second)
     assert stamp(second) == (7, 1, 0)
 
@@ -231,7 +237,7 @@ def test_other_partitions_keep_their_epoch_until_they_are_done() -> None:
     retried = q.sent()
     q.lose(retried)
     p.fail(p.sent(), possibly_written=False)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert not q.sequences.can_send(q.batch())
     q.send(retried)
     q.deliver(retried)
@@ -245,7 +251,7 @@ def test_a_partition_that_is_behind_joins_the_present_epoch_without_another_bump
     q = Partition(partition=1, sequences=p.sequences).started()
     p.fail(p.sent(), possibly_written=False)
     q.fail(q.sent(), possibly_written=False)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert (p.sequences.epoch_bumps, p.sequences.producer_epoch) == (1, 1)
 
 
@@ -253,7 +259,7 @@ def test_an_expired_batch_blocks_new_ones_while_later_ones_are_outstanding() -> 
     p = Partition().started()
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=True)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert not p.sequences.can_send(p.batch())
     assert second.base_sequence == 2
 
@@ -263,7 +269,7 @@ def test_a_later_success_proves_that_the_expired_batch_was_written() -> None:
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=True)
     p.deliver(second)
-    assert p.sequences.settle() == []
+    assert p.sequences.close_gaps() == []
     assert stamp(p.sent()) == (7, 0, 3)
 
 
@@ -271,9 +277,9 @@ def test_a_later_out_of_order_proves_that_the_expired_batch_is_missing() -> None
     p = Partition().started()
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=True)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     p.refuse(second)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(second) == (7, 1, 0)
 
 
@@ -282,14 +288,14 @@ def test_when_all_sent_batches_expire_the_next_begins_a_new_epoch() -> None:
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=True)
     p.fail(second, possibly_written=True)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(p.sent()) == (7, 1, 0)
 
 
 def test_a_batch_that_expires_on_its_first_flight_is_marked_too() -> None:
     p = Partition()
     p.fail(p.sent(), possibly_written=True)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(p.sent()) == (7, 1, 0)
 
 
@@ -297,7 +303,7 @@ def test_a_batch_that_was_never_sent_leaves_no_mark() -> None:
     p = Partition().started()
     unsent = p.batch()
     p.fail(unsent, possibly_written=False)
-    assert p.sequences.settle() == []
+    assert p.sequences.close_gaps() == []
     assert stamp(p.sent()) == (7, 0, 1)
 
 
@@ -306,10 +312,10 @@ def test_a_late_acknowledgement_of_an_expired_batch_closes_the_gap() -> None:
     first, second = p.sent(), p.sent()
     p.fail(first, possibly_written=True)
     p.sequences.on_late_delivery(first)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     p.fail(second, possibly_written=True)
     p.sequences.on_late_delivery(second)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(p.sent()) == (7, 0, 3)
 
 
@@ -317,7 +323,7 @@ def test_a_late_acknowledgement_of_an_epoch_that_is_over_changes_nothing() -> No
     p = Partition().started()
     late = p.sent()
     p.fail(late, possibly_written=True)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     fresh = p.sent()
     p.sequences.on_late_delivery(late)
     assert not p.sequences.can_send(p.batch())  # still nothing acknowledged in this epoch
@@ -331,10 +337,10 @@ def test_a_late_refusal_of_an_expired_batch_begins_a_new_epoch_at_once() -> None
     p.fail(first, possibly_written=True)
     p.lose(second)
     second.possibly_written = False
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(second) == (7, 0, 2)
     p.sequences.on_late_refusal(first)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(second) == (7, 1, 0)
 
 
@@ -345,14 +351,14 @@ def test_after_the_last_epoch_a_new_producer_id_is_needed() -> None:
     q.lose(retried)
     batch = p.sent()
     p.refuse(batch)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert p.sequences.needs_producer_id
     assert not p.sequences.can_send(batch)
     q.send(retried)  # what has a number of the old producer id goes on
     q.deliver(retried)
     assert not p.sequences.can_send(q.batch())
     p.sequences.set_producer_id(8, 0)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(batch) == (8, 0, 0)
     assert stamp(q.sent()) == (8, 0, 0)
     p.send(batch)
@@ -364,10 +370,10 @@ def test_unknown_producer_id_bumps_unless_the_log_start_is_unknown() -> None:
     p.lose(batch)
     batch.possibly_written = False
     p.sequences.on_unknown_producer(batch, -1)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(batch) == (7, 0, 1)
     p.sequences.on_unknown_producer(batch, 100)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     assert stamp(batch) == (7, 1, 0)
 
 
@@ -375,12 +381,12 @@ def test_a_batch_just_numbered_anew_is_not_numbered_anew_again() -> None:
     p = Partition().started()
     batch = p.sent()
     p.refuse(batch)
-    p.sequences.settle()
+    p.sequences.close_gaps()
     for _ in range(3):
         p.send(batch)
         p.refuse(batch)
         p.sequences.on_unknown_producer(batch, 100)
-        p.sequences.settle()
+        p.sequences.close_gaps()
     assert p.sequences.epoch_bumps == 1
 
 

@@ -46,7 +46,7 @@ def test_pauses_grow_while_the_same_broker_is_found_and_lost() -> None:
     assert pauses == sorted(pauses)
     assert pauses[-1] == 1.0
     it.found(Broker(1, "a", 1))
-    it.serves()
+    it.on_answered()
     it.lose(LOST, 5.0)
     assert it.lookups.next_at() - 5.0 <= 0.12
 

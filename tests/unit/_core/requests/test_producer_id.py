@@ -1,72 +1,84 @@
-"""When InitProducerId is sent, and what its answer does."""
+"""InitProducerId: what it says, when it is sent without a transactional id, and what its answer does then."""
 
 from __future__ import annotations
 
-import random
+import math
 
 import pytest
 
-from aioproducer._core.produce.sequences import Sequences
-from aioproducer._core.requests.producer_id import Identity
-from aioproducer._core.requests.verdicts import Verdict
-from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
-from aioproducer.errors import KafkaConnectionError
-from tests.unit._core.harness import config
+from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
+from aioproducer.errors import KafkaError, UnsupportedVersionError
+from tests.unit._core.harness import Shell, versions
 
 
-def make(*, is_enabled: bool = True) -> tuple[Identity, Sequences]:
-    sequences = Sequences(is_enabled=is_enabled)
-    return Identity(config(), sequences, random.Random(1)), sequences
+def connected(**settings: bool) -> Shell:
+    """A shell that has learned of its topic; InitProducerId is sent, or is not."""
+    shell = Shell(**settings)  # type: ignore[arg-type]
+    shell.learn()
+    shell.poll()
+    return shell
 
 
-def test_it_is_due_while_there_is_no_producer_id_and_no_request_under_way() -> None:
-    identity, sequences = make()
-    assert identity.is_due(0.0)
-    identity.begin_request()
-    assert not identity.is_due(0.0)
-    assert identity.next_at() == float("inf")
-    answer = InitProducerIdResponse(producer_id=5, producer_epoch=2)
-    assert identity.on_response(answer, 1, 0.0) == (Verdict.DELIVERED, None)
-    assert not identity.is_due(0.0)
-    assert (sequences.producer_id, sequences.producer_epoch) == (5, 2)
+def test_it_is_sent_while_there_is_no_producer_id_and_once() -> None:
+    shell = connected()
+    assert shell.has_request(InitProducerIdRequest)
+    request = shell.sender.requests.times()[-1]
+    assert request == math.inf  # in flight
+    shell.answer_init(producer_id=5, epoch=2)
+    shell.poll(after=100.0)
+    assert not shell.has_request(InitProducerIdRequest)
+    status = shell.sender.status(shell.now)
+    assert (status.producer_id, status.producer_epoch) == (5, 2)
 
 
-def test_it_is_never_due_without_idempotence() -> None:
-    identity, _ = make(is_enabled=False)
-    assert not identity.is_due(0.0)
-    assert identity.next_at() == float("inf")
+def test_it_is_never_sent_without_idempotence() -> None:
+    shell = connected(enable_idempotence=False)
+    shell.poll(after=100.0)
+    assert not shell.has_request(InitProducerIdRequest)
 
 
 def test_the_request_asks_for_a_new_id_without_a_transaction() -> None:
-    request = make()[0].begin_request()
+    request = connected().request(InitProducerIdRequest).message
+    assert isinstance(request, InitProducerIdRequest)
     assert (request.transactional_id, request.producer_id, request.producer_epoch) == (None, -1, -1)
     assert request.transaction_timeout_ms == 2**31 - 1
 
 
 def test_failures_back_off_exponentially() -> None:
-    identity, _ = make()
+    shell = connected()
     waits: list[float] = []
-    now = 0.0
     for _ in range(7):
-        assert identity.is_due(now)
-        identity.begin_request()
-        identity.fail(KafkaConnectionError("lost"), now)
-        assert not identity.is_due(now)
-        waits.append(identity.next_at() - now)
-        now = identity.next_at()
+        shell.answer_init(error=14)
+        start = shell.now
+        shell.wait_until(lambda: shell.has_request(InitProducerIdRequest), within=1.1)
+        waits.append(shell.now - start)
     assert waits[0] <= 0.121
     assert 0.8 <= waits[-1] <= 1.0 + 1e-9
-    assert identity.last_error is not None
 
 
-@pytest.mark.parametrize(
-    ("code", "verdict", "fatal"), [(31, Verdict.FAIL, False), (53, Verdict.FATAL, True), (9999, Verdict.FATAL, True)]
-)
-def test_a_refusal_says_who_refused_and_whether_it_is_fatal(code: int, verdict: Verdict, fatal: bool) -> None:
-    identity, _ = make()
-    identity.begin_request()
-    answered, error = identity.on_response(InitProducerIdResponse(error_code=code), 4, 0.0)
-    assert answered is verdict
+@pytest.mark.parametrize("code", [53, 9999])
+def test_a_code_that_is_no_use_to_repeat_ends_the_producer(code: int) -> None:
+    shell = connected()
+    shell.answer_init(error=code)
+    error = shell.sender.fatal_error
     assert error is not None
-    assert error.fatal is fatal
-    assert "broker 4 answered InitProducerId" in str(error)
+    assert error.fatal
+    assert "broker 1 answered InitProducerId" in str(error) or "broker -1 answered InitProducerId" in str(error)
+
+
+def test_a_producer_that_may_not_have_one_fails_what_is_buffered_and_asks_again() -> None:
+    shell = connected()
+    batch = shell.append()
+    shell.answer_init(error=31)
+    shell.poll()
+    assert isinstance(batch.error, KafkaError)
+    assert not batch.error.fatal
+    assert shell.sender.fatal_error is None
+    shell.wait_until(lambda: shell.has_request(InitProducerIdRequest), within=0.13)
+
+
+def test_a_broker_without_it_ends_the_producer() -> None:
+    shell = Shell()
+    shell.versions = versions(init_producer_id=-1)
+    shell.poll()
+    assert isinstance(shell.sender.fatal_error, UnsupportedVersionError)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from aioproducer._core.requests.verdicts import (
-    INIT_PRODUCER_ID_RULES,
+    INIT_PRODUCER_ID_VERDICTS,
     METADATA_VERDICTS,
     PRODUCE_RULES,
-    UNLISTED_INIT_PRODUCER_ID_RULE,
+    SEVERITY,
+    TRANSACTION_VERDICTS,
     UNLISTED_PRODUCE_RULE,
     Verdict,
-    exponential_backoff,
+    control_verdict,
 )
-from aioproducer.errors import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE, ErrorCode
+from aioproducer.errors import ErrorCode
+from aioproducer.errors._codes import FATAL, INVALID_METADATA, POSSIBLY_WRITTEN, RETRIABLE
 
 RETRY = {2, 7, 14, 15, 16, 19, 20, 51, 75, 89}
 REFRESH = {3, 5, 6, 9, 13, 56, 72, 74, 100, 103}
@@ -64,18 +64,33 @@ def test_an_unlisted_produce_code_fails_the_batch_as_possibly_written() -> None:
 
 @pytest.mark.parametrize(("code", "verdict"), [(0, Verdict.DELIVERED), (31, Verdict.FAIL)])
 def test_init_producer_id_row(code: int, verdict: Verdict) -> None:
-    assert INIT_PRODUCER_ID_RULES[code].verdict is verdict
+    assert INIT_PRODUCER_ID_VERDICTS[code] is verdict
 
 
 @pytest.mark.parametrize("code", [7, 13, 14, 15, 16, 51, 89])
 def test_init_producer_id_is_repeated(code: int) -> None:
-    assert INIT_PRODUCER_ID_RULES[code].verdict is Verdict.RETRY
+    assert INIT_PRODUCER_ID_VERDICTS[code] is Verdict.RETRY
     assert code in RETRIABLE
 
 
 def test_the_init_producer_id_rows_are_these() -> None:
-    assert set(INIT_PRODUCER_ID_RULES) == {0, 7, 13, 14, 15, 16, 31, 51, 89}
-    assert UNLISTED_INIT_PRODUCER_ID_RULE.verdict is Verdict.FATAL
+    assert set(INIT_PRODUCER_ID_VERDICTS) == {0, 7, 13, 14, 15, 16, 31, 51, 89}
+
+
+@pytest.mark.parametrize("code", [41, 133])
+def test_a_retriable_code_that_the_table_does_not_list_has_a_control_request_repeated(code: int) -> None:
+    assert control_verdict(INIT_PRODUCER_ID_VERDICTS, code) is Verdict.RETRY
+
+
+@pytest.mark.parametrize("code", [-1, 53, 9999])
+def test_any_other_code_that_the_table_does_not_list_is_fatal(code: int) -> None:
+    assert control_verdict(INIT_PRODUCER_ID_VERDICTS, code) is Verdict.FATAL
+
+
+def test_every_verdict_on_a_control_request_has_its_place_in_the_order_of_severity() -> None:
+    tables = [INIT_PRODUCER_ID_VERDICTS, *TRANSACTION_VERDICTS.values()]
+    assert {verdict for table in tables for verdict in table.values()} <= set(SEVERITY)
+    assert len(set(SEVERITY)) == len(SEVERITY)
 
 
 @pytest.mark.parametrize(
@@ -86,22 +101,3 @@ def test_the_init_producer_id_rows_are_these() -> None:
 def test_metadata_row(code: int, verdict: Verdict) -> None:
     assert METADATA_VERDICTS[code] is verdict
     assert set(METADATA_VERDICTS) == {0, 3, 5, 9, 17, 29, 72, 100}
-
-
-def test_backoff_doubles_within_20_percent_and_is_capped_after_the_jitter() -> None:
-    rng = random.Random(1)
-    for attempts, middle in [(1, 0.1), (2, 0.2), (3, 0.4), (4, 0.8)]:
-        drawn = [exponential_backoff(attempts, 0.1, 1.0, rng) for _ in range(200)]
-        assert min(drawn) >= middle * 0.8
-        assert max(drawn) <= min(middle * 1.2, 1.0)
-        assert max(drawn) - min(drawn) > middle * 0.15
-    assert max(exponential_backoff(5, 0.1, 1.0, rng) for _ in range(100)) == 1.0
-
-
-def test_backoff_survives_any_number_of_attempts() -> None:
-    assert exponential_backoff(10**6, 0.1, 1.0, random.Random(1)) == 1.0
-
-
-def test_backoff_without_room_to_grow_is_constant() -> None:
-    assert {exponential_backoff(n, 0.5, 0.5, random.Random(n)) for n in range(20)} == {0.5}
-    assert exponential_backoff(3, 0.5, 0.1, random.Random(1)) == 0.5

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 
-from aioproducer._config import ProducerConfig
-from aioproducer._core.requests.coordinators import Coordinator, CoordinatorType
-from aioproducer._core.transactions.open_transaction import Awaited, OpenTransaction, TransactionTicket
-from aioproducer._core.transactions.requests import VERSION_2, AddPartitions, Identity
-
-
-def begun() -> OpenTransaction:
-    """One in which nothing has happened."""
-    config, rng = ProducerConfig(bootstrap_servers="b:9092", transactional_id="x"), random.Random(1)
-    coordinator = Coordinator(CoordinatorType.TRANSACTION, "x", config, rng)
-    identity = Identity(7, 3)
-    return OpenTransaction(VERSION_2, identity, AddPartitions(coordinator, identity, config, rng))
+from aioproducer._core.transactions.open_transaction import Awaited, TransactionTicket
+from aioproducer._core.transactions.requests import VERSION_2, AddOffsets
+from tests.unit._core.transaction_parts import PRODUCER, Owner, begun, coordinator, timer
 
 
 def test_a_transaction_begins_with_nothing_in_it_and_no_time_that_runs() -> None:
     transaction = begun()
+    assert (transaction.version, transaction.producer) == (VERSION_2, PRODUCER)
     assert transaction.outcome is None
     assert transaction.started_at is None
     assert not transaction.is_begun
@@ -33,7 +24,7 @@ def test_a_transaction_begins_with_nothing_in_it_and_no_time_that_runs() -> None
 
 def test_transactions_share_nothing() -> None:
     first, second = begun(), begun()
-    first.offsets.append((first.adding, None))
+    first.offsets.append((AddOffsets(Owner(), timer(), coordinator(), "x", PRODUCER, "g"), None))
     first.added.clear()
     assert second.offsets == []
     assert first.added is not second.added

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._config import ProducerConfig
 from aioproducer._core.requests.coordinators import Coordinator, CoordinatorType
+from aioproducer._core.requests.producer_id import ProducerIdRequest
+from aioproducer._core.requests.verdicts import TRANSACTION_VERDICTS
 from aioproducer._core.transactions.requests import (
     VERSION_1,
     VERSION_2,
@@ -16,10 +18,7 @@ from aioproducer._core.transactions.requests import (
     CommitOffsets,
     DescribeTransaction,
     EndTransaction,
-    Exchange,
     FindCoordinator,
-    Identity,
-    InitProducerId,
     OffsetCommit,
 )
 from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
@@ -31,24 +30,32 @@ from aioproducer._wire.messages.add_partitions_to_txn import (
 )
 from aioproducer._wire.messages.describe_transactions import DescribeTransactionsResponse
 from aioproducer._wire.messages.end_txn import EndTxnResponse
-from aioproducer._wire.messages.find_coordinator import Coordinator as Found
-from aioproducer._wire.messages.find_coordinator import FindCoordinatorResponse
+from aioproducer._wire.messages.find_coordinator import FindCoordinatorResponse, FoundCoordinator
 from aioproducer._wire.messages.init_producer_id import InitProducerIdResponse
 from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
 )
-from aioproducer.errors import UnsupportedVersionError
+from aioproducer.errors import KafkaConnectionError, UnsupportedVersionError
+from tests.unit._core.transaction_parts import CONFIG, PRODUCER, Owner, coordinator, timer
+from tests.unit._core.transaction_parts import adding as nothing_to_add
 
-CONFIG = ProducerConfig(bootstrap_servers="b:9092", transactional_id="x", transaction_timeout_ms=7_000)
+if TYPE_CHECKING:
+    from aioproducer._core.requests.control_request import ControlRequest
+
 RNG = random.Random(1)
-OURS = Identity(7, 3)
+OWNER = Owner()
 
 
-def own() -> Coordinator:
-    """That of the transactional id."""
-    return Coordinator(CoordinatorType.TRANSACTION, "x", CONFIG, RNG)
+def init() -> ProducerIdRequest:
+    """InitProducerId of a transactional id."""
+    return ProducerIdRequest(OWNER, CONFIG, RNG, coordinator())
+
+
+def ending(version: int, *, is_commit: bool = True) -> EndTransaction:
+    """EndTxn."""
+    return EndTransaction(OWNER, timer(), coordinator(), "x", PRODUCER, version, is_commit=is_commit)
 
 
 def commit_offsets(version: int, group: ConsumerGroupMetadata | None = None) -> CommitOffsets:
@@ -58,9 +65,9 @@ def commit_offsets(version: int, group: ConsumerGroupMetadata | None = None) -> 
         TopicPartition("a", 2): OffsetAndMetadata(22, leader_epoch=5, metadata="m"),
         TopicPartition("b", 0): OffsetAndMetadata(10),
     }
-    coordinator = Coordinator(CoordinatorType.GROUP, "g", CONFIG, RNG)
+    of_group = Coordinator(CoordinatorType.GROUP, "g", CONFIG, RNG)
     commit = OffsetCommit(group or ConsumerGroupMetadata("g"), offsets)
-    return CommitOffsets(coordinator, "x", OURS, commit, version, CONFIG, RNG)
+    return CommitOffsets(OWNER, timer(), of_group, "x", PRODUCER, commit, version)
 
 
 # ── FindCoordinator ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -68,21 +75,22 @@ def commit_offsets(version: int, group: ConsumerGroupMetadata | None = None) -> 
 
 @pytest.mark.parametrize(("version", "key", "keys"), [(3, "x", []), (4, "", ["x"]), (6, "", ["x"])])
 def test_a_lookup_names_one_key_or_a_list_of_one(version: int, key: str, keys: list[str]) -> None:
-    message = FindCoordinator(own(), CONFIG, RNG).build(version)
+    message = FindCoordinator(OWNER, coordinator()).build(version)
     assert (message.key, message.key_type, message.coordinator_keys) == (key, 1, keys)
 
 
 def test_both_forms_of_the_answer_to_a_lookup_are_understood() -> None:
-    lookup = FindCoordinator(own(), CONFIG, RNG)
+    lookup = FindCoordinator(OWNER, coordinator())
     single = FindCoordinatorResponse(node_id=2, host="h", port=9)
-    listed = FindCoordinatorResponse(coordinators=[Found(key="x", node_id=3, host="i", port=8, error_code=15)])
-    assert (lookup.broker(single).node_id, [told.code for told in lookup.told(single)]) == (2, [0])
-    assert (lookup.broker(listed).node_id, [told.code for told in lookup.told(listed)]) == (3, [15])
+    entry = FoundCoordinator(key="x", node_id=3, host="i", port=8, error_code=15)
+    listed = FindCoordinatorResponse(coordinators=[entry])
+    assert (lookup.broker(single).node_id, [each.code for each in lookup.response_errors(single)]) == (2, [0])
+    assert (lookup.broker(listed).node_id, [each.code for each in lookup.response_errors(listed)]) == (3, [15])
 
 
-def test_all_lookups_of_a_coordinator_share_their_attempts() -> None:
-    wanted = own()
-    assert FindCoordinator(wanted, CONFIG, RNG).attempts is FindCoordinator(wanted, CONFIG, RNG).attempts
+def test_all_lookups_of_a_coordinator_share_their_retry_timer() -> None:
+    wanted = coordinator()
+    assert FindCoordinator(OWNER, wanted).retry_timer is FindCoordinator(OWNER, wanted).retry_timer
 
 
 # ── InitProducerId ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,18 +98,18 @@ def test_all_lookups_of_a_coordinator_share_their_attempts() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 5])
 def test_a_new_producer_takes_over_whatever_the_version(version: int) -> None:
-    message = InitProducerId(own(), CONFIG, RNG).build(version)
+    message = init().build(version)
     assert (message.transactional_id, message.transaction_timeout_ms) == ("x", 7_000)
     assert (message.producer_id, message.producer_epoch) == (-1, -1)
 
 
 def test_its_own_epoch_is_raised_only_where_the_coordinator_can_tell_it_from_another() -> None:
-    init = InitProducerId(own(), CONFIG, RNG)
-    init.own = OURS
-    message = init.build(3)
+    request = init()
+    request.own = PRODUCER
+    message = request.build(3)
     assert (message.producer_id, message.producer_epoch) == (7, 3)
     with pytest.raises(UnsupportedVersionError, match=r"InitProducerId 2, 3 is needed.*Kafka 2\.5"):
-        init.build(2)
+        request.build(2)
 
 
 # ── AddPartitionsToTxn ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,9 +117,9 @@ def test_its_own_epoch_is_raised_only_where_the_coordinator_can_tell_it_from_ano
 
 def adding(*partitions: TopicPartition) -> AddPartitions:
     """What adds these."""
-    exchange = AddPartitions(own(), OURS, CONFIG, RNG)
-    exchange.wanted.update(partitions)
-    return exchange
+    request = nothing_to_add()
+    request.wanted.update(partitions)
+    return request
 
 
 def added(*codes: int) -> AddPartitionsToTxnResponse:
@@ -126,56 +134,56 @@ def added(*codes: int) -> AddPartitionsToTxnResponse:
 
 
 def test_partitions_are_asked_for_by_topic_and_in_order() -> None:
-    exchange = adding(TopicPartition("b", 0), TopicPartition("a", 2), TopicPartition("a", 1))
-    message = exchange.build(3)
-    told = [(topic.name, topic.partitions) for topic in message.v3_and_below_topics]
-    assert told == [("a", [1, 2]), ("b", [0])]
-    assert (message.v3_and_below_producer_id, message.v3_and_below_producer_epoch) == OURS
-    assert exchange.at_most == 3
+    request = adding(TopicPartition("b", 0), TopicPartition("a", 2), TopicPartition("a", 1))
+    message = request.build(3)
+    topics = [(topic.name, topic.partitions) for topic in message.v3_and_below_topics]
+    assert topics == [("a", [1, 2]), ("b", [0])]
+    assert (message.v3_and_below_producer_id, message.v3_and_below_producer_epoch) == PRODUCER
+    assert request.at_most == 3
 
 
 def test_a_repetition_asks_for_the_same_partitions_though_others_have_come() -> None:
-    exchange = adding(TopicPartition("a", 0))
-    first = exchange.build(3)
-    exchange.wanted.add(TopicPartition("a", 1))
-    assert exchange.build(3) == first
-    assert exchange.wanted == {TopicPartition("a", 1)}
+    request = adding(TopicPartition("a", 0))
+    first = request.build(3)
+    request.wanted.add(TopicPartition("a", 1))
+    assert request.build(3) == first
+    assert request.wanted == {TopicPartition("a", 1)}
 
 
 def test_partitions_that_were_just_not_attempted_are_no_reason() -> None:
-    exchange = adding()
-    assert [(each.code, each.partition) for each in exchange.told(added(55, 29, 55))] == [(29, 1)]
-    assert [each.code for each in exchange.told(added(0, 0))] == [0, 0]
+    request = adding()
+    assert [(each.code, each.partition) for each in request.response_errors(added(55, 29, 55))] == [(29, 1)]
+    assert [each.code for each in request.response_errors(added(0, 0))] == [0, 0]
 
 
 # ── offsets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_group_is_added_by_its_name() -> None:
-    exchange = AddOffsets(own(), OURS, "g", CONFIG, RNG)
-    message = exchange.build(4)
+    request = AddOffsets(OWNER, timer(), coordinator(), "x", PRODUCER, "g")
+    message = request.build(4)
     assert (message.transactional_id, message.group_id) == ("x", "g")
-    assert (message.producer_id, message.producer_epoch) == OURS
-    assert [each.code for each in exchange.told(AddOffsetsToTxnResponse(error_code=30))] == [30]
+    assert (message.producer_id, message.producer_epoch) == PRODUCER
+    assert [each.code for each in request.response_errors(AddOffsetsToTxnResponse(error_code=30))] == [30]
 
 
 def test_offsets_are_told_by_topic_with_epoch_and_metadata() -> None:
     message = commit_offsets(VERSION_1).build(4)
-    told = [
+    offsets = [
         (topic.name, each.partition_index, each.committed_offset, each.committed_leader_epoch, each.committed_metadata)
         for topic in message.topics
         for each in topic.partitions
     ]
-    assert told == [("a", 2, 22, 5, "m"), ("b", 0, 10, -1, ""), ("b", 1, 11, -1, "")]
+    assert offsets == [("a", 2, 22, 5, "m"), ("b", 0, 10, -1, ""), ("b", 1, 11, -1, "")]
 
 
 def test_a_members_generation_is_told_where_the_coordinator_knows_of_it() -> None:
     group = ConsumerGroupMetadata("g", generation_id=4, member_id="m")
-    exchange = commit_offsets(VERSION_1, group)
-    message = exchange.build(3)
+    request = commit_offsets(VERSION_1, group)
+    message = request.build(3)
     assert (message.generation_id, message.member_id) == (4, "m")
     with pytest.raises(UnsupportedVersionError, match="group 'g'"):
-        exchange.build(2)
+        request.build(2)
     assert commit_offsets(VERSION_1).build(0).generation_id == -1
 
 
@@ -189,8 +197,8 @@ def test_with_version_2_the_groups_coordinator_has_to_add_the_group_itself() -> 
 def test_each_offset_has_its_own_code() -> None:
     partitions = [TxnOffsetCommitResponsePartition(partition_index=index, error_code=index) for index in range(2)]
     answer = TxnOffsetCommitResponse(topics=[TxnOffsetCommitResponseTopic(name="a", partitions=partitions)])
-    told = commit_offsets(VERSION_2).told(answer)
-    assert [(each.topic, each.partition, each.code) for each in told] == [("a", 0, 0), ("a", 1, 1)]
+    errors = commit_offsets(VERSION_2).response_errors(answer)
+    assert [(each.topic, each.partition, each.code) for each in errors] == [("a", 0, 0), ("a", 1, 1)]
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,35 +206,51 @@ def test_each_offset_has_its_own_code() -> None:
 
 @pytest.mark.parametrize("is_commit", [True, False])
 def test_an_end_is_a_commit_or_an_abort_and_stays_so(is_commit: bool) -> None:
-    exchange = EndTransaction(own(), OURS, VERSION_2, CONFIG, RNG, is_commit=is_commit)
-    assert exchange.build(5) == exchange.build(5)
-    assert exchange.build(5).committed is is_commit
-    assert [each.code for each in exchange.told(EndTxnResponse(error_code=51))] == [51]
+    request = ending(VERSION_2, is_commit=is_commit)
+    assert request.build(5) == request.build(5)
+    assert request.build(5).committed is is_commit
+    assert [each.code for each in request.response_errors(EndTxnResponse(error_code=51))] == [51]
 
 
 def test_the_version_of_the_end_is_that_of_the_transaction() -> None:
-    assert EndTransaction(own(), OURS, VERSION_1, CONFIG, RNG, is_commit=True).at_most == 4
-    second = EndTransaction(own(), OURS, VERSION_2, CONFIG, RNG, is_commit=True)
+    assert ending(VERSION_1).at_most == 4
+    second = ending(VERSION_2)
     assert second.at_most is None
     with pytest.raises(UnsupportedVersionError, match="EndTxn 4, 5 is needed"):
         second.build(4)
 
 
 def test_a_description_is_asked_for_by_the_id() -> None:
-    exchange = DescribeTransaction(own(), CONFIG, RNG)
-    assert exchange.build(0).transactional_ids == ["x"]
-    assert exchange.told(DescribeTransactionsResponse()) == []
+    request = DescribeTransaction(OWNER, timer(), coordinator(), "x")
+    assert request.build(0).transactional_ids == ["x"]
+    assert request.response_errors(DescribeTransactionsResponse()) == []
 
 
 @pytest.mark.parametrize(
-    ("exchange", "answer"),
+    ("asked", "answer"),
     [
-        (InitProducerId(own(), CONFIG, RNG), EndTxnResponse()),
-        (EndTransaction(own(), OURS, VERSION_1, CONFIG, RNG, is_commit=True), InitProducerIdResponse()),
+        (init(), EndTxnResponse()),
+        (ending(VERSION_1), InitProducerIdResponse()),
     ],
 )
 def test_an_answer_to_another_request_is_a_bug_of_the_caller(
-    exchange: Exchange, answer: EndTxnResponse | InitProducerIdResponse
+    asked: ControlRequest, answer: EndTxnResponse | InitProducerIdResponse
 ) -> None:
     with pytest.raises(AssertionError):
-        exchange.told(answer)
+        asked.response_errors(answer)
+
+
+def test_an_end_whose_answer_was_lost_says_so_and_is_sent_again() -> None:
+    request = ending(VERSION_2)
+    request.retry_timer.begin()
+    request.on_lost(KafkaConnectionError("reset by peer"), 1.0)
+    assert request.was_lost
+    assert not request.is_due(1.0)
+    assert request.is_due(2.0)
+
+
+def test_every_request_of_a_transaction_has_the_table_of_its_api() -> None:
+    requests = [FindCoordinator(OWNER, coordinator()), init(), adding(), ending(VERSION_1), commit_offsets(VERSION_1)]
+    assert [request.verdicts for request in requests] == [
+        TRANSACTION_VERDICTS[request.request.api_key] for request in requests
+    ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aioproducer._core.requests.verdicts import TRANSACTION_VERDICTS, Verdict, transaction_verdict
+from aioproducer._core.requests.verdicts import TRANSACTION_VERDICTS, Verdict, control_verdict
 from aioproducer._core.transactions.states import TransactionState
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
@@ -102,7 +102,13 @@ EVERY = [
     *((api, code) for api in CASES for code in (*UNLISTED_RETRIABLE, *UNLISTED_FATAL)),
 ]
 
-ABORTABLE = [row for row in EVERY if transaction_verdict(*row) is Verdict.ABORT]
+
+def verdict_of(api: int, code: int) -> Verdict:
+    """What follows from the code."""
+    return control_verdict(TRANSACTION_VERDICTS[api], code)
+
+
+ABORTABLE = [row for row in EVERY if verdict_of(*row) is Verdict.ABORT]
 
 
 def name(case: object) -> str:
@@ -117,7 +123,7 @@ def test_every_code_leads_where_its_verdict_says(api: ApiKey, code: int) -> None
     before = it.state
     answer(it, code)
     it.poll()
-    match transaction_verdict(api, code):
+    match verdict_of(api, code):
         case Verdict.RETRY:
             assert it.is_in(before)
             assert not it.has_request(request)
@@ -142,9 +148,7 @@ def test_every_code_leads_where_its_verdict_says(api: ApiKey, code: int) -> None
             raise AssertionError(f"{other} is no verdict on a transaction")
 
 
-@pytest.mark.parametrize(
-    ("api", "code"), [row for row in EVERY if transaction_verdict(*row) is Verdict.ABORT], ids=name
-)
+@pytest.mark.parametrize(("api", "code"), ABORTABLE, ids=name)
 def test_after_an_abortable_answer_an_abort_leads_to_another_transaction(api: ApiKey, code: int) -> None:
     prepare, _, answer = CASES[api]
     it = prepare()

@@ -1,0 +1,228 @@
+"""The Dialer: sets up connections to brokers, step by step (see `setup`), within one deadline."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+import anyio
+
+from aioproducer._net.connection import Connection, close, in_words, reason
+from aioproducer._net.layer import LayeredStream
+from aioproducer._net.setup import NO_STEPS, ApiVersionsExchange, Ask, Await, Session
+from aioproducer._wire.frames import FrameBuffer, decode_response, encode_request
+from aioproducer._wire.negotiation import BrokerVersions
+from aioproducer.errors import (
+    AuthenticationError,
+    ConnectionTimeoutError,
+    KafkaConnectionError,
+    KafkaError,
+    ProtocolError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from aioproducer._backend import Connector, Stream
+    from aioproducer._net.setup import AuthenticateStep, SecureStep, SetupSteps
+    from aioproducer._wire.schema import Response
+
+
+class Established(NamedTuple):
+    """A connection that is set up.
+
+    Attributes:
+        connection: takes frames.
+        versions: what the broker speaks on it.
+        session: what authentication has led to; None if there was none.
+    """
+
+    connection: Connection
+    versions: BrokerVersions
+    session: Session | None
+
+
+class Dialer:
+    """Sets up connections.
+
+    Args:
+        connect: opens the byte stream.
+        client_id: our name for ourselves.
+        clock: seconds.
+        answer_timeout: seconds that each step after the first may take, as any request may: a broker that connects and
+            stays silent is given up as soon as one that stops to answer. None: as long as all steps together.
+        steps: what there is to do besides TCP and ApiVersions.
+    """
+
+    def __init__(
+        self,
+        connect: Connector,
+        client_id: str | None,
+        clock: Callable[[], float],
+        answer_timeout: float | None = None,
+        steps: SetupSteps = NO_STEPS,
+    ) -> None:
+        self.connect = connect
+        self.client_id = client_id
+        self.clock = clock
+        self.answer_timeout = answer_timeout
+        self.steps = steps
+
+    async def dial(self, host: str, port: int, timeout: float | None = None, *, name: str = "") -> Established:
+        """Set up a connection. Cancelled or failed, it leaves no socket open.
+
+        Args:
+            host, port: whereto.
+            timeout: seconds for all steps together.
+            name: the broker as messages name it, with its address; default: host:port.
+
+        Raises:
+            ConnectionTimeoutError: it was not ready in time.
+            KafkaConnectionError: refused, unreachable, unknown name, or closed during a step.
+            AuthenticationError: the broker does not take us for who we say we are, or we do not take it for the broker.
+            UnsupportedVersionError: the broker is too old.
+            ProtocolError: whoever listens there does not speak Kafka's protocol.
+        """
+        attempt = _Attempt(self, host, port, name or f"{host}:{port}")
+        started = self.clock()
+        try:
+            with anyio.fail_after(timeout):
+                return await attempt.run()
+        except TimeoutError:
+            elapsed = self.clock() - started
+            raise ConnectionTimeoutError(
+                f"{host}:{port} was not ready within {elapsed:.1f} s (waiting for {attempt.step});"
+                f" check the address, firewalls, and that the port speaks {attempt.expected}",
+                elapsed=elapsed,
+            ) from None
+
+
+class _Attempt:
+    """One connection that is being set up.
+
+    Attributes:
+        step: what it waits for, for people.
+    """
+
+    def __init__(self, dialer: Dialer, host: str, port: int, name: str) -> None:
+        self.step = "TCP connect"
+        self._dialer = dialer
+        self._host = host
+        self._port = port
+        self._name = name
+        self._correlation_id = 0
+
+    @property
+    def expected(self) -> str:
+        """What the port should speak."""
+        secure = self._dialer.steps.secure
+        return "plain Kafka" if secure is None else f"Kafka after a {secure.name}"
+
+    async def run(self) -> Established:
+        """Do all steps."""
+        stream = await self._connect()
+        try:
+            secure, authenticate = self._dialer.steps
+            if secure is not None:
+                stream = await self._secure(secure, stream)
+            connection = Connection(stream, FrameBuffer())
+            versions = await self._learn_versions(connection)
+            session = None
+            if authenticate is not None:
+                session = await self._authenticate(authenticate, connection, versions)
+        except BaseException:
+            await close(stream)
+            raise
+        return Established(connection, versions, session)
+
+    # ── the steps, in their order ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _connect(self) -> Stream:
+        try:
+            return await self._dialer.connect(self._host, self._port)
+        except OSError as error:
+            address = self._host, self._port
+            text = f"cannot connect to {self._host}:{self._port}: {reason(error)}"
+            raise KafkaConnectionError(text, address=address) from error
+
+    async def _secure(self, step: SecureStep, stream: Stream) -> Stream:
+        with self._during(step.name):
+            with _failing_as_connection("it could not be prepared"):
+                layer = await step.new_layer(self._host, self._port)
+            secured = LayeredStream(stream, layer)
+            with in_words():
+                await secured.open()
+            return secured
+
+    async def _learn_versions(self, connection: Connection) -> BrokerVersions:
+        with self._during("ApiVersions"):
+            exchange = ApiVersionsExchange(self._dialer.client_id)
+            request = exchange.first_request()
+            while True:
+                answer = exchange.on_response(await _ask(connection, request))
+                if isinstance(answer, BrokerVersions):
+                    return answer
+                request = answer
+
+    async def _authenticate(self, step: AuthenticateStep, connection: Connection, versions: BrokerVersions) -> Session:
+        with self._during(step.name):
+            exchange = step.exchange(self._host, self._port, versions)
+            asked_at = self._dialer.clock()
+            outcome: object = None
+            while True:
+                try:
+                    wanted = exchange.send(outcome)
+                except StopIteration as end:
+                    return Session(asked_at, end.value)
+                match wanted:
+                    case Ask():
+                        asked_at = self._dialer.clock()
+                        outcome = await self._request(connection, wanted)
+                    case Await():
+                        with _failing_as_connection("its credentials could not be had"):
+                            outcome = await wanted.work()
+                    case _:
+                        assert_never(wanted)
+
+    async def _request(self, connection: Connection, ask: Ask) -> Response:
+        self._correlation_id += 1
+        message, version = ask
+        frame = encode_request(message, version, self._correlation_id, self._dialer.client_id)
+        answer = await _ask(connection, frame)
+        return decode_response(answer, message.api_key, version, self._correlation_id)
+
+    @contextmanager
+    def _during(self, step: str) -> Generator[None]:
+        """Bound a step in time, and name it in what it raises."""
+        self.step = step
+        try:
+            with anyio.fail_after(self._dialer.answer_timeout):
+                yield
+        except AuthenticationError as error:
+            refused = AuthenticationError(f"{step} with {self._name} failed: {error}", api=error.api)
+            refused.code, refused.name, refused.phase = error.code, error.name, error.phase
+            raise refused from error
+        except KafkaConnectionError as error:
+            text = f"{step} with {self._name} failed: {error}"
+            raise KafkaConnectionError(text, address=(self._host, self._port)) from error
+        except ProtocolError as error:
+            raise ProtocolError(f"{step}: {error}") from error
+
+
+async def _ask(connection: Connection, request: bytes) -> bytes:
+    await connection.send(request)
+    frames: list[bytes] = []
+    while not frames:
+        frames = await connection.read_frames()
+    return frames[0]
+
+
+@contextmanager
+def _failing_as_connection(what: str) -> Generator[None]:
+    """Have the code of others fail this connection, not the producer; its words may have a secret in them."""
+    try:
+        yield
+    except (KafkaError, TimeoutError):
+        raise
+    except Exception as error:
+        raise KafkaConnectionError(f"{what} ({type(error).__name__}, see __cause__)") from error

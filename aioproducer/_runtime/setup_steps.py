@@ -1,0 +1,78 @@
+"""From settings to the steps that set up each connection: TLS, and logging in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioproducer._net.setup import NO_STEPS, SetupSteps
+
+if TYPE_CHECKING:
+    from aioproducer._config import ProducerConfig
+    from aioproducer._net.setup import AuthenticateStep, SecureStep
+    from aioproducer.security.cache import TokenCache
+
+
+async def prepared_steps(config: ProducerConfig) -> SetupSteps:
+    """Return the steps, with the files of TLS read once, so that what is wrong in them is told before all else.
+
+    Raises:
+        ConfigurationError: a file cannot be read or used.
+    """
+    protocol = config.security_protocol
+    if protocol == "PLAINTEXT":
+        return NO_STEPS
+    return SetupSteps(
+        secure=await _tls(config) if protocol.endswith("SSL") else None,
+        authenticate=_sasl(config) if protocol.startswith("SASL") else None,
+    )
+
+
+# What each needs is imported here: ssl and the providers of tokens are only for those who use them.
+
+
+async def _tls(config: ProducerConfig) -> SecureStep:
+    from aioproducer._net.tls import TlsStep
+    from aioproducer._net.tls_context import TlsContexts, tls_settings_of
+
+    step = TlsStep(TlsContexts(config.ssl_context or tls_settings_of(config)))
+    await step.prepare()
+    return step
+
+
+def _sasl(config: ProducerConfig) -> AuthenticateStep:
+    from aioproducer._net import sasl
+
+    mechanism, username, password = config.sasl_mechanism, config.sasl_username, config.sasl_password
+    match mechanism:
+        case "PLAIN":
+            assert username is not None, "checked with the settings"
+            return sasl.SaslStep(mechanism, sasl.plain_credentials(username, password))
+        case "SCRAM-SHA-256" | "SCRAM-SHA-512":
+            assert username is not None, "checked with the settings"
+            is_token = config.sasl_scram_token_auth
+            return sasl.SaslStep(
+                mechanism, sasl.scram_credentials(mechanism, username, password, is_delegation_token=is_token)
+            )
+        case "OAUTHBEARER":
+            return sasl.SaslStep(mechanism, sasl.TokenCredentials(_token_cache(config)))
+        case _:
+            raise AssertionError(f"the settings let {mechanism} through, which is not built")
+
+
+def _token_cache(config: ProducerConfig) -> TokenCache:
+    from aioproducer._config.declared import SETTINGS
+    from aioproducer._config.token_provider import token_provider_of
+    from aioproducer.security.cache import TokenCache
+    from aioproducer.security.refresh import RefreshSettings
+
+    provider = token_provider_of({name: getattr(config, name) for name in SETTINGS})
+    return TokenCache(
+        provider,
+        settings=RefreshSettings(
+            window_factor=config.sasl_login_refresh_window_factor,
+            window_jitter=config.sasl_login_refresh_window_jitter,
+            min_period_seconds=config.sasl_login_refresh_min_period_seconds,
+            buffer_seconds=config.sasl_login_refresh_buffer_seconds,
+        ),
+        timeout=config.socket_connection_setup_timeout_ms / 1000,
+    )
