@@ -203,9 +203,9 @@ class AsyncioBackend:
         """See `Backend.is_current`."""
         return self.current_token() is self.token
 
-    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """See `Backend.spawn_host`."""
-        task = self._loop.create_task(main(), name="aioproducer", context=self._context.copy())
+        task = self._loop.create_task(main(), name=name, context=self._context.copy())
         self._hosts.add(task)
         task.add_done_callback(self._hosts.discard)
 

@@ -118,7 +118,7 @@ class Backend(Protocol):
         """True in this loop, thread and process only."""
         ...
 
-    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """Run `main` in a task that belongs to the loop, not to the caller. `main` lets no Exception out."""
         ...
 

@@ -143,9 +143,9 @@ class TrioBackend:
         """See `Backend.is_current`."""
         return self.current_token() is self.token
 
-    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """See `Backend.spawn_host`."""
-        trio.lowlevel.spawn_system_task(main, name="aioproducer")
+        trio.lowlevel.spawn_system_task(main, name=name)
 
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         """See `Backend.call_soon`."""

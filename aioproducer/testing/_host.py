@@ -37,7 +37,7 @@ class ServerHost:
         Raises:
             OSError: a port is taken.
         """
-        _backend.current().spawn_host(self._run)
+        _backend.current().spawn_host(self._run, "embedded cluster")
         try:
             await self._begun.wait()
         except BaseException:
