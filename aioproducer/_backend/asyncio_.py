@@ -213,6 +213,10 @@ class AsyncioBackend:
         """See `Backend.call_soon`."""
         self._loop.call_soon(function, *arguments, context=context or self._context)
 
+    def raise_soon(self, error: BaseException) -> None:
+        """See `Backend.raise_soon`."""
+        self.call_soon(_raise, error)
+
     def is_waiting(self, waiter: Any) -> bool:
         """See `Backend.is_waiting`."""
         is_done: bool = waiter.done()
@@ -254,3 +258,7 @@ class AsyncioBackend:
     async def yield_now(self) -> None:
         """See `Backend.yield_now`."""
         await asyncio.sleep(0)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

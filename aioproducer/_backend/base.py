@@ -22,6 +22,7 @@ class Receiver(Protocol):
 
 
 @public_in("aioproducer")
+@runtime_checkable
 class Stream(Protocol):
     """Bytes to and from one broker, as anyio has them; `ByteStream` is one."""
 
@@ -125,6 +126,13 @@ class Backend(Protocol):
     def call_soon(self, function: Callable[..., object], *arguments: object, context: Context | None = None) -> None:
         """Run `function` in one of the next passes of the loop, in the order of the calls, outside of the caller's
         task; without `context`, in one that has no variables of the caller's.
+        """
+        ...
+
+    def raise_soon(self, error: BaseException) -> None:
+        """Have the error come out of the loop, as KeyboardInterrupt and SystemExit do, once others had their turn.
+
+        trio lets nothing out of a callback: there Ctrl-C is pressed again, and the program's main task meets it.
         """
         ...
 

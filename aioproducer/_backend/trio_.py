@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -153,6 +154,11 @@ class TrioBackend:
             self._token.run_sync_soon(function, *arguments)
         else:
             self._token.run_sync_soon(partial(context.run, function, *arguments))
+
+    def raise_soon(self, error: BaseException) -> None:
+        """See `Backend.raise_soon`."""
+        del error  # of a SystemExit nothing better can be made than an interrupt either
+        _thread.interrupt_main()
 
     def is_waiting(self, waiter: Any) -> bool:
         """See `Backend.is_waiting`."""
