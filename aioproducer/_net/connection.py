@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import anyio
 
 from aioproducer._backend import Channel
+from aioproducer._backend.ending import ends_this_task
 from aioproducer._net.task_channel import TaskChannel
-from aioproducer.errors import KafkaConnectionError
+from aioproducer.errors import KafkaConnectionError, KafkaError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,10 +53,8 @@ class Connection:
         Raises:
             KafkaConnectionError: the connection is lost.
         """
-        try:
+        with in_words("the connection broke while a request was written"):
             await self._stream.send(frame)
-        except BROKEN as error:
-            raise KafkaConnectionError(f"the connection broke while a request was written: {reason(error)}") from error
 
     async def read_frames(self) -> list[bytes]:
         """Wait for bytes and return the frames that are now complete, without their length prefix; maybe none.
@@ -103,18 +102,32 @@ async def close(stream: Stream) -> None:
     """Close a stream at once, without waiting for the peer."""
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await stream.aclose()
+        try:
+            await stream.aclose()
+        except BaseException as error:
+            if ends_this_task(error):
+                raise
+            # There is nothing more to be had of it, and nobody to tell: what matters was said before.
 
 
 @contextmanager
-def in_words() -> Generator[None]:
-    """Raise the end of a stream as a KafkaConnectionError."""
+def in_words(what: str = "the connection broke") -> Generator[None]:
+    """Raise whatever comes out of a stream as a KafkaConnectionError: it is that connection's end, and nothing else's.
+
+    The one place for that. A stream may be one that `connect=` has returned, and raise any class of its library's.
+    """
     try:
         yield
+    except KafkaError:
+        raise
     except anyio.EndOfStream as error:
         raise KafkaConnectionError("the broker closed the connection") from error
     except BROKEN as error:
-        raise KafkaConnectionError(f"the connection broke: {reason(error)}") from error
+        raise KafkaConnectionError(f"{what}: {reason(error)}") from error
+    except BaseException as error:
+        if ends_this_task(error):
+            raise
+        raise KafkaConnectionError(f"{what}: {type(error).__name__}: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:

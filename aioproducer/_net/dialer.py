@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 import anyio
 
+from aioproducer._backend import Stream
+from aioproducer._backend.ending import ends_this_task
 from aioproducer._net.connection import Connection, close, in_words, reason
 from aioproducer._net.layer import LayeredStream
 from aioproducer._net.setup import NO_STEPS, ApiVersionsExchange, Ask, Await, Session
@@ -23,7 +25,7 @@ from aioproducer.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from aioproducer._backend import Connector, Stream
+    from aioproducer._backend import Connector
     from aioproducer._net.setup import AuthenticateStep, SecureStep, SetupSteps
     from aioproducer._wire.schema import Response
 
@@ -138,12 +140,25 @@ class _Attempt:
     # ── the steps, in their order ────────────────────────────────────────────────────────────────────────────────────
 
     async def _connect(self) -> Stream:
+        address = self._host, self._port
         try:
-            return await self._dialer.connect(self._host, self._port)
+            stream: object = await self._dialer.connect(self._host, self._port)
         except OSError as error:
-            address = self._host, self._port
             text = f"cannot connect to {self._host}:{self._port}: {reason(error)}"
             raise KafkaConnectionError(text, address=address) from error
+        except BaseException as error:
+            if isinstance(error, KafkaError) or ends_this_task(error):
+                raise
+            told = f"connect= raised {type(error).__name__}: {reason(error)}"
+            text = f"cannot connect to {self._host}:{self._port}: {told}"
+            raise KafkaConnectionError(text, address=address) from error
+        if not isinstance(stream, Stream):  # pyright: ignore[reportUnnecessaryIsInstance] - somebody else's function
+            text = (
+                f"cannot connect to {self._host}:{self._port}: connect= returned {type(stream).__name__};"
+                " it must return a byte stream, as anyio.connect_tcp does"
+            )
+            raise KafkaConnectionError(text, address=address)
+        return stream
 
     async def _secure(self, step: SecureStep, stream: Stream) -> Stream:
         with self._during(step.name):
@@ -224,5 +239,7 @@ def _failing_as_connection(what: str) -> Generator[None]:
         yield
     except (KafkaError, TimeoutError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if ends_this_task(error):
+            raise
         raise KafkaConnectionError(f"{what} ({type(error).__name__}, see __cause__)") from error

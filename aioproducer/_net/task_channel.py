@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from aioproducer._backend.ending import ends_this_task
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -22,7 +24,7 @@ class TaskChannel:
         self._stream = stream
         self._outgoing: deque[bytes] = deque()
         self._written_to = anyio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def write(self, data: bytes) -> bool:
         """See `Channel.write`."""
@@ -43,7 +45,9 @@ class TaskChannel:
     ) -> None:
         try:
             await half(receiver)
-        except Exception as error:
+        except BaseException as error:
+            if ends_this_task(error):
+                raise
             self._error = self._error or error
             scope.cancel()
 

@@ -127,7 +127,9 @@ class Lifecycle:
         for interceptor in self.interceptors:
             try:
                 interceptor.close()
-            except Exception as error:
+            except BaseException as error:
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    raise
                 log_lines.interceptor_failed("close", interceptor, error)
         log_lines.closed(self._client_id)
 

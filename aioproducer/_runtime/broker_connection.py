@@ -17,7 +17,7 @@ from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
 from aioproducer._wire.schema import Request
-from aioproducer.errors import KafkaError, ProtocolError
+from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,11 @@ class ConnectionHost(Protocol):
     @property
     def figures(self) -> Counters:
         """What is counted."""
+        ...
+
+    @property
+    def can_lose_tasks(self) -> bool:
+        """Whether the producer goes on though a task of it is cancelled: only asyncio lets other code do that."""
         ...
 
     def has_written_long(self) -> bool:
@@ -146,26 +151,37 @@ class BrokerConnection:
             self._scope.cancel()
 
     async def run(self) -> None:
-        """Open, serve until it breaks or `close` is called, report the end."""
+        """Open, serve until it breaks or `close` is called, report the end.
+
+        A task of ours that other code cancels is a connection that is lost, as long as the producer goes on.
+        """
         established = None
         with anyio.CancelScope() as self._scope:
             if self._is_closed:
                 self._scope.cancel()
-            established = await self._open()
-            if established is not None:
-                self._host.figures.connections_made += 1
-                try:
+            try:
+                established = await self._open()
+                if established is not None:
+                    self._host.figures.connections_made += 1
                     await self._serve(established)
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await established.connection.aclose()
-                    self._host.figures.connections_closed += 1
-                    self._host.on_closed(self, self._error)
+            except anyio.get_cancelled_exc_class():
+                if self._scope.cancel_called or not self._host.can_lose_tasks:
+                    raise
+                self._error = self._error or KafkaConnectionError("its task was cancelled by other code")
+            finally:
+                if established is not None:
+                    await self._close(established)
         if established is not None:
             return
         if self._error is None:  # closed while it was still being opened
             self._error = KafkaError("the connection was closed before it was set up")
         self._host.on_failed(self, self._error)
+
+    async def _close(self, established: Established) -> None:
+        with anyio.CancelScope(shield=True):
+            await established.connection.aclose()
+        self._host.figures.connections_closed += 1
+        self._host.on_closed(self, self._error)
 
     async def _open(self) -> Established | None:
         host, port, timeout = self._effect.host, self._effect.port, self._effect.timeout

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from aioproducer._backend.ending import ENDS_THE_PROGRAM
 from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._runtime.outcome import outcome_error, record_metadata, run_callback
@@ -107,7 +108,7 @@ class Completion:
         for holder in holders:
             if holder.error is not None or (isinstance(holder, ProducerBatch) and holder.record_errors):
                 self._figures.records_failed += _failed_count(holder)
-                self._count_unwatched(holder)
+                self._or_later(self._count_unwatched, holder)
             callbacks, holder.callbacks = holder.callbacks, None
             if callbacks is not None:
                 # They were registered in any order; sorting is stable, so those of one record keep theirs.
@@ -130,7 +131,7 @@ class Completion:
         try:
             function(*arguments)
         except BaseException as error:
-            self._backend.call_soon(_raise, error)
+            self._backend.raise_soon(error)
 
     def _call(self, holder: RecordHolder, index: int, entry: Any) -> None:
         if isinstance(entry, Intercepted):
@@ -168,7 +169,9 @@ def acknowledge(
     for interceptor in interceptors:
         try:
             interceptor.on_acknowledgement(metadata, error, headers)
-        except Exception as raised:
+        except BaseException as raised:
+            if isinstance(raised, ENDS_THE_PROGRAM):
+                raise
             from aioproducer._runtime import log_lines
 
             log_lines.interceptor_failed("on_acknowledgement", interceptor, raised)
@@ -178,10 +181,6 @@ def _failed_count(holder: RecordHolder) -> int:
     if not isinstance(holder, ProducerBatch):
         return 1
     return holder.count if holder.error is not None else len(holder.record_errors or ())
-
-
-def _raise(error: BaseException) -> None:
-    raise error
 
 
 def _index(entry: tuple[int, Any]) -> int:

@@ -48,6 +48,12 @@ LOOP_ENDED: Final = (
 )
 
 
+CANCELLED_FROM_OUTSIDE: Final = (
+    "the producer's background tasks were cancelled by other code, so that it cannot go on; make a new producer, and"
+    " cancel none of its tasks"
+)
+
+
 class Runtime:
     """Everything of a producer that exists between start() and the end of close().
 
@@ -87,6 +93,7 @@ class Runtime:
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
         self._is_closing = False
+        self._is_over = False  # nothing is left to do, and the tasks are cancelled by us
         self._deadline: float | None = None  # what the last poll returned
         self._has_to_poll = True  # something besides answers asks for a poll
         self._has_answers = False
@@ -134,16 +141,19 @@ class Runtime:
                 self._tasks = tasks
                 tasks.start_soon(self._call_asked)
                 await self._poller.serve()
+                self._is_over = True
                 tasks.cancel_scope.cancel()
+            if not self._is_over:  # its tasks were cancelled by somebody else, of which a task group says nothing
+                self._die(FatalProducerError(CANCELLED_FROM_OUTSIDE), None)
         except Exception as error:
             bug = _innermost(error)
+            text = f"the producer's background task failed ({type(bug).__name__}, see __cause__); make a new producer"
+            self._die(FatalProducerError(text), bug)  # before it is logged: a handler may raise as well
             _log.critical(
                 "the producer stopped because of a bug in it; records are failed, close it",
                 exc_info=redacted(bug),
                 extra={"event": "producer_failed"},
             )
-            text = f"the producer's background task failed ({type(bug).__name__}, see __cause__); make a new producer"
-            self._die(FatalProducerError(text), bug)
         except BaseException as error:
             self._die(ProducerClosedError(LOOP_ENDED), error)
             raise
@@ -297,8 +307,9 @@ class Runtime:
             if waiters:
                 self._completion.then(lambda: self.backend.wake(waiters))
 
-    def _die(self, outcome: KafkaError, cause: BaseException) -> None:
+    def _die(self, outcome: KafkaError, cause: BaseException | None) -> None:
         """Fail whatever is open; nothing runs in the background any more."""
+        self._is_over = True
         self._completion.hurry()
         outcome.__cause__ = cause if isinstance(cause, Exception) else None
         now = self.clock()
@@ -330,6 +341,11 @@ class Runtime:
         self._wake_transaction()
 
     # ── as the host of the connections (ConnectionHost) ──────────────────────────────────────────────────────────────
+
+    @property
+    def can_lose_tasks(self) -> bool:
+        """See `ConnectionHost.can_lose_tasks`."""
+        return not self._is_over and self.backend.name == "asyncio"
 
     def has_written_long(self) -> bool:
         """Whether the requests written in this pass have taken so long that others should have their turn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._backend.ending import ENDS_THE_PROGRAM
 from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._types import RecordMetadata
@@ -60,7 +61,9 @@ def run_callback(callback: Callable[[Any], object], delivery: Any, context: cont
     """Run one user callback; what it raises is logged and goes no further."""
     try:
         context.run(callback, delivery)
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, ENDS_THE_PROGRAM):
+            raise
         from aioproducer._runtime import log_lines
 
         log_lines.callback_failed(delivery, error)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from aioproducer._backend.ending import ENDS_THE_PROGRAM
 from aioproducer.errors import KafkaError, UndeliveredError
 from aioproducer.errors._redact import redacted
 
@@ -48,7 +49,9 @@ class Undelivered:
     def _tell(on_error: Callable[[KafkaError], object], error: KafkaError) -> None:
         try:
             on_error(error)
-        except Exception as raised:
+        except BaseException as raised:
+            if isinstance(raised, ENDS_THE_PROGRAM):
+                raise
             _log.error(
                 "on_error raised; the producer goes on", exc_info=redacted(raised), extra={"event": "on_error_failed"}
             )

@@ -92,6 +92,7 @@ class Host:
     def __init__(self) -> None:
         self.encoder = Encoder(ProducerConfig(bootstrap_servers="broker:9092"))
         self.figures = Counters()
+        self.can_lose_tasks = True
         self.now: float | None = None  # None: the time of the loop
         self.told: list[tuple[object, ...]] = []
         self.reads = 0  # how often the answers that came at once were all handed over
