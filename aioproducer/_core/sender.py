@@ -353,6 +353,9 @@ class Sender:
             return False
         begun = self._produce.begin_request(node, batches, now)
         if begun is None:
+            unsupported, self._produce.unsupported = self._produce.unsupported, None
+            if unsupported is not None:  # what it lists may be better on the next connection
+                self._dispatcher.effects.append(self._nodes.disconnect(node, unsupported))
             return False
         sent, plan = begun
         request = self._nodes.begin_request(

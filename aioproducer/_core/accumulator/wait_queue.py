@@ -359,7 +359,7 @@ class WaitQueue:
                 now,
                 pending.charge,
             )
-        except Exception as error:  # of the user's partitioner; `complete_append` raises it, or the Delivery has it
+        except BaseException as error:  # of the user's partitioner; `complete_append` raises it, or the Delivery has it
             self._on_partitioner_error(pending, error)
             return
         if pending.accepted:
@@ -383,7 +383,7 @@ class WaitQueue:
             self._woken.extend(self._flushes.leave(batch.flush_epoch))
             batch.flush_epoch = epoch
 
-    def _on_partitioner_error(self, pending: PendingAppend, error: Exception) -> None:
+    def _on_partitioner_error(self, pending: PendingAppend, error: BaseException) -> None:
         if pending.accepted:
             failure = KafkaError(
                 f"the partitioner raised {type(error).__name__} (topic {pending.topic!r}); see __cause__"

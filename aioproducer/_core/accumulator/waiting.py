@@ -144,7 +144,7 @@ class PendingAppend:
             batch.callbacks = (batch.callbacks or []) + [(index, callback) for _, callback in self.callbacks]
             self.callbacks = None
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the wait: the record is not appended, and this is why."""
         self._end(PendingState.FAILED)
         self.error = error

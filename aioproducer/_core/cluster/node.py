@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
 
 
+MAX_THROTTLE: Final = 60.0
+"""Seconds. Quotas are kept over windows of seconds, and brokers throttle by no more than what is left of one; an answer
+of days is a broker gone mad."""
+
+
 class NodeState(Enum):
     """How far the connection to a broker is."""
 
@@ -217,7 +222,11 @@ class Node:
         return completed
 
     def throttle(self, seconds: float, now: float) -> None:
-        """Nothing more may be sent for so long; requests in flight get that time on top."""
+        """Nothing more may be sent for so long; requests in flight get that time on top.
+
+        Not for longer than MAX_THROTTLE at once: a broker that means it says so again with its next answer.
+        """
+        seconds = min(seconds, MAX_THROTTLE)
         self.throttled_until = max(self.throttled_until, now + seconds)
         for request in self.in_flight:
             request.deadline += seconds

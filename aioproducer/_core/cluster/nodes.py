@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.cluster.metadata import Broker
     from aioproducer._wire.negotiation import BrokerVersions
+    from aioproducer._wire.schema import Message
 
 logger = logging.getLogger("aioproducer.connection")
 
@@ -164,6 +165,16 @@ class Nodes:
             return connecting
         connectable = [node for node in nodes if self.can_connect(node, now)]
         return min(connectable, key=lambda node: node.last_attempt) if connectable else None
+
+    def has_other_for(self, node: Node, request: type[Message]) -> bool:
+        """Whether another broker is connected that knows a request which any broker can answer."""
+        return any(
+            other is not node
+            and other.state is NodeState.READY
+            and other.versions is not None
+            and request.api_key in other.versions.apis
+            for other in self._candidates()
+        )
 
     def is_cut_off(self) -> bool:
         """Whether no candidate is connected (a throttled one is) or being connected; asked when none is connectable."""

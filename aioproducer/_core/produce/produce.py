@@ -67,6 +67,7 @@ class Produce:
     Attributes:
         completed: batches whose outcome became final; the sender takes them.
         fatal_error: what the producer cannot go on after, or None.
+        unsupported: why the broker that was to have the last request cannot be sent any; the sender takes it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Produce:
     ) -> None:
         self.completed: list[ProducerBatch] = []
         self.fatal_error: KafkaError | None = None
+        self.unsupported: UnsupportedVersionError | None = None
         self.retries = 0
         self.splits = 0
         self.expired = 0
@@ -116,11 +118,14 @@ class Produce:
     def begin_request(
         self, node: Node, batches: list[ProducerBatch], now: float
     ) -> tuple[InFlightProduce, ProducePlan] | None:
-        """Return the request for batches that were drained for the node; None if the broker is too old for them."""
+        """Return the request for batches that were drained for the node; None if the broker is too old for them.
+
+        They fail then, and no others: it may be one broker of many, or a proxy before it, that lists no Produce.
+        """
         try:
             ids, version = self._version_for(node, batches)
         except UnsupportedVersionError as error:
-            self.fatal_error = error
+            self.unsupported = error
             self._refuse(batches, error)
             return None
         if self._is_zstd and version < _ZSTD_SINCE:

@@ -81,6 +81,8 @@ class ProducerIdRequest(OwnedRequest):
 
     def response_errors(self, message: Message) -> list[ResponseError]:
         assert isinstance(message, InitProducerIdResponse)
+        if not message.error_code and min(message.producer_id, message.producer_epoch) < 0:
+            return []  # no error and no id: an answer that says nothing, and is asked for again after a pause
         return [ResponseError(message.error_code)]
 
     @staticmethod

@@ -52,7 +52,11 @@ class ControlRequests:
             version = self._dispatcher.version_for(node, request.request, request.at_most)
             message = request.build(version)
         except UnsupportedVersionError as error:
-            request.on_unsupported(error, now)
+            if request.target() is None and self._dispatcher.nodes.has_other_for(node, request.request):
+                # One broker of many lacks what any of them may be asked: its own fault, and the others go on.
+                self._dispatcher.effects.append(self._dispatcher.nodes.disconnect(node, error))
+            else:
+                request.on_unsupported(error, now)
             return
         request.version = version
         request.retry_timer.begin()
