@@ -11,7 +11,7 @@ MADE_OF := .venv/.made-of
 WHICH   := import sys; print(sys.base_prefix, *sys.version_info[:3])
 PYTEST  := $(PYTHON) -m pytest
 
-.PHONY: FORCE help system demo test check test-fast test-kafka coverage simulate chaos soak bench bench-quick compiled test-compiled docs format clean
+.PHONY: FORCE help system demo test check test-fast test-kafka coverage simulate attack chaos soak bench bench-quick compiled test-compiled docs format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -68,6 +68,9 @@ coverage: $(STAMP) ## what unit and contract tests reach on asyncio alone; fails
 
 simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)
+
+attack: $(STAMP) ## whatever foreign code and a broker's answer may do, one process each; MINUTES= (60)
+	$(PYTHON) -m tests.attack --minutes $(or $(MINUTES),60)
 
 chaos: $(STAMP) ## ten minutes of faults on a real Kafka, and a table of what came of it; SEED=, MINUTES=, LOOP=trio
 	@SEED=$(SEED) MINUTES=$(MINUTES) LOOP=$(LOOP) $(PYTHON) -m scripts.chaos

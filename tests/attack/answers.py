@@ -64,14 +64,21 @@ class Damage:
 
     def apply(self, message: Response) -> None:
         """Do it, if the answer has the field filled."""
-        target: Any = message
-        for name in self.path[:-1]:
-            target = _entered(getattr(target, name))
-            if target is None:
-                return
+        target = _reached(message, self.path[:-1])
+        if target is None:
+            return
         last = self.path[-1]
-        fields: Mapping[str, Field] = type(target).FIELDS
-        setattr(target, last, _damaged(fields[last], getattr(target, last), self.kind))
+        declared: Mapping[str, Field] = target.FIELDS
+        setattr(target, last, _damaged(declared[last], getattr(target, last), self.kind))
+
+
+def _reached(message: Any, path: tuple[str, ...]) -> Any:
+    """Return what is at the path, None if the answer has nothing there."""
+    for name in path:
+        message = _entered(getattr(message, name))
+        if message is None:
+            return None
+    return message
 
 
 def _entered(value: Any) -> Any:
