@@ -42,5 +42,5 @@ def _is_being_cancelled(asyncio: Any) -> bool:
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        return True
+        return not _is_running()  # trio runs, where it is a class like any other
     return task is not None and task.cancelling() > 0

@@ -46,6 +46,7 @@ class Connection:
         self._stream = stream
         self._channel = stream if isinstance(stream, Channel) else TaskChannel(stream)
         self._buffer = buffer
+        self._receivers_error: Exception | None = None
 
     async def send(self, frame: bytes) -> None:
         """Return when the bytes of a frame are with the socket. Cancelled, an unknown part of it is: close it then.
@@ -80,18 +81,31 @@ class Connection:
             Exception: what the receiver raised.
         """
         self._receiver = receiver
-        with in_words():
-            await self._channel.serve(self)
+        try:
+            with in_words():
+                await self._channel.serve(self)
+        except KafkaConnectionError:
+            if self._receivers_error is not None:
+                raise self._receivers_error from None
+            raise
 
     def on_bytes(self, data: bytes) -> None:
         """See `Receiver.on_bytes`."""
         frames = self._buffer.feed(data)
         if frames:
-            self._receiver.on_frames(frames)
+            try:
+                self._receiver.on_frames(frames)
+            except Exception as error:
+                self._receivers_error = error  # it passes through the stream, and is no error of the stream's
+                raise
 
     def on_writable(self) -> None:
         """See `Receiver.on_writable`."""
-        self._receiver.on_writable()
+        try:
+            self._receiver.on_writable()
+        except Exception as error:
+            self._receivers_error = error
+            raise
 
     async def aclose(self) -> None:
         """Close the socket at once, without waiting for the peer."""

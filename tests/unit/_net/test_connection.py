@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,3 +73,28 @@ async def test_the_end_of_the_stream_is_a_kafka_connection_error() -> None:
 async def test_a_length_that_no_broker_sends_is_refused() -> None:
     with pytest.raises(ProtocolError):
         await connection(b"\x7f\xff\xff\xff").read_frames()
+
+
+class Mistaken:
+    """A receiver with a mistake of its own."""
+
+    def on_frames(self, frames: list[bytes]) -> None:
+        raise AssertionError("a mistake in the core")
+
+    def on_writable(self) -> None:
+        raise NotImplementedError
+
+
+async def test_a_mistake_of_the_receivers_is_not_the_connections() -> None:
+    frame = encode_request(MetadataRequest(topics=None), 9, 1, "x")
+    with pytest.raises(AssertionError, match="a mistake in the core"):
+        await connection(frame).serve(Mistaken())
+
+
+async def test_what_no_stream_promises_to_raise_is_the_connections_end() -> None:
+    class NoPromise(Script):
+        async def receive(self, max_bytes: int = 65536) -> bytes:
+            raise asyncio.CancelledError
+
+    with pytest.raises(KafkaConnectionError, match="the connection broke: CancelledError"):
+        await Connection(NoPromise(), FrameBuffer()).read_frames()

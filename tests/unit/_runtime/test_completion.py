@@ -29,6 +29,12 @@ class FakeBackend:
     def call_soon(self, function: Callable[..., object], *arguments: object) -> None:
         self.passes.append(lambda: function(*arguments))
 
+    def raise_soon(self, error: BaseException) -> None:
+        def raise_it() -> None:
+            raise error
+
+        self.call_soon(raise_it)
+
     def wake(self, waiters: Sequence[int]) -> None:
         """Wake tasks, which are numbers here; it takes each as long as the test says."""
         for number in waiters:
