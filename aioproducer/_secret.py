@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
+from aioproducer._public import public_in
+
 MASK: Final = "Secret('********')"
 
 
@@ -20,6 +22,7 @@ class HasSecretValue(Protocol):
         ...
 
 
+@public_in("aioproducer.security")
 class Secret:
     """Text or bytes that no repr, str, format, log line, pickle or traceback shows.
 

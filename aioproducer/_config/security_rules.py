@@ -363,8 +363,8 @@ def _aws(found: Findings, login: IamLogin | None) -> None:
             " AWS_REGION and AWS_DEFAULT_REGION"
         )
         return
-    from aioproducer.security.aws import AwsMskIam
-    from aioproducer.security.aws_sources import AwsBotocore
+    from aioproducer.security._aws import AwsMskIam
+    from aioproducer.security._aws_sources import AwsBotocore
 
     if login is not None and (login.role_arn is not None or login.role_access_key_id is not None):
         found.problems.append(
@@ -378,7 +378,7 @@ def _aws(found: Findings, login: IamLogin | None) -> None:
 
 
 def _region(found: Findings) -> str | None:
-    from aioproducer.sasl.sigv4 import region_of
+    from aioproducer.sasl._sigv4 import region_of
 
     servers: tuple[tuple[str, int], ...] = found.values["bootstrap_servers"] or ()
     named = next(filter(None, (region_of(host) for host, _ in servers)), None)

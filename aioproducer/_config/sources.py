@@ -173,7 +173,7 @@ def _login_handler(value: Any, result: Translation) -> list[str]:
         result.is_msk = True
         return []
     if name == "com.google.cloud.hosted.kafka.auth.GcpLoginCallbackHandler":
-        from aioproducer.security.google import GoogleCloud
+        from aioproducer.security._google import GoogleCloud
 
         result.settings["sasl_oauth_token_provider"] = GoogleCloud()
         return []

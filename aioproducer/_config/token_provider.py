@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aioproducer._secret import Secret
+    from aioproducer.security._assertions import Assertion
     from aioproducer.security._jaas_modules import OAuthLogin
-    from aioproducer.security.assertions import Assertion
-    from aioproducer.security.providers import TokenProvider
-    from aioproducer.security.token import Token
+    from aioproducer.security._providers import TokenProvider
+    from aioproducer.security._token import Token
 
 PREFIX: Final = "sasl_oauthbearer_"
 
@@ -29,7 +29,7 @@ class ConstantToken:
 
     async def __call__(self) -> Token:
         """Return it."""
-        from aioproducer.security.token import token_from_text
+        from aioproducer.security._token import token_from_text
 
         return token_from_text(self._token)
 
@@ -43,14 +43,14 @@ def token_provider_of(values: Mapping[str, Any]) -> TokenProvider:
     Raises:
         ConfigurationError: something about the endpoint is not as it should be.
     """
-    from aioproducer.security.providers import as_provider
+    from aioproducer.security._providers import as_provider
 
     given = values["sasl_oauth_token_provider"]
     if given is not None:
         return as_provider(given)
     url: str = values[PREFIX + "token_endpoint_url"]
     if url.startswith("file:"):
-        from aioproducer.security.token_file import TokenFile
+        from aioproducer.security._token_file import TokenFile
 
         return TokenFile(url.removeprefix("file:").removeprefix("//"))
     return _of_endpoint(url, values)
@@ -62,7 +62,7 @@ def unsecured_token(login: OAuthLogin) -> TokenProvider:
     Raises:
         ConfigurationError: there is no subject, or a number is none.
     """
-    from aioproducer.security.unsecured import UnsecuredToken
+    from aioproducer.security._unsecured import UnsecuredToken
 
     options = login.unsecured
     claims: dict[str, object] = {}
@@ -85,8 +85,8 @@ def unsecured_token(login: OAuthLogin) -> TokenProvider:
 
 
 def _of_endpoint(url: str, values: Mapping[str, Any]) -> TokenProvider:
-    from aioproducer.security.endpoint import TokenEndpoint
-    from aioproducer.security.oidc import OidcClientCredentials
+    from aioproducer.security._endpoint import TokenEndpoint
+    from aioproducer.security._oidc import OidcClientCredentials
 
     endpoint = TokenEndpoint(
         url,
@@ -111,12 +111,12 @@ def _assertion_of(values: Mapping[str, Any]) -> Assertion | None:
     """Return what proves who we are instead of a secret; as Java, a file comes first, and then a key."""
     prefix = PREFIX + "assertion_"
     if values[prefix + "file"] is not None:
-        from aioproducer.security.assertions import AssertionFile
+        from aioproducer.security._assertions import AssertionFile
 
         return AssertionFile(values[prefix + "file"])
     if values[prefix + "private_key_file"] is None:
         return None
-    from aioproducer.security.assertions import Claims, SignedAssertion
+    from aioproducer.security._assertions import Claims, SignedAssertion
 
     return SignedAssertion(
         values[prefix + "private_key_file"],

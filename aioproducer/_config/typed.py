@@ -25,7 +25,7 @@ from aioproducer.serializers import Serializer
 if TYPE_CHECKING:
     import ssl
 
-    from aioproducer.security.providers import TokenProviderLike
+    from aioproducer.security._providers import TokenProviderLike
 
     SslContextLike: TypeAlias = ssl.SSLContext | Callable[[], Any]
 else:  # at run time they would load ssl and anyio, 60 ms that only start() should cost

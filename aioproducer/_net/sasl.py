@@ -23,15 +23,15 @@ from aioproducer.errors import (
 )
 from aioproducer.errors._from_code import error_for
 from aioproducer.sasl import OAuthBearer, Plain, Scram, ScramKeyCache, ScramName
+from aioproducer.security._sources import SecretSource, secret_from
 from aioproducer.security._threads import run_in_thread
-from aioproducer.security.sources import SecretSource, secret_from
 
 if TYPE_CHECKING:
     from aioproducer._net.setup import Exchange
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer.sasl import Mechanism
-    from aioproducer.security.cache import TokenCache
-    from aioproducer.security.token import Token
+    from aioproducer.security._cache import TokenCache
+    from aioproducer.security._token import Token
 
 Credentials = Callable[[], Awaitable["Mechanism"]]
 """Makes a mechanism for one exchange."""

@@ -9,7 +9,7 @@ from aioproducer._net.setup import NO_STEPS, SetupSteps
 if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._net.setup import AuthenticateStep, SecureStep
-    from aioproducer.security.cache import TokenCache
+    from aioproducer.security._cache import TokenCache
 
 
 async def prepared_steps(config: ProducerConfig) -> SetupSteps:
@@ -62,8 +62,8 @@ def _sasl(config: ProducerConfig) -> AuthenticateStep:
 def _token_cache(config: ProducerConfig) -> TokenCache:
     from aioproducer._config.declared import SETTINGS
     from aioproducer._config.token_provider import token_provider_of
-    from aioproducer.security.cache import TokenCache
-    from aioproducer.security.refresh import RefreshSettings
+    from aioproducer.security._cache import TokenCache
+    from aioproducer.security._refresh import RefreshSettings
 
     provider = token_provider_of({name: getattr(config, name) for name in SETTINGS})
     return TokenCache(

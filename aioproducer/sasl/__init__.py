@@ -13,13 +13,13 @@ from is the business of `aioproducer.security`.
 
 from __future__ import annotations
 
-from aioproducer.sasl.aws_msk_iam import AwsMskIamMechanism
-from aioproducer.sasl.mechanism import Mechanism, Step
-from aioproducer.sasl.oauthbearer import OAuthBearer
-from aioproducer.sasl.plain import Plain
-from aioproducer.sasl.scram import Scram, ScramName
-from aioproducer.sasl.scram_keys import ScramKeyCache
-from aioproducer.sasl.sigv4 import AwsCredentials, region_of
+from aioproducer.sasl._aws_msk_iam import AwsMskIamMechanism
+from aioproducer.sasl._mechanism import Mechanism, Step
+from aioproducer.sasl._oauthbearer import OAuthBearer
+from aioproducer.sasl._plain import Plain
+from aioproducer.sasl._scram import Scram, ScramName
+from aioproducer.sasl._scram_keys import ScramKeyCache
+from aioproducer.sasl._sigv4 import AwsCredentials, region_of
 
 __all__ = [
     "AwsCredentials",

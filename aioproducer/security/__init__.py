@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aioproducer._secret import Secret, SecretLike
-    from aioproducer.sasl.sigv4 import AwsCredentials
-    from aioproducer.security.assertions import Assertion, AssertionFile, Claims, SignedAssertion
-    from aioproducer.security.aws import AwsMskIam
-    from aioproducer.security.aws_sources import (
+    from aioproducer.sasl._sigv4 import AwsCredentials
+    from aioproducer.security._assertions import Assertion, AssertionFile, Claims, SignedAssertion
+    from aioproducer.security._aws import AwsMskIam
+    from aioproducer.security._aws_sources import (
         AwsBotocore,
         AwsChain,
         AwsContainer,
@@ -39,53 +39,53 @@ if TYPE_CHECKING:
         AwsSource,
         AwsWebIdentity,
     )
-    from aioproducer.security.azure import AzureManagedIdentity, AzureWorkloadIdentity
-    from aioproducer.security.cache import TokenCache
-    from aioproducer.security.endpoint import TokenEndpoint
-    from aioproducer.security.google import GoogleCloud
-    from aioproducer.security.jwt_bearer import JwtBearer
-    from aioproducer.security.oidc import OidcClientCredentials
-    from aioproducer.security.providers import TokenProvider, TokenProviderLike, as_provider
-    from aioproducer.security.refresh import RefreshSettings
-    from aioproducer.security.sources import SecretSource, secret_from
-    from aioproducer.security.token import Token, token_from_text
-    from aioproducer.security.token_file import TokenFile
-    from aioproducer.security.unsecured import UnsecuredToken
+    from aioproducer.security._azure import AzureManagedIdentity, AzureWorkloadIdentity
+    from aioproducer.security._cache import TokenCache
+    from aioproducer.security._endpoint import TokenEndpoint
+    from aioproducer.security._google import GoogleCloud
+    from aioproducer.security._jwt_bearer import JwtBearer
+    from aioproducer.security._oidc import OidcClientCredentials
+    from aioproducer.security._providers import TokenProvider, TokenProviderLike, as_provider
+    from aioproducer.security._refresh import RefreshSettings
+    from aioproducer.security._sources import SecretSource, secret_from
+    from aioproducer.security._token import Token, token_from_text
+    from aioproducer.security._token_file import TokenFile
+    from aioproducer.security._unsecured import UnsecuredToken
 
 _ELSEWHERE = {
-    "Assertion": "security.assertions",
-    "AssertionFile": "security.assertions",
-    "AwsBotocore": "security.aws_sources",
-    "AwsChain": "security.aws_sources",
-    "AwsContainer": "security.aws_sources",
-    "AwsCredentials": "sasl.sigv4",
-    "AwsEnvironment": "security.aws_sources",
-    "AwsInstanceMetadata": "security.aws_sources",
-    "AwsMskIam": "security.aws",
-    "AwsProfile": "security.aws_sources",
-    "AwsSource": "security.aws_sources",
-    "AwsWebIdentity": "security.aws_sources",
-    "AzureManagedIdentity": "security.azure",
-    "AzureWorkloadIdentity": "security.azure",
-    "Claims": "security.assertions",
-    "GoogleCloud": "security.google",
-    "JwtBearer": "security.jwt_bearer",
-    "OidcClientCredentials": "security.oidc",
-    "RefreshSettings": "security.refresh",
+    "Assertion": "security._assertions",
+    "AssertionFile": "security._assertions",
+    "AwsBotocore": "security._aws_sources",
+    "AwsChain": "security._aws_sources",
+    "AwsContainer": "security._aws_sources",
+    "AwsCredentials": "sasl._sigv4",
+    "AwsEnvironment": "security._aws_sources",
+    "AwsInstanceMetadata": "security._aws_sources",
+    "AwsMskIam": "security._aws",
+    "AwsProfile": "security._aws_sources",
+    "AwsSource": "security._aws_sources",
+    "AwsWebIdentity": "security._aws_sources",
+    "AzureManagedIdentity": "security._azure",
+    "AzureWorkloadIdentity": "security._azure",
+    "Claims": "security._assertions",
+    "GoogleCloud": "security._google",
+    "JwtBearer": "security._jwt_bearer",
+    "OidcClientCredentials": "security._oidc",
+    "RefreshSettings": "security._refresh",
     "Secret": "_secret",
     "SecretLike": "_secret",
-    "SecretSource": "security.sources",
-    "SignedAssertion": "security.assertions",
-    "Token": "security.token",
-    "TokenCache": "security.cache",
-    "TokenEndpoint": "security.endpoint",
-    "TokenFile": "security.token_file",
-    "TokenProvider": "security.providers",
-    "TokenProviderLike": "security.providers",
-    "UnsecuredToken": "security.unsecured",
-    "as_provider": "security.providers",
-    "secret_from": "security.sources",
-    "token_from_text": "security.token",
+    "SecretSource": "security._sources",
+    "SignedAssertion": "security._assertions",
+    "Token": "security._token",
+    "TokenCache": "security._cache",
+    "TokenEndpoint": "security._endpoint",
+    "TokenFile": "security._token_file",
+    "TokenProvider": "security._providers",
+    "TokenProviderLike": "security._providers",
+    "UnsecuredToken": "security._unsecured",
+    "as_provider": "security._providers",
+    "secret_from": "security._sources",
+    "token_from_text": "security._token",
 }
 """The module of each public name."""
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.turns import json_object, shown
+from aioproducer.sasl._turns import json_object, shown
 from aioproducer.security._failures import refused, unavailable
-from aioproducer.security.token import token_from_text
+from aioproducer.security._token import token_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from aioproducer.errors import AuthenticationError
     from aioproducer.security._http import HttpResponse
-    from aioproducer.security.token import Token
+    from aioproducer.security._token import Token
 
 OK: Final = frozenset({200, 201})
 

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from aioproducer._public import public_in
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -37,6 +39,7 @@ _ATTRIBUTES: Final = {
 }
 
 
+@public_in("aioproducer.testing")
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
     """A client's certificate and key, PEM files that are there while the cluster runs.

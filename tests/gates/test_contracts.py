@@ -25,6 +25,8 @@ PLANTED: Final = [
     (LAYERS, "_records/varints.py", "import aioproducer._backend.base"),
     (LAYERS, "_config/kinds.py", "import aioproducer._wire.api_keys"),
     (LAYERS, "serializers.py", "import aioproducer.partitioners"),
+    (LAYERS, "sasl/_plain.py", "import aioproducer.security._token"),
+    (LAYERS, "security/_token.py", "import aioproducer._config.kinds"),
     (LAYERS, "errors/_codes.py", "import aioproducer._types"),
     (LAYERS, "_new.py", ""),
     ("The core knows neither sockets nor event loops of ours", "_core/effects.py", "import aioproducer._backend.base"),
@@ -32,6 +34,7 @@ PLANTED: Final = [
     (PURE, "_wire/frames.py", "import socket"),
     (PURE, "_records/varints.py", "import threading"),
     (PURE, "testing/_broker/log.py", "import random"),
+    (PURE, "sasl/_turns.py", "import ssl"),
     (PURE, "_types.py", "import anyio"),  # at second hand: the core imports it
     (
         "The broker's core shares nothing with the producer but the wire and record formats",

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from aioproducer._public import public_in
 
+
+@public_in("aioproducer.testing")
 @dataclass(frozen=True, slots=True)
 class AcceptedToken:
     """A token that is good.
@@ -23,6 +26,7 @@ class AcceptedToken:
     expires_at_ms: int | None = None
 
 
+@public_in("aioproducer.testing")
 class TokenError(Exception):
     """A token is refused.
 

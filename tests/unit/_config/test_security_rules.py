@@ -10,7 +10,7 @@ import pytest
 from aioproducer import ConfigurationError, ProducerConfig
 from aioproducer._secret import Secret
 from aioproducer.security import AwsMskIam, GoogleCloud
-from aioproducer.security.token import claims_of
+from aioproducer.security._token import claims_of
 
 PASSWORD = "pass-w0rd"
 PLAIN: dict[str, Any] = {

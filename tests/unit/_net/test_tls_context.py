@@ -250,7 +250,7 @@ def _empty_list(ca: Any) -> bytes:
     now = datetime.datetime.now(datetime.UTC)
     authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
     builder = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
-    builder = builder.last_update(now).next_update(now + datetime.timedelta(days=1))
+    builder = builder.last_update(now - datetime.timedelta(hours=1)).next_update(now + datetime.timedelta(days=1))
     key: Any = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 

@@ -6,7 +6,7 @@ import base64
 from typing import Final
 
 from aioproducer._secret import Secret
-from aioproducer.sasl.scram_keys import Derivation, client_proof, server_signature
+from aioproducer.sasl._scram_keys import Derivation, client_proof, server_signature
 
 SALT: Final = b"pepper and salt"
 SERVER_NONCE: Final = "3rfcNHYJY1ZVvWVs7j"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from aioproducer.errors import AuthenticationError, ProtocolError
-from aioproducer.sasl.aws_msk_iam import AwsMskIamMechanism
-from aioproducer.sasl.sigv4 import AwsCredentials
+from aioproducer.sasl._aws_msk_iam import AwsMskIamMechanism
+from aioproducer.sasl._sigv4 import AwsCredentials
 from tests.unit.sasl.canary import CANARY, error_of
 
 BROKER = "b-1.demo.abc123.c2.kafka.us-east-1.amazonaws.com"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aioproducer.errors import AuthenticationError, ConfigurationError, IllegalStateError, ProtocolError
-from aioproducer.sasl.oauthbearer import OAuthBearer, refusal_text
+from aioproducer.sasl._oauthbearer import OAuthBearer, refusal_text
 from tests.unit.sasl.canary import CANARY, error_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError, ProtocolError
-from aioproducer.sasl.plain import Plain
+from aioproducer.sasl._plain import Plain
 from tests.unit.sasl.canary import CANARY, error_of
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from aioproducer.errors import AuthenticationError, ConfigurationError, IllegalStateError, ProtocolError
-from aioproducer.sasl.scram import HASHES, Scram, ScramName
-from aioproducer.sasl.scram_keys import ScramKeyCache
+from aioproducer.sasl._scram import HASHES, Scram, ScramName
+from aioproducer.sasl._scram_keys import ScramKeyCache
 from tests.unit.sasl.canary import CANARY, assert_hidden, assert_object_hides, error_of
 from tests.unit.sasl.scram_server import ScramServer
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from aioproducer._secret import Secret
-from aioproducer.sasl.scram_keys import KEPT, Derivation, ScramKeyCache, client_proof, server_signature
+from aioproducer.sasl._scram_keys import KEPT, Derivation, ScramKeyCache, client_proof, server_signature
 from tests.unit.sasl.canary import CANARY, assert_object_hides
 
 decode = base64.b64decode

@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 
 from aioproducer.errors import AuthenticationError, KafkaError, ProtocolError
-from aioproducer.sasl.scram_messages import (
+from aioproducer.sasl._scram_messages import (
     MAX_ITERATIONS,
     MIN_ITERATIONS,
     is_nonce,
     read_server_final,
     read_server_first,
 )
-from aioproducer.sasl.turns import Exchange
+from aioproducer.sasl._turns import Exchange
 
 OURS = "0123456789abcdef"
 GOOD = f"r={OURS}theirs,s=c2FsdA==,i=4096"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.sigv4 import AwsCredentials, oauth_token, region_of, sign
+from aioproducer.sasl._sigv4 import AwsCredentials, oauth_token, region_of, sign
 from tests.unit.sasl.canary import CANARY, assert_hidden, assert_object_hides, error_of
 
 SECRET: Final = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aioproducer.errors import AuthenticationError, IllegalStateError, ProtocolError
-from aioproducer.sasl.turns import SHOWN_CHARACTERS, Exchange, Turn, json_object, shown
+from aioproducer.sasl._turns import SHOWN_CHARACTERS, Exchange, Turn, json_object, shown
 
 
 def test_an_exchange_begins_once() -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.assertions import Algorithm, AssertionFile, Claims, SignedAssertion
+from aioproducer.security._assertions import Algorithm, AssertionFile, Claims, SignedAssertion
 from tests.unit.sasl.canary import CANARY, assert_hidden, error_of
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.jwts import claims_in

@@ -10,8 +10,8 @@ import pytest
 
 from aioproducer._version import __version__
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.sigv4 import AwsCredentials, oauth_token
-from aioproducer.security.aws import AwsMskIam, is_good_for_long
+from aioproducer.sasl._sigv4 import AwsCredentials, oauth_token
+from aioproducer.security._aws import AwsMskIam, is_good_for_long
 from tests.unit.sasl.canary import CANARY, assert_hidden
 from tests.unit.security.async_errors import error_when_awaited
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aioproducer.errors import ConfigurationError, KafkaError
-from aioproducer.sasl.sigv4 import AwsCredentials
-from aioproducer.security.aws_sources import (
+from aioproducer.sasl._sigv4 import AwsCredentials
+from aioproducer.security._aws_sources import (
     AwsBotocore,
     AwsChain,
     AwsContainer,

@@ -8,7 +8,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.azure import AzureManagedIdentity, AzureWorkloadIdentity
+from aioproducer.security._azure import AzureManagedIdentity, AzureWorkloadIdentity
 from tests.unit.sasl.canary import CANARY
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.http_server import Answer, Server, answer_json

@@ -11,10 +11,10 @@ import pytest
 import trio.testing
 
 from aioproducer.errors import AuthenticationError
+from aioproducer.security._cache import TokenCache
 from aioproducer.security._failures import refused, unavailable
-from aioproducer.security.cache import TokenCache
-from aioproducer.security.refresh import RefreshSettings
-from aioproducer.security.token import Token
+from aioproducer.security._refresh import RefreshSettings
+from aioproducer.security._token import Token
 from tests.unit.sasl.canary import CANARY, assert_hidden
 from tests.unit.security.async_errors import error_when_awaited
 

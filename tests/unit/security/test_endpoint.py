@@ -7,7 +7,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.endpoint import TokenEndpoint, encoded, endpoint_from
+from aioproducer.security._endpoint import TokenEndpoint, encoded, endpoint_from
 from tests.unit.sasl.canary import CANARY, assert_hidden, assert_object_hides
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.http_server import Answer, Server, answer_json

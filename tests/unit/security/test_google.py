@@ -10,8 +10,8 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.oauthbearer import OAuthBearer
-from aioproducer.security.google import GoogleCloud, kafka_token
+from aioproducer.sasl._oauthbearer import OAuthBearer
+from aioproducer.security._google import GoogleCloud, kafka_token
 from tests.unit.sasl.canary import CANARY, assert_object_hides
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.http_server import Answer, Server, answer_json

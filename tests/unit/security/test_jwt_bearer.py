@@ -6,8 +6,8 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.assertions import Claims, SignedAssertion
-from aioproducer.security.jwt_bearer import JwtBearer
+from aioproducer.security._assertions import Claims, SignedAssertion
+from aioproducer.security._jwt_bearer import JwtBearer
 from tests.unit.sasl.canary import CANARY
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.http_server import Server, answer_json

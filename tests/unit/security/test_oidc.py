@@ -9,7 +9,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.oidc import ClientAuth, OidcClientCredentials
+from aioproducer.security._oidc import ClientAuth, OidcClientCredentials
 from tests.unit.sasl.canary import CANARY, assert_hidden, error_of
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.http_server import Answer, Server, answer_json

@@ -10,8 +10,8 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.providers import as_provider
-from aioproducer.security.token import Token
+from aioproducer.security._providers import as_provider
+from aioproducer.security._token import Token
 from tests.unit.sasl.canary import CANARY, error_of
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.jwts import jwt

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.refresh import RefreshSettings, is_kept, is_sendable, refresh_at_ms
-from aioproducer.security.token import Token
+from aioproducer.security._refresh import RefreshSettings, is_kept, is_sendable, refresh_at_ms
+from aioproducer.security._token import Token
 
 MINUTE = 60_000
 NOW = 1_700_000_000_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aioproducer._secret import Secret
-from aioproducer.security.sources import MAX_FILE_BYTES, answer_of, file_secret, kept, secret_from
+from aioproducer.security._sources import MAX_FILE_BYTES, answer_of, file_secret, kept, secret_from
 from tests.unit.sasl.canary import CANARY, assert_object_hides
 from tests.unit.security.async_errors import error_when_awaited
 

@@ -9,7 +9,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import AuthenticationError
-from aioproducer.security.token import Token, claims_of, token_from_answer, token_from_text
+from aioproducer.security._token import Token, claims_of, token_from_answer, token_from_text
 from tests.unit.sasl.canary import CANARY, assert_object_hides, error_of
 from tests.unit.security.jwts import jwt, part
 

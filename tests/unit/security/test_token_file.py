@@ -8,7 +8,7 @@ import pytest
 
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.token_file import TokenFile
+from aioproducer.security._token_file import TokenFile
 from tests.unit.security.async_errors import error_when_awaited
 from tests.unit.security.jwts import jwt
 

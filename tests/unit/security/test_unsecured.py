@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.oauthbearer import OAuthBearer
-from aioproducer.security.unsecured import UnsecuredToken
+from aioproducer.sasl._oauthbearer import OAuthBearer
+from aioproducer.security._unsecured import UnsecuredToken
 from tests.unit.security.jwts import claims_in
 
 

@@ -6,11 +6,12 @@ import base64
 import json
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.oauthbearer import check_extensions
+from aioproducer.sasl._oauthbearer import check_extensions
 from aioproducer.security._clock import wall_clock_ms
-from aioproducer.security.token import Token, token_from_text
+from aioproducer.security._token import Token, token_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LIFETIME_SECONDS: Final = 3600
 
 
+@public_in("aioproducer.security")
 class UnsecuredToken:
     """A token without signature (alg "none"). Brokers accept it only with a validator for development.
 

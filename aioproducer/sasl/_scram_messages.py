@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aioproducer.sasl.turns import shown
+from aioproducer.sasl._turns import shown
 
 if TYPE_CHECKING:
-    from aioproducer.sasl.turns import Exchange
+    from aioproducer.sasl._turns import Exchange
 
 MIN_ITERATIONS: Final = 4096
 """As Apache Kafka's (ScramMechanism) and RFC 7677's minimum."""

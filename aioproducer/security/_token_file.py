@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioproducer.sasl.oauthbearer import check_extensions
-from aioproducer.security.sources import file_secret
-from aioproducer.security.token import token_from_text
+from aioproducer._public import public_in
+from aioproducer.sasl._oauthbearer import check_extensions
+from aioproducer.security._sources import file_secret
+from aioproducer.security._token import token_from_text
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from aioproducer.security.token import Token
+    from aioproducer.security._token import Token
 
 
+@public_in("aioproducer.security")
 class TokenFile:
     """A file with nothing but a token (Kafka's FileJwtRetriever); read at each call, so it may be replaced at any time.
 

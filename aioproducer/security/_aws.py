@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from aioproducer._public import public_in
 from aioproducer._version import __version__
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.sigv4 import AwsCredentials, oauth_token, region_of
+from aioproducer.sasl._sigv4 import AwsCredentials, oauth_token, region_of
+from aioproducer.security._aws_sources import AwsChain, AwsSource
 from aioproducer.security._clock import wall_clock_ms
 from aioproducer.security._failures import refused
-from aioproducer.security.aws_sources import AwsChain, AwsSource
-from aioproducer.security.token import Token
+from aioproducer.security._token import Token
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,6 +25,7 @@ RENEWED_WITH_LESS_THAN_MS: Final = 300_000
 """With less left keys are asked for anew: MSK gives no longer session than its keys have ("Session too short")."""
 
 
+@public_in("aioproducer.security")
 class AwsMskIam:
     """IAM for Amazon MSK by OAUTHBEARER, as AWS's own signers for it do. A token is good for 15 minutes.
 

@@ -6,18 +6,20 @@ import base64
 import json
 from typing import Final
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 from aioproducer.security._answers import Retries, expiry_in, object_in
 from aioproducer.security._clock import wall_clock_ms
+from aioproducer.security._endpoint import ask
 from aioproducer.security._failures import unavailable
 from aioproducer.security._http import HttpRequest, HttpResponse
+from aioproducer.security._token import Token
 from aioproducer.security._urls import Url, metadata_url
-from aioproducer.security.endpoint import ask
-from aioproducer.security.token import Token
 
 METADATA: Final = "http://metadata.google.internal"
 
 
+@public_in("aioproducer.security")
 class GoogleCloud:
     """The service account of a machine, pod or function, from its metadata service.
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import ConfigurationError
 
@@ -28,6 +29,7 @@ _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _BROKER: Final = re.compile(r".+\.kafka(?:-serverless)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\.?")
 
 
+@public_in("aioproducer.sasl")
 @dataclass(frozen=True, slots=True, init=False)
 class AwsCredentials:
     """Keys of AWS. Only the access key id is shown.
@@ -157,6 +159,7 @@ def oauth_token(credentials: AwsCredentials, *, region: str, timestamp_ms: int, 
     return Secret(base64.urlsafe_b64encode(url.reveal_bytes()).rstrip(b"=")), request.expires_at_ms
 
 
+@public_in("aioproducer.sasl")
 def region_of(host: str) -> str | None:
     """Return the AWS region in the name of an MSK broker, or None: private names hide it.
 

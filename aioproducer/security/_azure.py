@@ -6,22 +6,23 @@ import os
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.oauthbearer import check_extensions
+from aioproducer.sasl._oauthbearer import check_extensions
 from aioproducer.security._answers import FINAL, Retries, token_in
 from aioproducer.security._clock import wall_clock_ms
+from aioproducer.security._endpoint import TokenEndpoint, ask
 from aioproducer.security._failures import refused
 from aioproducer.security._http import HttpRequest
+from aioproducer.security._oidc import client_assertion
+from aioproducer.security._sources import file_secret
 from aioproducer.security._urls import metadata_url
-from aioproducer.security.endpoint import TokenEndpoint, ask
-from aioproducer.security.oidc import client_assertion
-from aioproducer.security.sources import file_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aioproducer._secret import Secret
-    from aioproducer.security.token import Token
+    from aioproducer.security._token import Token
 
 METADATA: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -29,6 +30,7 @@ _FINAL: Final = FINAL - {404, 410}
 """The service is not there yet (404) or is updated (410) for a while: Microsoft says to ask again."""
 
 
+@public_in("aioproducer.security")
 class AzureManagedIdentity:
     """The identity of a virtual machine, from its metadata service (IMDS).
 
@@ -78,6 +80,7 @@ class AzureManagedIdentity:
         return f"AzureManagedIdentity({self._resource!r})"
 
 
+@public_in("aioproducer.security")
 class AzureWorkloadIdentity:
     """The identity of a Kubernetes pod: its token, which Azure's webhook puts into a file, is the client's statement.
 

@@ -1,6 +1,6 @@
 """AWS_MSK_IAM: the mechanism of Amazon's first IAM login for Kafka, a signed request as JSON.
 
-OAUTHBEARER with a token of `aioproducer.sasl.sigv4.oauth_token` is the newer form, and the one that AWS's signers for
+OAUTHBEARER with a token of `aioproducer.sasl._sigv4.oauth_token` is the newer form, and the one that AWS's signers for
 other languages use; `aioproducer.security.AwsMskIam` makes such tokens. Both want TLS.
 """
 
@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from aioproducer.sasl.sigv4 import AwsCredentials, sign
-from aioproducer.sasl.turns import Exchange
+from aioproducer._public import public_in
+from aioproducer.sasl._sigv4 import AwsCredentials, sign
+from aioproducer.sasl._turns import Exchange
 
 if TYPE_CHECKING:
-    from aioproducer.sasl.sigv4 import SignedRequest
+    from aioproducer.sasl._sigv4 import SignedRequest
 
 AWS_MSK_IAM: Final = "AWS_MSK_IAM"
 VERSION: Final = "2020_10_22"
 
 
+@public_in("aioproducer.sasl")
 class AwsMskIamMechanism:
     """The mechanism AWS_MSK_IAM: one message, and an answer with AWS's request id.
 
@@ -55,7 +57,7 @@ class AwsMskIamMechanism:
         self._host = host
         self._request: SignedRequest = sign(credentials, host=host, region=region, timestamp_ms=timestamp_ms)
         self._user_agent = user_agent
-        self.request_id = ""
+        self.request_id: str = ""
 
     @property
     def name(self) -> str:
@@ -93,7 +95,8 @@ class AwsMskIamMechanism:
         if not challenge:
             raise self._exchange.refused(f"the broker's answer is empty, which is a refusal: {self.hint}")
         request_id = self._exchange.json(challenge).get("request-id")
-        self.request_id = request_id if isinstance(request_id, str) else ""
+        if isinstance(request_id, str):
+            self.request_id = request_id
 
     def __repr__(self) -> str:
         return f"AwsMskIamMechanism(access_key_id={self._access_key_id!r}, host={self._host!r})"

@@ -10,15 +10,16 @@ import binascii
 import hmac
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.plain import check_credentials
-from aioproducer.sasl.scram_keys import Derivation, ScramKeyCache, ScramKeys, client_proof, server_signature
-from aioproducer.sasl.scram_messages import ServerFirst, is_nonce, read_server_final, read_server_first
-from aioproducer.sasl.turns import Exchange, Turn
+from aioproducer.sasl._plain import check_credentials
+from aioproducer.sasl._scram_keys import Derivation, ScramKeyCache, ScramKeys, client_proof, server_signature
+from aioproducer.sasl._scram_messages import ServerFirst, is_nonce, read_server_final, read_server_first
+from aioproducer.sasl._turns import Exchange, Turn
 
 if TYPE_CHECKING:
-    from aioproducer.sasl.mechanism import Step
+    from aioproducer.sasl._mechanism import Step
 
 ScramName: TypeAlias = Literal["SCRAM-SHA-256", "SCRAM-SHA-512"]
 """The mechanisms of this family that Kafka has."""
@@ -33,6 +34,7 @@ NONCE_CHARACTERS: Final = 16
 """A shorter nonce is refused; 24 random bytes in base64 are 32 characters."""
 
 
+@public_in("aioproducer.sasl")
 class Scram:
     """The mechanisms SCRAM-SHA-256 and SCRAM-SHA-512.
 

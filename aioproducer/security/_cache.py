@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
+from aioproducer._public import public_in
 from aioproducer.errors import KafkaError
 from aioproducer.security._clock import wall_clock_ms
 from aioproducer.security._failures import refused, unavailable
-from aioproducer.security.refresh import RETRY_SECONDS, RefreshSettings, is_kept, is_sendable, refresh_at_ms
+from aioproducer.security._refresh import RETRY_SECONDS, RefreshSettings, is_kept, is_sendable, refresh_at_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aioproducer.security.providers import TokenProvider
-    from aioproducer.security.token import Token
+    from aioproducer.security._providers import TokenProvider
+    from aioproducer.security._token import Token
 
 
+@public_in("aioproducer.security")
 class TokenCache:
     """Keeps the provider's last token.
 

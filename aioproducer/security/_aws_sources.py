@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlencode
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.sigv4 import AwsCredentials
+from aioproducer.sasl._sigv4 import AwsCredentials
 from aioproducer.security._answers import OK, Retries, error_from, object_in
+from aioproducer.security._endpoint import ask
 from aioproducer.security._failures import refused, unavailable
 from aioproducer.security._http import HttpRequest, fetch
+from aioproducer.security._sources import file_secret, read_file
 from aioproducer.security._threads import run_in_thread
 from aioproducer.security._urls import Url, metadata_url, service_url
-from aioproducer.security.endpoint import ask
-from aioproducer.security.sources import file_secret, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,7 @@ _SECURITY_CREDENTIALS: Final = "/latest/meta-data/iam/security-credentials/"
 _ROLE: Final = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 
 
+@public_in("aioproducer.security")
 class AwsEnvironment:
     """AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."""
 
@@ -60,6 +62,7 @@ class AwsEnvironment:
         return AwsCredentials(key_id, secret, Secret(os.environ.get("AWS_SESSION_TOKEN", "")))
 
 
+@public_in("aioproducer.security")
 class AwsProfile:
     """A profile with keys in AWS's credentials file. Profiles with roles or SSO need `AwsBotocore`."""
 
@@ -96,6 +99,7 @@ class AwsProfile:
         return AwsCredentials(key_id, secret, profile.get("aws_session_token"))
 
 
+@public_in("aioproducer.security")
 class AwsContainer:
     """The keys of an ECS task or EKS pod (AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI)."""
 
@@ -117,6 +121,7 @@ class AwsContainer:
         return _keys_in(address.shown, await ask(request, Retries()), token_field="Token")
 
 
+@public_in("aioproducer.security")
 class AwsWebIdentity:
     """A role for a token that Kubernetes writes into a file (IRSA on EKS; AssumeRoleWithWebIdentity)."""
 
@@ -168,6 +173,7 @@ class AwsWebIdentity:
         return _keys_in_xml(url.shown, await ask(HttpRequest(url, "POST", headers, body), Retries()))
 
 
+@public_in("aioproducer.security")
 class AwsInstanceMetadata:
     """The role of an EC2 instance, from its metadata service, version 2. Asked only where this is named."""
 
@@ -214,6 +220,7 @@ class AwsInstanceMetadata:
         return metadata_url("the address of the instance metadata service", self._address + path)
 
 
+@public_in("aioproducer.security")
 class AwsBotocore:
     """Whatever botocore finds: profiles with roles, SSO, processes; needs the package `botocore`."""
 
@@ -248,6 +255,7 @@ class AwsBotocore:
         return None if frozen is None else AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
 
+@public_in("aioproducer.security")
 class AwsChain:
     """The first of several sources that is set up."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from aioproducer.security.token import Token
+    from aioproducer.security._token import Token
 
 RETRY_SECONDS: Final = 10.0
 """After a refresh that failed; the old token stays in use (as Java)."""
@@ -24,6 +25,7 @@ _KEPT_UNTIL_MS: Final = 10_000
 _KEPT_UNTIL_PART: Final = 0.05
 
 
+@public_in("aioproducer.security")
 @dataclass(frozen=True, slots=True)
 class RefreshSettings:
     """When tokens are refreshed; names, defaults and ranges of Kafka's settings sasl.login.refresh.*.

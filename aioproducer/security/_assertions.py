@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.turns import json_object
+from aioproducer.sasl._turns import json_object
 from aioproducer.security._clock import wall_clock_ms
 from aioproducer.security._failures import refused
+from aioproducer.security._sources import file_secret, read_file
 from aioproducer.security._threads import run_in_thread
-from aioproducer.security.sources import file_secret, read_file
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +31,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = ("RS256", "ES256")
 _ES256_BYTES: Final = 32
 
 
+@public_in("aioproducer.security")
 class Assertion(Protocol):
     """Gives a signed statement, a JWT, each time it is called."""
 
@@ -38,6 +40,7 @@ class Assertion(Protocol):
         ...
 
 
+@public_in("aioproducer.security")
 class AssertionFile:
     """A statement that somebody else signs and keeps fresh in a file (sasl.oauthbearer.assertion.file)."""
 
@@ -61,6 +64,7 @@ class AssertionFile:
         return f"AssertionFile({str(self._path)!r})"
 
 
+@public_in("aioproducer.security")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What a signed statement says.
@@ -104,6 +108,7 @@ class Claims:
         }
 
 
+@public_in("aioproducer.security")
 class SignedAssertion:
     """A statement that is signed here, anew at each call; needs the extra `crypto`.
 

@@ -15,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from aioproducer._public import public_in
+
 Step: TypeAlias = bytes | Callable[[], bytes] | None
 """What comes next: bytes to send (they may be empty), a slow function that makes them, or None: nothing, it is over."""
 
 
+@public_in("aioproducer.sasl")
 class Mechanism(Protocol):
     """One exchange of a SASL mechanism, as steps from bytes to bytes (RFC 4422; KIP-152).
 

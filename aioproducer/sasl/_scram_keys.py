@@ -12,6 +12,7 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def server_signature(hash_name: str, keys: ScramKeys, auth_message: bytes) -> by
     return hmac.digest(keys.server_key.reveal_bytes(), auth_message, hash_name)
 
 
+@public_in("aioproducer.sasl")
 class ScramKeyCache:
     """Keys that have led to a login, for the next connections of the same user.
 

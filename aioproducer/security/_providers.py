@@ -6,11 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
+from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
-from aioproducer.security.sources import answer_of
-from aioproducer.security.token import Token, token_from_answer
+from aioproducer.security._sources import answer_of
+from aioproducer.security._token import Token, token_from_answer
 
 
+@public_in("aioproducer.security")
 class TokenProvider(Protocol):
     """Gives a token each time it is called; whoever calls keeps it and asks anew before it ends (`TokenCache`).
 
@@ -41,6 +43,7 @@ TokenProviderLike: TypeAlias = TokenProvider | Callable[[], Any] | _HasToken
 """What is taken where a provider is wanted; see `as_provider`."""
 
 
+@public_in("aioproducer.security")
 def as_provider(given: TokenProviderLike) -> TokenProvider:
     """Return a provider for whatever gives tokens.
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.security._failures import refused, unavailable
 from aioproducer.security._threads import run_in_thread
@@ -25,6 +26,7 @@ def kept(source: SecretSource) -> SecretSource:
     return source if callable(source) else Secret(source)
 
 
+@public_in("aioproducer.security")
 async def secret_from(source: SecretSource) -> Secret:
     """Return the present secret.
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aioproducer.sasl.oauthbearer import check_extensions
-from aioproducer.security.endpoint import TokenEndpointLike, endpoint_from
+from aioproducer._public import public_in
+from aioproducer.sasl._oauthbearer import check_extensions
+from aioproducer.security._endpoint import TokenEndpointLike, endpoint_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aioproducer._secret import Secret
-    from aioproducer.security.assertions import Assertion
-    from aioproducer.security.token import Token
+    from aioproducer.security._assertions import Assertion
+    from aioproducer.security._token import Token
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
+@public_in("aioproducer.security")
 class JwtBearer:
     """The grant `jwt-bearer`, as Kafka's JwtBearerJwtRetriever asks for it.
 

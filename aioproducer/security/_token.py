@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, cast
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import AuthenticationError
-from aioproducer.sasl.turns import json_object
+from aioproducer.sasl._turns import json_object
 
 _LARGEST_SECONDS: Final = 1e11
 """A larger number is milliseconds: in seconds it would be the year 5138."""
 
 
+@public_in("aioproducer.security")
 @dataclass(frozen=True, slots=True, init=False)
 class Token:
     """A bearer token. Its text is shown by nothing.
@@ -53,6 +55,7 @@ class Token:
         object.__setattr__(self, "issued_at_ms", issued_at_ms)
 
 
+@public_in("aioproducer.security")
 def token_from_text(
     value: SecretLike, *, extensions: Mapping[str, str] | None = None, principal_claim: str = "sub"
 ) -> Token:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.turns import Exchange
+from aioproducer.sasl._turns import Exchange
 
 PLAIN: Final = "PLAIN"
 
 
+@public_in("aioproducer.sasl")
 class Plain:
     """The mechanism PLAIN: one message, and an answer without content.
 

@@ -6,17 +6,18 @@ import base64
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote_plus
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
-from aioproducer.sasl.oauthbearer import check_extensions
-from aioproducer.security.endpoint import TokenEndpointLike, endpoint_from
-from aioproducer.security.sources import SecretSource, kept, secret_from
+from aioproducer.sasl._oauthbearer import check_extensions
+from aioproducer.security._endpoint import TokenEndpointLike, endpoint_from
+from aioproducer.security._sources import SecretSource, kept, secret_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aioproducer.security.assertions import Assertion
-    from aioproducer.security.token import Token
+    from aioproducer.security._assertions import Assertion
+    from aioproducer.security._token import Token
 
 ClientAuth: TypeAlias = Literal["basic", "post"]
 """Where id and secret go: the header Authorization, or the form (RFC 6749 §2.3.1)."""
@@ -24,6 +25,7 @@ ClientAuth: TypeAlias = Literal["basic", "post"]
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+@public_in("aioproducer.security")
 class OidcClientCredentials:
     """The grant `client_credentials` (RFC 6749 §4.4), as Kafka's DefaultJwtRetriever asks for it.
 

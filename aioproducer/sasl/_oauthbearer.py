@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret, SecretLike
 from aioproducer.errors import AuthenticationError, ConfigurationError
-from aioproducer.sasl.turns import Exchange, Turn, shown
+from aioproducer.sasl._turns import Exchange, Turn, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ _REASONS: Final = {
 """What the statuses mean (RFC 6750 §3.1)."""
 
 
+@public_in("aioproducer.sasl")
 class OAuthBearer:
     """The mechanism OAUTHBEARER: one message with the token, and an answer without content.
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import anyio
 
+from aioproducer._public import public_in
 from aioproducer._secret import Secret
 from aioproducer.errors import AuthenticationError, ConfigurationError
 from aioproducer.security._answers import FINAL, OK, Retries, error_from, token_in
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from aioproducer.security._http import HeaderValue
+    from aioproducer.security._token import Token
     from aioproducer.security._urls import Url
-    from aioproducer.security.token import Token
 
 
+@public_in("aioproducer.security")
 class TokenEndpoint:
     """An OAuth 2.0 token endpoint (RFC 6749 §3.2), with what is special about asking it.
 
