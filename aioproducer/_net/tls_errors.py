@@ -1,4 +1,4 @@
-"""What went wrong with TLS, in words that say what to do? OpenSSL's own stay in the message."""
+"""What went wrong with TLS, in words that say what to do; OpenSSL's own stay in the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for room in the buffer without having a record to put there?"""
+"""The waits for room in the buffer of those who have no record to put there."""
 
 from __future__ import annotations
 
