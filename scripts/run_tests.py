@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 PARTS: Final = ("check", "test-fast", "test-kafka")
-LIMIT_CPU_MINUTES: Final = 36.0
+LIMIT_CPU_MINUTES: Final = 46.0
 _SUMMARY: Final = re.compile(r"^=+ .*\b(passed|failed|error|errors|skipped|deselected|no tests ran)\b.* in .*=+$")
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PR_SET_CHILD_SUBREAPER: Final = 36
