@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import os
+import subprocess
+import sys
 import tomllib
 import weakref
 from pathlib import Path
@@ -43,6 +46,15 @@ def path_of(module: str) -> str:
 
 def test_the_package_tells_whether_it_is_compiled() -> None:
     assert aioproducer.__compiled__ is (batch.__file__ or "").endswith(EXTENSIONS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_can_be_the_first_that_is_imported(module: str) -> None:
+    # Compiled code that makes a named tuple reads the classes of its fields; one that is missing ends the process.
+    name = module.removesuffix(".py").replace("/", ".")
+    environment = {**os.environ, "PYTHONPATH": str(INSTALLED)}
+    done = subprocess.run([sys.executable, "-c", f"import {name}"], env=environment, check=False, timeout=50)
+    assert done.returncode == 0
 
 
 def test_a_delivery_can_be_referred_to_weakly_in_the_pure_form_alone() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from aioproducer._core.cluster.node import InFlight  # noqa: TC001 - a field's class; mypyc's code wants it to be there
+
 if TYPE_CHECKING:
     from uuid import UUID
 
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.cluster.node import InFlight
     from aioproducer._wire.schema import Message
     from aioproducer.errors import KafkaError
 
