@@ -332,7 +332,9 @@ class SendAll:
             return
         self._failures[place] = error
         if self._is_abandoned:
-            self._runtime.undelivered.add(batch.topic, 1, error, self._runtime.clock())
+            self._runtime.undelivered.add(
+                batch.topic, 1, error, self._runtime.clock(), possibly_written=error.possibly_written
+            )
 
     async def _wait_for_outcomes(self) -> None:
         runtime = self._runtime

@@ -156,7 +156,10 @@ class Completion:
             if index not in watched and (error := outcome_error(holder, index)) is not None
         ]
         if errors:
-            self._undelivered.add(holder.topic, len(errors), errors[0], self._clock())
+            possibly_written = any(error.possibly_written for error in errors)
+            self._undelivered.add(
+                holder.topic, len(errors), errors[0], self._clock(), possibly_written=possibly_written
+            )
 
 
 def acknowledge(

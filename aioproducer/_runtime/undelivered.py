@@ -29,21 +29,31 @@ class Undelivered:
         self.on_error: Callable[[KafkaError], object] | None = None
         self._counts: dict[str, int] = {}
         self._first: KafkaError | None = None
+        self._possibly_written = False
         self._unlogged: dict[tuple[str, str], int] = {}
         self._last_logged: dict[tuple[str, str], float] = {}
 
-    def add(self, topic: str, count: int, error: KafkaError, now: float) -> None:
-        """Count failures of one batch; log them, or keep them for the next line within LOG_INTERVAL."""
+    def add(self, topic: str, count: int, error: KafkaError, now: float, *, possibly_written: bool) -> None:
+        """Count failures of one batch; log them, or keep them for the next line within LOG_INTERVAL.
+
+        Args:
+            topic: of all of them.
+            count: of records.
+            error: the first of them.
+            now: seconds.
+            possibly_written: one of them may be in the log all the same.
+        """
         self.total += count
         self._counts[topic] = self._counts.get(topic, 0) + count
         self._first = self._first or error
+        self._possibly_written = self._possibly_written or possibly_written
         key = (topic, error.name or type(error).__name__)
         self._unlogged[key] = self._unlogged.get(key, 0) + count
         last = self._last_logged.get(key)
         if last is None or now - last >= LOG_INTERVAL:
             self._write(key, error, now)
         if self.on_error is not None:
-            self._tell(self.on_error, _undelivered({topic: count}, error))
+            self._tell(self.on_error, _undelivered({topic: count}, error, possibly_written=possibly_written))
 
     @staticmethod
     def _tell(on_error: Callable[[KafkaError], object], error: KafkaError) -> None:
@@ -79,17 +89,18 @@ class Undelivered:
         """Return an error for the failures since the last call, or None."""
         if self._first is None:
             return None
-        counts, first = self._counts, self._first
-        self._counts, self._first = {}, None
-        return _undelivered(counts, first)
+        counts, first, possibly_written = self._counts, self._first, self._possibly_written
+        self._counts, self._first, self._possibly_written = {}, None, False
+        return _undelivered(counts, first, possibly_written=possibly_written)
 
 
-def _undelivered(counts: dict[str, int], first: KafkaError) -> UndeliveredError:
+def _undelivered(counts: dict[str, int], first: KafkaError, *, possibly_written: bool) -> UndeliveredError:
     told = ", ".join(f"{topic!r}: {count}" for topic, count in counts.items())
     return UndeliveredError(
         f"{_records(sum(counts.values()))} not delivered, and nobody waited ({told}); first: {first}",
         counts=counts,
         first=first,
+        possibly_written=possibly_written,
     )
 
 

@@ -354,12 +354,18 @@ class UndeliveredError(KafkaError):
     Attributes:
         counts: number of them for each topic.
         first: the first failure; also the cause.
+        possibly_written: one of them, at least, may be in the log all the same.
     """
 
     def __init__(
-        self, message: str = "", *, counts: Mapping[str, int] | None = None, first: BaseException | None = None
+        self,
+        message: str = "",
+        *,
+        counts: Mapping[str, int] | None = None,
+        first: BaseException | None = None,
+        possibly_written: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, possibly_written=possibly_written)
         self.counts: dict[str, int] = dict(counts or {})
         self.first = first
         self.__cause__ = first

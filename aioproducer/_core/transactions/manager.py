@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._core.accumulator.errors import with_possibly_written
 from aioproducer._core.requests.producer_id import ProducerIdAndEpoch
 from aioproducer._core.transactions.feature import TransactionFeature
 from aioproducer._core.transactions.fencing import Fencing
@@ -244,7 +245,10 @@ class TransactionManager:
                 self.current.is_begun = True
 
     def on_fatal(self, error: KafkaError) -> None:
-        """The producer cannot go on."""
+        """The producer cannot go on; a commit that nobody has answered may have taken effect."""
+        end = None if self.current is None else self.current.end
+        if end is not None and end.is_commit_in_doubt:
+            error = with_possibly_written(error, possibly_written=True)
         self._responses.fail_fatal(error)
 
     def begin_close(self, error: KafkaError, now: float) -> None:

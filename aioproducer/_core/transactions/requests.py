@@ -29,7 +29,7 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponse,
 )
-from aioproducer.errors import ErrorCode, KafkaError, UnsupportedVersionError
+from aioproducer.errors import BrokerError, ErrorCode, KafkaError, UnsupportedVersionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -293,6 +293,15 @@ class EndTransaction(TransactionRequest):
             producer_epoch=self.producer.producer_epoch,
             committed=self.is_commit,
         )
+
+    @property
+    def is_commit_in_doubt(self) -> bool:
+        """Whether it has gone out as a commit and nobody has said what came of it."""
+        return self.is_commit and (self.was_lost or self.retry_timer.in_progress)
+
+    def may_be_committed(self, refusal: BrokerError) -> bool:
+        """Whether it may have taken effect though the broker refuses it: an earlier one may, or this broken one."""
+        return self.is_commit and (self.was_lost or refusal.code == ErrorCode.UNKNOWN_SERVER_ERROR)
 
     def on_lost(self, error: KafkaError, now: float) -> None:
         self.was_lost = True

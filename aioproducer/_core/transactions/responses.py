@@ -101,7 +101,7 @@ class TransactionResponses:
 
     def on_error(self, request: ControlRequest, verdict: Verdict, error: BrokerError, now: float) -> None:
         """A broker answered with an error."""
-        error.possibly_written = False
+        error.possibly_written = isinstance(request, EndTransaction) and request.may_be_committed(error)
         # A coordinator that still ends the transaction before is done with that in milliseconds.
         is_concurrent = error.code == ErrorCode.CONCURRENT_TRANSACTIONS
         if request.retry(verdict, error, now, is_soon=is_concurrent):

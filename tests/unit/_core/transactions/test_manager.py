@@ -560,6 +560,49 @@ def test_fenced_after_a_lost_answer_the_commit_may_have_taken_effect() -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("code", [-1, 49, 53])
+@pytest.mark.parametrize("was_lost", [False, True])
+def test_a_commit_that_is_refused_may_have_taken_effect_if_one_before_was_lost_or_the_broker_broke(
+    level: int, code: int, was_lost: bool
+) -> None:
+    it = shell(level)
+    ticket = it.commit(it.begin_with_a_record())
+    if was_lost:
+        it.break_connection(2)
+        it.wait_until(lambda: it.has_request(FindCoordinatorRequest), within=2)
+        it.find()
+        it.wait_until(lambda: it.has_request(EndTxnRequest), within=2)
+    it.end(error=code)
+    it.poll()
+    assert ticket.error is not None
+    assert ticket.error.possibly_written is (was_lost or code == -1)
+
+
+@BOTH
+def test_a_producer_that_ends_while_its_commit_is_not_answered_says_that_it_may_have_taken_effect(level: int) -> None:
+    it = shell(level)
+    ticket = it.commit(it.begin_with_a_record())
+    assert it.has_request(EndTxnRequest)
+    closed = ProducerClosedError("closed")
+    it.transactions.on_fatal(closed)
+    assert isinstance(ticket.error, ProducerClosedError)
+    assert ticket.error.possibly_written
+    assert not closed.possibly_written  # others have it, too
+
+
+@BOTH
+def test_a_producer_that_ends_before_its_commit_is_sent_knows_that_it_is_not_written(level: int) -> None:
+    it = shell(level)
+    transaction = it.begin_with_a_record()
+    it.send()  # not answered, so that the commit waits for it
+    ticket = it.commit(transaction)
+    assert not it.has_request(EndTxnRequest)
+    it.transactions.on_fatal(ProducerClosedError("closed"))
+    assert ticket.error is not None
+    assert not ticket.error.possibly_written
+
+
+@BOTH
 @pytest.mark.parametrize("state", ["CompleteAbort", "PrepareAbort"])
 def test_a_transaction_that_timed_out_is_aborted_and_the_epoch_after_it_asked_for(level: int, state: str) -> None:
     it = shell(level, transaction_timeout_ms=1_000)
