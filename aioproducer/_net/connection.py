@@ -13,6 +13,7 @@ from aioproducer._backend import Channel
 from aioproducer._backend.ending import ends_this_task
 from aioproducer._net.task_channel import TaskChannel
 from aioproducer.errors import KafkaConnectionError, KafkaError
+from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -141,7 +142,8 @@ def in_words(what: str = "the connection broke") -> Generator[None]:
     except BaseException as error:
         if ends_this_task(error):
             raise
-        raise KafkaConnectionError(f"{what}: {type(error).__name__}: {reason(error)}") from error
+        # Not its words: whoever was given a request to write may quote it.
+        raise KafkaConnectionError(f"{what}: {type(error).__name__}") from redacted(error)
 
 
 def reason(error: BaseException) -> str:

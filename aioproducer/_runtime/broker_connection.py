@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 
@@ -40,6 +40,9 @@ class PausedWriter(Protocol):
     def go_on(self) -> None:
         """Write on."""
         ...
+
+
+_CANCELLED: Final = "its task was cancelled by other code"
 
 
 class ConnectionHost(Protocol):
@@ -156,21 +159,21 @@ class BrokerConnection:
         A task of ours that other code cancels is a connection that is lost, as long as the producer goes on.
         """
         established = None
-        with anyio.CancelScope() as self._scope:
-            if self._is_closed:
-                self._scope.cancel()
-            try:
+        try:
+            with anyio.CancelScope() as self._scope:
+                if self._is_closed:
+                    self._scope.cancel()
                 established = await self._open()
                 if established is not None:
                     self._host.figures.connections_made += 1
-                    await self._serve(established)
-            except anyio.get_cancelled_exc_class():
-                if self._scope.cancel_called or not self._host.can_lose_tasks:
-                    raise
-                self._error = self._error or KafkaConnectionError("its task was cancelled by other code")
-            finally:
-                if established is not None:
-                    await self._close(established)
+                    try:
+                        await self._serve(established)
+                    finally:
+                        await self._close(established)
+        except anyio.get_cancelled_exc_class():  # not our scope's, which goes no further than the scope
+            if not self._host.can_lose_tasks:
+                raise
+            self._error = self._error or KafkaConnectionError(_CANCELLED)
         if established is not None:
             return
         if self._error is None:  # closed while it was still being opened
@@ -181,6 +184,9 @@ class BrokerConnection:
         with anyio.CancelScope(shield=True):
             await established.connection.aclose()
         self._host.figures.connections_closed += 1
+        is_ours = self._scope is not None and self._scope.cancel_called
+        if self._error is None and not is_ours and self._host.can_lose_tasks:
+            self._error = KafkaConnectionError(_CANCELLED)
         self._host.on_closed(self, self._error)
 
     async def _open(self) -> Established | None:

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream
 
+from aioproducer._core.cluster.metadata_updater import MetadataUpdater
 from aioproducer._wire.messages.create_topics import (
     CreatableTopic,
     CreatableTopicConfig,
@@ -26,6 +27,9 @@ from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequest
 from aioproducer.errors._from_code import error_for
 from aioproducer.testing._log_reader import Isolation, LogRecord, read_topic
 from aioproducer.testing._request_client import asker, first_reachable
+
+if TYPE_CHECKING:
+    import pytest
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -107,7 +111,7 @@ class Network:
     Attributes:
         attempts: how many connections were asked for.
         open_count: how many are open.
-        bug: raised from the next sends; what no network does, so it stands for a bug of the producer.
+        bug: raised from the next sends; what no network does, and no stream should.
     """
 
     attempts: int = 0
@@ -226,6 +230,18 @@ async def gather(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
             tasks.start_soon(run, index, call)
             await settled(2)  # trio starts tasks in no fixed order
     return results
+
+
+def plant_a_bug(patch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Have the next poll of the core raise the error, in a module that no form compiles."""
+    is_due, errors = MetadataUpdater.is_due, [error]
+
+    def raising(updater: MetadataUpdater, now: float) -> bool:
+        if errors:
+            raise errors.pop()
+        return is_due(updater, now)
+
+    patch.setattr(MetadataUpdater, "is_due", raising)
 
 
 def producer_tasks() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from aioproducer import Delivery, Producer, TopicView
 from aioproducer.errors import ErrorCode, FatalProducerError, KafkaError, ProducerClosedError, UndeliveredError
-from tests.contract.support import Cluster, Network, new_topic_name, producer_tasks, settled
+from tests.contract.support import Cluster, Network, new_topic_name, plant_a_bug, producer_tasks, settled
 
 if TYPE_CHECKING:
     from aioproducer.testing import EmbeddedCluster
@@ -95,7 +95,9 @@ async def test_such_a_failure_is_told_by_flush_when_nobody_watches(cluster: Clus
             await producer.flush()
 
 
-async def test_a_bug_in_the_background_makes_the_producer_fatal_and_cancels_nobody(cluster: Cluster) -> None:
+async def test_a_bug_in_the_background_makes_the_producer_fatal_and_cancels_nobody(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topic = await cluster.create_topic()
     network = Network()
     producer = Producer(bootstrap_servers=cluster.bootstrap_servers, connect=network.connect)
@@ -121,7 +123,7 @@ async def test_a_bug_in_the_background_makes_the_producer_fatal_and_cancels_nobo
             tasks.start_soon(send)
             tasks.start_soon(wait_for_a_topic)
             await settled()
-            network.bug = ZeroDivisionError("a bug")
+            plant_a_bug(monkeypatch, ZeroDivisionError("a bug"))
             network.release()
     assert [type(error) for error in outcomes] == [FatalProducerError] * 2
     for error in outcomes:
@@ -139,7 +141,7 @@ async def test_a_bug_in_the_background_makes_the_producer_fatal_and_cancels_nobo
     assert (network.open_count, producer_tasks()) == (0, [])
     with pytest.raises(ProducerClosedError):
         producer.submit_nowait(topic, b"v")
-    network.bug = None
+    monkeypatch.undo()
     async with producer:
         assert (await producer.send(topic, b"after")).has_offset
 

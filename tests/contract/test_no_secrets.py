@@ -26,7 +26,7 @@ from aioproducer import (
     UndeliveredError,
 )
 from aioproducer.errors import ErrorCode
-from tests.contract.support import Network, new_topic_name, settled
+from tests.contract.support import Network, new_topic_name, plant_a_bug, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,13 +216,24 @@ async def closing_drops(embedded: EmbeddedCluster, seen: list[object]) -> None:
 
 async def a_bug(embedded: EmbeddedCluster, seen: list[object]) -> None:
     """Of the producer, that quotes the record, in the background."""
+    producer = Producer(bootstrap_servers=embedded.bootstrap_servers)
+    await producer.start()
+    await producer.partitions_for(TOPIC)
+    with pytest.MonkeyPatch.context() as patch:
+        plant_a_bug(patch, Words(SECRET))
+        seen.append(await failure(producer.send(TOPIC, SECRET, **RECORD)))
+    await producer.close()
+
+
+async def a_stream_quotes(embedded: EmbeddedCluster, seen: list[object]) -> None:
+    """Somebody else's stream raises what no stream should, and quotes what it was to write."""
     network = Network()
-    producer = Producer(bootstrap_servers=embedded.bootstrap_servers, connect=network.connect)
+    producer = made(embedded, connect=network.connect, delivery_timeout_ms=1500, request_timeout_ms=1000, linger_ms=0)
     await producer.start()
     await producer.partitions_for(TOPIC)
     network.bug = Words(SECRET)
     seen.append(await failure(producer.send(TOPIC, SECRET, **RECORD)))
-    await producer.close()
+    await producer.close(timeout=0)
 
 
 async def transactions_abort(embedded: EmbeddedCluster, seen: list[object]) -> None:
@@ -250,6 +261,7 @@ SCENES: Final[list[Scene]] = [
     connections_break,
     closing_drops,
     a_bug,
+    a_stream_quotes,
     transactions_abort,
 ]
 
