@@ -395,8 +395,13 @@ class Runtime:
 
 
 def _innermost(error: Exception) -> Exception:
-    """The exception that task groups have wrapped, if it is one alone."""
+    """The exception that task groups have wrapped, if it is one alone, in however many tasks."""
+    leaves = {id(leaf): leaf for leaf in _leaves(error)}
+    return next(iter(leaves.values())) if len(leaves) == 1 else error
+
+
+def _leaves(error: Exception) -> list[Exception]:
     if not isinstance(error, ExceptionGroup):
-        return error
+        return [error]
     group = cast("ExceptionGroup[Exception]", error)
-    return _innermost(group.exceptions[0]) if len(group.exceptions) == 1 else group
+    return [leaf for each in group.exceptions for leaf in _leaves(each)]
