@@ -86,7 +86,10 @@ class Sender:
     # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def poll(self, now: float) -> list[Effect]:
-        """Return everything that is due. Polling again at the same time, with nothing told in between, returns []."""
+        """Return everything that is due. Polling again at the same time, with nothing told in between, returns [].
+
+        Outcomes come first: they are final, whatever becomes of the rest.
+        """
         failures = self._failures
         self._dispatcher.wake_at = math.inf
         self._accumulator.tick(now)
@@ -99,10 +102,13 @@ class Sender:
         self._polled_at = now
         self._has_news = self._is_delivered = False
         effects = self._dispatcher.take()
-        if self._produce.completed:
-            effects.append(Completed(self._produce.completed))
-            self._produce.completed = []
-        return effects
+        completed = self.take_completed()
+        return [Completed(completed), *effects] if completed else effects
+
+    def take_completed(self) -> list[ProducerBatch]:
+        """Return the batches whose outcome is final and not told yet."""
+        completed, self._produce.completed = self._produce.completed, []
+        return completed
 
     def take_delivered(self) -> list[ProducerBatch] | None:
         """Return the batches that were delivered since the last poll, if that is all that has happened; else None.
@@ -117,8 +123,7 @@ class Sender:
         if self._produce.fatal_error is not None or self._sequences.has_gaps or self._accumulator.has_news:
             return None
         self._is_delivered = False
-        delivered, self._produce.completed = self._produce.completed, []
-        return delivered
+        return self.take_completed()
 
     def deadline(self, now: float) -> float | None:
         """Return when to poll next if nothing is told before; None if only an event can bring anything."""
@@ -211,7 +216,7 @@ class Sender:
     def abort(self, error: KafkaError, now: float) -> None:
         """Fail everything with the error, calls that wait or come later included.
 
-        The next poll tells which batches those were.
+        The next poll, or `take_completed`, tells which batches those were.
         """
         self._has_news = True
         self._accumulator.close(error)

@@ -93,7 +93,6 @@ class Runtime:
         self._asked: deque[Callable[[], object]] = deque()
         self._has_asked = backend.new_wake_up()
         self._is_closing = False
-        self._is_over = False  # nothing is left to do, and the tasks are cancelled by us
         self._deadline: float | None = None  # what the last poll returned
         self._has_to_poll = True  # something besides answers asks for a poll
         self._has_answers = False
@@ -136,14 +135,15 @@ class Runtime:
         """The host task. Lets no Exception out: a bug in here makes the producer fatal, and hurts nobody else's
         task.
         """
+        is_over = False  # nothing is left to do, and the tasks are cancelled by us
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._call_asked)
                 await self._poller.serve()
-                self._is_over = True
+                is_over = True
                 tasks.cancel_scope.cancel()
-            if not self._is_over:  # its tasks were cancelled by somebody else, of which a task group says nothing
+            if not is_over:  # its tasks were cancelled by somebody else, of which a task group says nothing
                 self._die(FatalProducerError(CANCELLED_FROM_OUTSIDE), None)
         except Exception as error:
             bug = _innermost(error)
@@ -309,26 +309,22 @@ class Runtime:
 
     def _die(self, outcome: KafkaError, cause: BaseException | None) -> None:
         """Fail whatever is open; nothing runs in the background any more."""
-        self._is_over = True
         self._completion.hurry()
         outcome.__cause__ = cause if isinstance(cause, Exception) else None
-        now = self.clock()
-        batches: list[ProducerBatch] = []
         try:
-            self.sender.abort(outcome, now)
-            for effect in self.sender.poll(now):
-                if isinstance(effect, Completed):
-                    batches.extend(effect.batches)
+            self.sender.abort(outcome, self.clock())
         except Exception as error:
             _log.critical(
                 "the producer's core failed too; its records are failed without it",
                 exc_info=redacted(error),
                 extra={"event": "producer_failed"},
             )
-            batches.extend(self.accumulator.fail_all(outcome))
+        # Those that had their outcome before, too: the poll that was to tell of it may be the one that failed.
+        batches = self.sender.take_completed() + self.accumulator.fail_all(outcome)
         lost: dict[str, int] = {}
         for batch in batches:
-            lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
+            if batch.error is not None:
+                lost[batch.topic] = lost.get(batch.topic, 0) + batch.count
         if lost:
             _log.error(
                 "%s; not delivered: %s",
@@ -345,7 +341,7 @@ class Runtime:
     @property
     def can_lose_tasks(self) -> bool:
         """See `ConnectionHost.can_lose_tasks`."""
-        return not self._is_over and self.backend.name == "asyncio"
+        return self.backend.name == "asyncio" and not self._tasks.cancel_scope.cancel_called
 
     def has_written_long(self) -> bool:
         """Whether the requests written in this pass have taken so long that others should have their turn."""

@@ -233,13 +233,10 @@ async def gather(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
 
 
 def plant_a_bug(patch: pytest.MonkeyPatch, error: Exception) -> None:
-    """Have the next poll of the core raise the error, in a module that no form compiles."""
-    is_due, errors = MetadataUpdater.is_due, [error]
+    """Have each poll of the core raise the error from now on, in a module that no form compiles."""
 
     def raising(updater: MetadataUpdater, now: float) -> bool:
-        if errors:
-            raise errors.pop()
-        return is_due(updater, now)
+        raise error
 
     patch.setattr(MetadataUpdater, "is_due", raising)
 

@@ -656,6 +656,24 @@ def test_abort_fails_what_is_queued_and_what_is_in_flight_at_once_each_with_the_
     assert shell.sender.is_drained
 
 
+def test_outcomes_come_before_whatever_else_a_poll_asks_for() -> None:
+    shell = Shell(max_in_flight_requests_per_connection=1).start()
+    first, second = shell.send(), shell.send()
+    shell.acknowledge()
+    outcome, *others = shell.sender.poll(shell.now)
+    assert outcome == Completed([first])  # so that it is told though the shell fails at the rest
+    assert [type(effect) for effect in others] == [Send]
+    assert not second.is_done
+
+
+def test_outcomes_can_be_taken_when_no_poll_goes_through_any_more() -> None:
+    shell = Shell(max_in_flight_requests_per_connection=1).start()
+    flying, queued = shell.send(), shell.send()
+    shell.sender.abort(ProducerClosedError("closed by force"), shell.now)
+    assert shell.sender.take_completed() == [flying, queued]
+    assert shell.sender.take_completed() == []
+
+
 def test_abort_gives_its_error_to_calls_that_wait_and_to_those_that_come_later() -> None:
     shell = Shell().start()
     error = ProducerClosedError("closed by force")
