@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,7 +18,7 @@ import pytest
 from aioproducer._wire.fields import Field, Kind
 from aioproducer._wire.frames import encode_request, encode_response
 from aioproducer._wire.messages import REQUESTS, RESPONSES, ApiKey
-from aioproducer.testing._real_kafka import fetch_jars, java_command
+from tests.conformance.oracle import Process, started
 from tests.unit._wire.samples import CASES, Case, case_id, random_message
 
 if TYPE_CHECKING:
@@ -39,7 +36,7 @@ SOURCE: Final = Path(__file__).parent / "java" / "Oracle.java"
 class Oracle:
     """The Java process; answers one message after the other."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
 
     def ask(self, name: str, version: int, body: bytes) -> tuple[bytes, Any]:
@@ -53,35 +50,16 @@ class Oracle:
         return int(request), int(response)
 
     def _answer(self, question: str) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
-        verdict, _, rest = self._process.stdout.readline().rstrip("\n").partition(" ")
-        assert verdict == "ok", f"{question[:60]}: {rest}"
-        return rest
+        is_answered, answer = self._process.ask(question)
+        assert is_answered, f"{question[:60]}: {answer}"
+        return answer
 
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     """The Java process, compiled and started once."""
-    compiler = shutil.which("javac", path=str(Path(java_command()).resolve().parent)) or shutil.which("javac")
-    if compiler is None:
-        missing = "javac missing: `make system`"
-        if os.environ.get("REQUIRE_ALL") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    classes = tmp_path_factory.mktemp("oracle")
-    jars = f"{fetch_jars()}/*"
-    subprocess.run([compiler, "-cp", jars, "-d", str(classes), str(SOURCE)], check=True, timeout=60)
-    command = [java_command(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", f"{classes}{os.pathsep}{jars}", "Oracle"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
-    ) as process:
-        try:
-            yield Oracle(process)
-        finally:
-            process.kill()
+    with started(SOURCE, tmp_path_factory.mktemp("oracle")) as process:
+        yield Oracle(process)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

@@ -6,11 +6,8 @@ java_security/SecurityOracle.java).
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import string
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -20,7 +17,7 @@ from aioproducer.errors import AuthenticationError, ConfigurationError
 from aioproducer.sasl import OAuthBearer, Scram, ScramKeyCache, ScramName
 from aioproducer.security import UnsecuredToken
 from aioproducer.security._jaas import parse_jaas
-from aioproducer.testing._real_kafka import fetch_jars, java_command
+from tests.conformance.oracle import Process, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,20 +35,16 @@ class RefusedError(Exception):
 class Oracle:
     """The Java process; answers one question after the other."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
 
     def ask(self, question: str, *words: str | bytes) -> list[bytes | str]:
         """Return the words of the answer; what is hexadecimal as bytes."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         line = " ".join([question, *(word if isinstance(word, str) else word.hex() or "-" for word in words)])
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        verdict, *answer = self._process.stdout.readline().rstrip("\n").split(" ")
-        if verdict != "ok":
-            raise RefusedError(" ".join(answer))
-        return [word if word in ("complete", "going") else _bytes(word) for word in answer]
+        is_answered, answer = self._process.ask(line)
+        if not is_answered:
+            raise RefusedError(answer)
+        return [word if word in ("complete", "going") else _bytes(word) for word in answer.split()]
 
     def texts(self, question: str, content: bytes) -> list[str]:
         """Return the words of an answer that are texts."""
@@ -65,24 +58,8 @@ def _bytes(word: str) -> bytes:
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     """The Java process, compiled and started once."""
-    compiler = shutil.which("javac", path=str(Path(java_command()).resolve().parent)) or shutil.which("javac")
-    if compiler is None:
-        missing = "javac missing: apt-get install openjdk-17-jdk-headless"
-        if os.environ.get("REQUIRE_KAFKA") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    classes = tmp_path_factory.mktemp("oracle")
-    jars = f"{fetch_jars()}/*"
-    subprocess.run([compiler, "-cp", jars, "-d", str(classes), str(SOURCE)], check=True, timeout=60)
-    path = f"{classes}{os.pathsep}{jars}"
-    command = [java_command(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", path, "SecurityOracle"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
-    ) as process:
-        try:
-            yield Oracle(process)
-        finally:
-            process.kill()
+    with started(SOURCE, tmp_path_factory.mktemp("oracle")) as process:
+        yield Oracle(process)
 
 
 def log_in(oracle: Oracle, mechanism: Scram) -> list[bytes | str]:

@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import ByteStream
 
 from aioproducer._net.connection import Connection
 from aioproducer._wire.frames import FrameBuffer, encode_request
 from aioproducer._wire.messages.metadata import MetadataRequest
 from aioproducer.errors import KafkaConnectionError, ProtocolError
-
-
-class Script(ByteStream):
-    """A broker that answers each send with the next bytes of a list; None closes."""
-
-    def __init__(self, *answers: bytes | Exception | None) -> None:
-        self.answers = list(answers)
-        self.sent: list[bytes] = []
-        self.is_closed = False
-
-    async def send(self, item: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
-        self.sent.append(item)
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        answer = self.answers.pop(0) if self.answers else None
-        if answer is None:
-            raise anyio.EndOfStream
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def send_eof(self) -> None:
-        raise AssertionError("a producer never closes one half")
-
-    async def aclose(self) -> None:
-        self.is_closed = True
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {}
+from tests.unit._net.script import Script
 
 
 def connection(*answers: bytes | Exception | None) -> Connection:

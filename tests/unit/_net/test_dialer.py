@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from anyio.abc import ByteStream
 
 from aioproducer._net.dialer import Dialer, Established
 from aioproducer._net.setup import NO_STEPS, Await, Exchange, SetupSteps
@@ -24,43 +23,14 @@ from aioproducer.errors import (
     UnsupportedVersionError,
 )
 from tests.unit._net.mask import DATA, HELLO, REFUSAL, Login, Mask, MaskStep, record, wrong_password
+from tests.unit._net.script import Script
 
 if TYPE_CHECKING:
+    from anyio.abc import ByteStream
+
     from aioproducer._wire.negotiation import BrokerVersions
 
 PRODUCE, METADATA, API_VERSIONS = 0, 3, 18
-
-
-class Script(ByteStream):
-    """A broker that answers each send with the next bytes of a list; None closes."""
-
-    def __init__(self, *answers: bytes | Exception | None) -> None:
-        self.answers = list(answers)
-        self.sent: list[bytes] = []
-        self.is_closed = False
-
-    async def send(self, item: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
-        self.sent.append(item)
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        answer = self.answers.pop(0) if self.answers else None
-        if answer is None:
-            raise anyio.EndOfStream
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def send_eof(self) -> None:
-        raise AssertionError("a producer never closes one half")
-
-    async def aclose(self) -> None:
-        self.is_closed = True
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {}
 
 
 def api_versions(version: int = 4, produce: tuple[int, int] = (0, 13), error_code: int = 0) -> bytes:

@@ -12,7 +12,8 @@ from aioproducer._net.dialer import Dialer
 from aioproducer._net.setup import NO_STEPS, SetupSteps
 from aioproducer.errors import ConnectionTimeoutError
 from tests.unit._net.mask import HELLO, Login, MaskStep, record
-from tests.unit._net.test_dialer import Script, api_versions
+from tests.unit._net.script import Script
+from tests.unit._net.test_dialer import api_versions
 
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
