@@ -68,7 +68,7 @@ def appending(value: bytes, keys: list[bytes | None], **settings: object) -> Cal
         made = accumulator(6, **settings)
         total = 0.0
         for start in range(0, COUNT, 1000):
-            append = made.try_append
+            append = made.appender.try_append
             chunk = keys[start : start + 1000]
             begin = time.perf_counter()
             for key in chunk:

@@ -99,7 +99,7 @@ def test_what_holds_a_record_does_not_show_it() -> None:
     record = ProducerRecord("t", SECRET, key=SECRET, headers={"h": SECRET})
     prepared = PreparedRecord("t", 0, SECRET, SECRET, (("h", SECRET),), 1)
     known = accumulator({"t": [0]})
-    batch = known.try_append("t", 0, SECRET, SECRET, (("h", SECRET),), 1, 0.0)
+    batch = known.appender.try_append("t", 0, SECRET, SECRET, (("h", SECRET),), 1, 0.0)
     pending = known.enqueue("unknown", None, SECRET, SECRET, None, 1, 0.0, 9.0, accepted=True)
     assert isinstance(batch, ProducerBatch)
     for each in (record, prepared, batch, pending):

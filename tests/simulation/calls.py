@@ -165,7 +165,7 @@ class Calls:
         if self.on_call is not None:
             self.on_call(call)
         try:
-            batch = self._accumulator.try_append(*arguments, timestamp, now)
+            batch = self._accumulator.appender.try_append(*arguments, timestamp, now)
             if batch is not None:
                 self._check_not_overtaking(call)
                 self._accept(call, batch, batch.count - 1)

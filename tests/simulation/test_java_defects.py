@@ -24,7 +24,7 @@ def test_a_record_refused_for_want_of_a_transaction_is_in_no_later_transaction()
     # Java appends the record and then asks whether a transaction is open: it stays in its queue, an orphan, and goes
     # out in the next transaction that touches its partition.
     shell = TransactionalShell(2).start()
-    assert shell.accumulator.try_append("t", 0, None, b"orphan", (), 1, shell.now) is None
+    assert shell.accumulator.appender.try_append("t", 0, None, b"orphan", (), 1, shell.now) is None
     with pytest.raises(IllegalStateError):
         shell.accumulator.enqueue("t", 0, None, b"orphan", (), 1, shell.now, shell.now + 1, accepted=False)
     assert shell.accumulator.is_empty

@@ -93,20 +93,7 @@ class Accumulator:
         self._wait_queue = WaitQueue(self.appender, self._topics, self._flushes)
         self._topic_updates = TopicUpdates(self._topics, self.appender, self._schedule, self._wait_queue)
 
-    # ── calls: see Appender and WaitQueue ────────────────────────────────────────────────────────────────────────────
-
-    def try_append(
-        self,
-        topic: str,
-        partition: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers | None,
-        timestamp_ms: int,
-        now: float,
-    ) -> ProducerBatch | None:
-        """As `Appender.try_append`."""
-        return self.appender.try_append(topic, partition, key, value, headers, timestamp_ms, now)
+    # ── calls that wait: see WaitQueue ───────────────────────────────────────────────────────────────────────────────
 
     def enqueue(
         self,

@@ -105,7 +105,7 @@ def append(
     now: float = 0.0,
 ) -> ProducerBatch:
     """Append a record that needs not wait."""
-    batch = to.try_append(topic, partition, key, value, headers, TIMESTAMP, now)
+    batch = to.appender.try_append(topic, partition, key, value, headers, TIMESTAMP, now)
     assert batch is not None
     return batch
 

@@ -237,7 +237,7 @@ class Shell:
 
     def append(self, partition: int = 0, topic: str = "t", value: bytes = b"v") -> ProducerBatch:
         """Append one record; return its batch."""
-        batch = self.accumulator.try_append(topic, partition, None, value, (), 1_000, self.now)
+        batch = self.accumulator.appender.try_append(topic, partition, None, value, (), 1_000, self.now)
         assert batch is not None
         return batch
 

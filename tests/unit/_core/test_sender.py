@@ -441,7 +441,7 @@ def test_an_idle_topic_is_forgotten_and_asked_for_again_on_its_next_use() -> Non
     shell.poll()
     shell.wait_until(lambda: shell.has_request(MetadataRequest), within=6.1)
     shell.answer_metadata(topic_answer())
-    assert shell.accumulator.try_append("t", 0, None, b"v", (), 0, shell.now) is None
+    assert shell.accumulator.appender.try_append("t", 0, None, b"v", (), 0, shell.now) is None
     shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
     shell.poll()
     message = shell.request(MetadataRequest).message

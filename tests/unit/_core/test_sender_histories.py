@@ -207,7 +207,7 @@ class History:
         partition = self.rng.randrange(PARTITIONS)
         number = len(self.accepted[partition])
         value = f"{partition}:{number}".encode()
-        batch = self.accumulator.try_append("t", partition, None, value, (), 0, self.now)
+        batch = self.accumulator.appender.try_append("t", partition, None, value, (), 0, self.now)
         if batch is not None:
             self.accepted[partition].append((value, batch, batch.count - 1))
 

@@ -58,7 +58,7 @@ class History:
         partition = self.rng.choice([None, None, 0, 1])
         value = b"%06d" % self.calls + b"v" * self.rng.choice([0, 10, 60, 300])
         self.calls += 1
-        batch = self.accumulator.try_append(topic, partition, None, value, None, TIMESTAMP, self.now)
+        batch = self.accumulator.appender.try_append(topic, partition, None, value, None, TIMESTAMP, self.now)
         if batch is not None:
             assert not [p for p in self.waiting if p.topic == topic and p.state in IN_LINE], "passed a call that waits"
             assert batch.values[-1] == value

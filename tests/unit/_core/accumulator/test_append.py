@@ -59,7 +59,7 @@ def test_the_short_way_and_the_long_way_count_the_same_bytes() -> None:
     for _ in range(3000):
         value = b"v" * rng.choice([0, 1, 57, 58, 62, 63, 64, 65, 100, 8159, 8160, 8161, 9000])
         timestamp = TIMESTAMP + rng.choice([0, 0, 0, 63, 64, -64, -65, 8191, 8192, 20_000])
-        batch = accumulate.try_append("t", None, None, value, None, timestamp, 0.0)
+        batch = accumulate.appender.try_append("t", None, None, value, None, timestamp, 0.0)
         assert batch is not None
         assert batch.timestamps[-1] == timestamp
         assert batch.values[-1] == value
@@ -84,7 +84,7 @@ def test_records_with_keys_count_the_same_bytes_whichever_way_they_take(codec: A
         key = rng.randbytes(rng.choice([0, 1, 36, 63, 64]))
         value = b"v" * rng.choice([0, 1, 21, 57, 58, 62, 63, 64, 100, 900, 8095, 8096, 8160])
         timestamp = TIMESTAMP + rng.choice([0, 0, 0, 63, 64, -64, -65, 8191, 8192])
-        batch = accumulate.try_append("t", None, key, value, None, timestamp, 0.0)
+        batch = accumulate.appender.try_append("t", None, key, value, None, timestamp, 0.0)
         assert batch is not None
         assert batch.keys is not None
         assert (batch.timestamps[-1], batch.keys[-1], batch.values[-1]) == (timestamp, key, value)
@@ -111,7 +111,7 @@ def test_records_with_headers_count_the_same_bytes_whichever_way_they_take(codec
         names = rng.choices(["h", "é", "trace", "long" * 40], k=rng.randrange(5))
         headers = tuple([(name, rng.choice([None, b"", b"x" * 10, bytes(63), bytes(200)])) for name in names])
         timestamp = TIMESTAMP + rng.choice([0, 0, 0, 63, 64, -64, -65, 8191, 8192])
-        batch = accumulate.try_append("t", None, key, value, headers, timestamp, 0.0)
+        batch = accumulate.appender.try_append("t", None, key, value, headers, timestamp, 0.0)
         assert batch is not None
         given.setdefault(batch, []).append(headers)
         assert (batch.timestamps[-1], batch.values[-1]) == (timestamp, value)
@@ -143,7 +143,7 @@ def test_a_long_key_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     accumulate = accumulator({"t": [0, 0, 0]})
     keys = [bytes([number]) * 200 for number in range(5)]  # longer than what is remembered
     for key in keys:
-        accumulate.try_append("t", None, key, b"v", None, TIMESTAMP, 0.0)
+        accumulate.appender.try_append("t", None, key, b"v", None, TIMESTAMP, 0.0)
     assert hashed == keys
 
 
@@ -286,12 +286,14 @@ def test_no_memory_means_waiting() -> None:
     accumulate = accumulator({"t": [0]}, buffer_memory=2 * charge_of(1) + 1, batch_size=100)
     append(accumulate)
     append(accumulate)
-    assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
 
 
 def test_the_last_bytes_of_memory_can_be_used_on_the_short_way() -> None:
     accumulate = accumulator({"t": [0]}, buffer_memory=3 * charge_of(1), batch_size=300)
-    assert [accumulate.try_append("t", None, None, b"v", None, TIMESTAMP, 0.0) is not None for _ in range(4)] == [
+    assert [
+        accumulate.appender.try_append("t", None, None, b"v", None, TIMESTAMP, 0.0) is not None for _ in range(4)
+    ] == [
         True,
         True,
         True,
@@ -306,7 +308,7 @@ def test_a_record_above_max_request_size_is_refused_known_topic_or_not(topic: st
     with pytest.raises(
         RecordTooLargeError, match=r"record of 1,086 bytes exceeds max_request_size=1,000 .*topic '"
     ) as e:
-        if accumulate.try_append(topic, None, None, b"v" * 1000, None, TIMESTAMP, 0.0) is None:
+        if accumulate.appender.try_append(topic, None, None, b"v" * 1000, None, TIMESTAMP, 0.0) is None:
             enqueue(accumulate, topic, None, b"v" * 1000)
     assert (e.value.size, e.value.limit, e.value.topic) == (1086, 1000, topic)
     assert free(accumulate) == 33554432
@@ -341,9 +343,9 @@ def test_ignored_keys_stick_like_records_without() -> None:
 
 def test_an_unknown_topic_or_partition_means_waiting() -> None:
     accumulate = accumulator({"t": [0, 0]})
-    assert accumulate.try_append("other", None, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.try_append("t", 2, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.try_append("t", 1, None, b"v", None, TIMESTAMP, 0.0) is not None
+    assert accumulate.appender.try_append("other", None, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 2, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 1, None, b"v", None, TIMESTAMP, 0.0) is not None
 
 
 def test_a_partitioner_is_asked_with_what_is_known_of_the_topic() -> None:

@@ -128,8 +128,8 @@ def test_an_idle_topic_can_be_forgotten_and_a_busy_one_is_looked_up_again() -> N
     append(accumulate, "u")
     for name in ("t", "u", "never heard of"):
         accumulate.forget_topic(name, 0.0)
-    assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.try_append("u", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("u", 0, None, b"v", None, TIMESTAMP, 0.0) is None
     assert accumulate.busy_topics() == ["u"]
     assert set(accumulate.leaderless_topics) == {"u"}
     accumulate.update_topics(cluster({"u": [0]}), 1.0)

@@ -85,15 +85,15 @@ def test_a_new_call_queues_behind_those_that_wait_even_if_it_would_fit() -> None
     enqueue(accumulate, value=b"v" * 60)
     deliver(accumulate)
     assert free(accumulate) == ONE
-    assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
-    assert accumulate.try_append("u", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("u", 0, None, b"v", None, TIMESTAMP, 0.0) is None
 
 
 def test_a_new_call_does_not_pass_one_that_is_granted_but_has_not_appended() -> None:
     accumulate = full()
     granted = enqueue(accumulate, value=b"1")
     deliver(accumulate, 3)
-    assert accumulate.try_append("t", 0, None, b"2", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 0, None, b"2", None, TIMESTAMP, 0.0) is None
     second = enqueue(accumulate, value=b"2")
     assert second.is_granted
     assert append(accumulate, topic="u").count == 1  # of another topic: no order to keep
@@ -271,7 +271,7 @@ def test_a_new_call_stands_behind_those_that_wait_for_the_topic() -> None:
     accumulate = accumulator()
     first = enqueue(accumulate, value=b"0")
     accumulate.update_topics(cluster({"t": [0]}), 1.0)
-    assert accumulate.try_append("t", None, None, b"1", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", None, None, b"1", None, TIMESTAMP, 0.0) is None
     complete(accumulate, first)
     assert append(accumulate, value=b"1").values == [b"0", b"1"]
 
@@ -443,7 +443,7 @@ def test_closing_fails_those_who_wait_and_new_calls_but_keeps_what_was_accepted(
     for pending in (memory, topic):
         with pytest.raises(ProducerClosedError):
             accumulate.complete_append(pending, 0.0, TIMESTAMP)
-    assert accumulate.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accumulate.appender.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
     for accept in (True, False):
         with pytest.raises(ProducerClosedError):
             enqueue(accumulate, accepted=accept)
@@ -455,7 +455,7 @@ def test_closing_fails_those_who_wait_and_new_calls_but_keeps_what_was_accepted(
     assert pending.error is None
     accepted.update_topics(cluster({"t": [0]}), 1.0)
     assert pending.batch is not None
-    assert accepted.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
+    assert accepted.appender.try_append("t", 0, None, b"v", None, TIMESTAMP, 0.0) is None
 
 
 def test_a_grant_that_was_not_completed_before_close_is_lost() -> None:

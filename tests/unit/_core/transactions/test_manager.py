@@ -290,11 +290,11 @@ def test_after_a_failure_nothing_may_be_sent_and_what_was_queued_is_dropped() ->
     lingers = it.append(1)
     it.poll()
     with pytest.raises(RecordTooLargeError):
-        it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
+        it.accumulator.appender.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
     it.poll()
     assert it.is_in(S.ABORTABLE_ERROR)
     assert isinstance(lingers.error, TransactionAbortedError)
-    assert it.accumulator.try_append("t", 0, None, b"v", (), 1, it.now) is None
+    assert it.accumulator.appender.try_append("t", 0, None, b"v", (), 1, it.now) is None
     with pytest.raises(TransactionAbortableError, match="max_request_size"):
         it.accumulator.enqueue("t", 0, None, b"v", (), 1, it.now, it.now + 1, accepted=False)
 
@@ -303,14 +303,14 @@ def test_a_record_that_is_too_large_fails_the_transaction() -> None:
     it = shell(max_request_size=1_000)
     it.begin()
     with pytest.raises(RecordTooLargeError):
-        it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
+        it.accumulator.appender.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now)
     it.poll()
     assert it.is_in(S.ABORTABLE_ERROR)
 
 
 def test_a_record_that_was_refused_outside_of_a_transaction_does_not_fail_the_next_one() -> None:
     it = shell(max_request_size=1_000)
-    assert it.accumulator.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now) is None
+    assert it.accumulator.appender.try_append("t", 0, None, b"v" * 2_000, (), 1, it.now) is None
     with pytest.raises(IllegalStateError):
         it.accumulator.enqueue("t", 0, None, b"v" * 2_000, (), 1, it.now, it.now + 1, accepted=False)
     it.begin()
