@@ -6,6 +6,7 @@ become empty or have their elements twice.
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections import deque
@@ -21,13 +22,14 @@ from aioproducer import KafkaError, Producer
 from aioproducer._wire.fields import Field, Kind
 from aioproducer._wire.frames import FrameBuffer, decode_request, decode_response_header, encode_response
 from aioproducer._wire.messages import RESPONSES, ApiKey
+from aioproducer._wire.schema import Struct
 from aioproducer.testing import EmbeddedCluster
 from tests.attack.play import LOOPS, Verdict
 from tests.attack.points import Handler, Strike
 from tests.contract.support import producer_tasks, until
 
 if TYPE_CHECKING:
-    from aioproducer._wire.schema import Response, Struct
+    from aioproducer._wire.schema import Response
 
 APIS: Final = (ApiKey.API_VERSIONS, ApiKey.METADATA, ApiKey.INIT_PRODUCER_ID, ApiKey.PRODUCE)
 SECONDS: Final = 1.0
@@ -73,9 +75,16 @@ class Damage:
 
 
 def _reached(message: Any, path: tuple[str, ...]) -> Any:
-    """Return what is at the path, None if the answer has nothing there."""
+    """Return what is at the path, None if the answer has nothing there.
+
+    A struct on the way is a copy from now on: where an answer has left one out, all answers share one with defaults.
+    """
     for name in path:
-        message = _entered(getattr(message, name))
+        value = getattr(message, name)
+        if isinstance(value, Struct):
+            value = copy.copy(value)
+            setattr(message, name, value)
+        message = _entered(value)
         if message is None:
             return None
     return message

@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from aioproducer._wire.messages import ApiKey
+from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse, TopicProduceResponse
 from tests.attack.answers import APIS, Damage, attack_with, damages
 
 SEED: Final = 20_261_130
@@ -26,3 +28,11 @@ def drawn() -> list[Damage]:
 @pytest.mark.parametrize("damage", drawn(), ids=str)
 def test_a_wrong_answer_hurts_nobody_else(damage: Damage, loop: str) -> None:
     assert attack_with(damage, loop) == [], f"python -m tests.attack --answer {damage} --loop {loop}"
+
+
+def test_damage_stays_in_its_own_answer() -> None:
+    whole = ProduceResponse(responses=[TopicProduceResponse(partition_responses=[PartitionProduceResponse()])])
+    data = whole.encode(13)
+    for damage in damages(ApiKey.PRODUCE):
+        damage.apply(ProduceResponse.decode(data, 13))
+        assert ProduceResponse.decode(data, 13) == whole, damage

@@ -96,7 +96,7 @@ async def test_transactions_among_random_faults(anyio_backend: Any, version: int
         "reconnect_backoff_ms": 5,
         "reconnect_backoff_max_ms": 20,
         "delivery_timeout_ms": 10_000,
-        "max_block_ms": rng.choice([100, 5_000]),
+        "max_block_ms": rng.choice([500, 5_000]),
     }
     offset = -1
     async with EmbeddedCluster(
