@@ -221,7 +221,8 @@ class TopicView:
     Attributes:
         topic: the topic's name.
         partition_count: how many partitions it has, with a leader or without; at least 1.
-        available: the partitions that have a leader now, ascending; may be empty.
+        available: the partitions that have a leader now, ascending; may be empty. A partitioner sees only those whose
+            leaders can be reached from here, as long as there are any.
     """
 
     topic: str

@@ -79,6 +79,7 @@ class Sender:
         self.requests.add(self._metadata_updater)
         if self.transactions is None:
             self.requests.add(self._producer_id.request)
+        self._stalled = self._nodes.stalled  # as the accumulator knows them
         self._polled_at = -math.inf
         self._has_news = True  # something was told since the last poll that may make something due
         self._is_delivered = False  # besides, a broker has accepted all of a request
@@ -299,11 +300,16 @@ class Sender:
         before = None if transactions is None else transactions.state
         self._expire(now)
         self._check_connections(now)
+        if self._nodes.stalled is not self._stalled:
+            self._stalled = self._nodes.stalled
+            self._accumulator.avoid_brokers(self._stalled)
         self._produce.close_gaps()
         self.requests.send_due(now)
         if transactions is not None:
             self._transact(transactions, now)
         self._send_ready(now)
+        if self._stalled and self._accumulator.has_avoided:
+            self._try_avoided(now)
         self._note_fatal(self._produce.fatal_error)
         if transactions is None:
             return False
@@ -368,6 +374,19 @@ class Sender:
         )
         self._dispatcher.effects.append(Send(node_id, request, None, plan))
         return True
+
+    def _try_avoided(self, now: float) -> None:
+        """Connect to the brokers that records are kept from: only a connection shows that they can be reached again.
+
+        Nothing is sent there meanwhile, so nobody else would. Once for each time that a record was kept from one.
+        """
+        is_left = False
+        for node_id in self._stalled:
+            node = self._nodes.get(node_id)
+            if node is not None and node.is_current and node.state in (NodeState.DISCONNECTED, NodeState.CLOSING):
+                is_left = is_left or not self._nodes.can_connect(node, now)
+                self._dispatcher.is_usable(node, now)
+        self._accumulator.has_avoided = is_left
 
     # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -158,6 +158,19 @@ class Accumulator:
         """As `TopicUpdates.update`."""
         self._topic_updates.update(metadata, now)
 
+    def avoid_brokers(self, stalled: frozenset[int]) -> None:
+        """As `TopicUpdates.avoid`."""
+        self._topic_updates.avoid(stalled)
+
+    @property
+    def has_avoided(self) -> bool:
+        """Whether records were kept from one of those since the sender has cleared this."""
+        return self._schedule.has_avoided
+
+    @has_avoided.setter
+    def has_avoided(self, has_avoided: bool) -> None:
+        self._schedule.has_avoided = has_avoided
+
     def forget_topic(self, topic: str, now: float) -> None:
         """As `TopicUpdates.forget`."""
         self._topic_updates.forget(topic, now)
@@ -336,6 +349,8 @@ class Accumulator:
         batch.attempts += 1
         batch.retry_at = retry_at
         self._put_back(batch, now)
+        if retry_at > now:
+            self._topics.states[batch.topic].leave(batch.partition)
 
     def split(self, batch: ProducerBatch) -> list[ProducerBatch]:
         """Cut a batch in flight, of several records, into smaller ones, which have to be queued by `requeue_parts`.

@@ -1,7 +1,8 @@
 """The partition of a record that names none: what the settings say, with what waits in the queues now.
 
 A partitioner of the user's is asked first; else the key's hash decides, and for a record without one the sticky
-partition (`sticky`).
+partition (`sticky`). What may go anywhere goes where something moves: not to a broker that cannot be reached from here,
+whatever metadata says, and not to a partition whose batch was refused and waits to be sent again, unless all are so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aioproducer._builtin_partitioners import make_partitioner
 from aioproducer._core.accumulator.sticky import LoadTable, draw_uniform, load_table
 from aioproducer._hashing import KeyHasher
+from aioproducer._types import TopicView
 
 if TYPE_CHECKING:
     import random
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.queues import PartitionQueue, Schedule
     from aioproducer._core.accumulator.topics import TopicState
-    from aioproducer._types import TopicView
 
 
 class PartitionChooser:
@@ -47,7 +48,7 @@ class PartitionChooser:
 
     def partition(self, state: TopicState, key: bytes | None, value: bytes | None) -> int | None:
         """Return the partition of a record that names none; None leaves it to the sticky partition."""
-        view = state.view
+        view = state.view if not state.stalled else state.moving_view()
         assert view is not None, "nothing is appended to a topic that was never known"
         if self._partitioner is not None:
             partition = self._partitioner(view, key, value)
@@ -82,10 +83,20 @@ class PartitionChooser:
 
     def draw(self, state: TopicState) -> int:
         """Return the next sticky partition: the fewer batches wait in its queue, the likelier it is."""
-        view = state.view
-        assert view is not None, "nothing is appended to a topic that was never known"
+        view = self._moving(state)
         table = self._load_table(state, view) if self._is_adaptive else None
         return draw_uniform(view, self._rng) if table is None else table.draw(self._rng)
+
+    def _moving(self, state: TopicState) -> TopicView:
+        """Return the topic with what moves as available; note whether a broker was left out: it is tried again."""
+        view = state.moving_view()
+        if view is not state.view:
+            self._schedule.has_avoided = True
+        backing_off = self._schedule.backing_off
+        if not backing_off:
+            return view
+        moving = tuple([each for each in view.available if state.queues.get(each) not in backing_off])
+        return TopicView(view.topic, view.partition_count, moving) if moving else view
 
     def _load_table(self, state: TopicState, view: TopicView) -> LoadTable | None:
         # Made when it is needed, about once for batch_size bytes, at the cost of the topic's partitions.

@@ -86,11 +86,15 @@ class Schedule:
     Attributes:
         nodes: by node id; NO_LEADER has the queues without a leader.
         leaderless: the topics that have such queues, and how many.
+        backing_off: the queues whose first batch was refused, or lost, and waits to be sent again.
+        has_avoided: records were kept from a broker because nothing gets there; whoever looks clears it.
     """
 
     def __init__(self, linger: float) -> None:
         self.nodes: dict[int, NodeQueues] = {}
         self.leaderless: dict[str, int] = {}
+        self.backing_off: set[PartitionQueue] = set()
+        self.has_avoided = False
         self._linger = linger
         self._lingering: OrderedDict[ProducerBatch, PartitionQueue] = OrderedDict()  # open, by creation
         self._overdue: dict[ProducerBatch, PartitionQueue] = {}  # open still, though they have lingered
@@ -114,6 +118,8 @@ class Schedule:
 
     def place(self, queue: PartitionQueue, now: float) -> None:
         """Find out anew where a queue belongs, as its first batch, its leader or its epoch has changed."""
+        if self.backing_off:
+            self.backing_off.discard(queue)
         if not queue.batches:
             queue.retry_at = 0.0
             self._leave(queue)
@@ -180,6 +186,7 @@ class Schedule:
 
     def _back_off(self, queue: PartitionQueue, retry_at: float) -> None:
         self._leave(queue)
+        self.backing_off.add(queue)
         if queue.retry_at != retry_at:
             queue.retry_at = retry_at
             self._retries_added += 1

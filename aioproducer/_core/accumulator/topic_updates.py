@@ -58,6 +58,12 @@ class TopicUpdates:
             if state.error is not None and not state.error.retriable and state.is_awaited:
                 self._wait_queue.on_topic_refused(state, state.error)
 
+    def avoid(self, stalled: frozenset[int]) -> None:
+        """Nothing gets to these brokers, whatever the cluster says. Cost: the topics."""
+        self._topics.stalled = stalled
+        for state in self._topics.states.values():
+            state.avoid(stalled)
+
     def forget(self, topic: str, now: float) -> None:
         """Drop what is kept for an idle topic; one that has records or waiting calls is only looked up again."""
         state = self._topics.get(topic)

@@ -32,6 +32,7 @@ class TopicState:
         partition_count: of the view; 0 without one.
         is_known: the cluster knows the topic now.
         metadata, brokers: what `view` was made from.
+        stalled: the brokers to which nothing gets at present, whatever metadata says of them.
         error: the last answer about it, if that was an error.
         queues: by partition; made when a partition gets its first record.
         unfinished: how many of its batches have no outcome.
@@ -46,6 +47,7 @@ class TopicState:
     """
 
     __slots__ = (
+        "_moving_view",
         "awaiting_partition",
         "brokers",
         "call_queue",
@@ -57,6 +59,7 @@ class TopicState:
         "partition_count",
         "queues",
         "ratio",
+        "stalled",
         "sticky",
         "sticky_batch",
         "sticky_limit",
@@ -72,6 +75,8 @@ class TopicState:
         self.is_known = False
         self.metadata: TopicMetadata | None = None
         self.brokers: Mapping[int, Broker] = {}
+        self.stalled: frozenset[int] = frozenset()
+        self._moving_view: TopicView | None = None
         self.error: KafkaError | None = None
         self.queues: dict[int, PartitionQueue] = {}
         self.unfinished = 0
@@ -117,11 +122,44 @@ class TopicState:
         available = tuple([index for index, partition in enumerate(partitions) if partition.leader in brokers])
         self.view = TopicView(self.name, len(partitions), available)
         self.partition_count = len(partitions)
-        chosen = self.sticky.partition
-        if chosen is not None and available and self.leader_of(chosen)[0] == NO_LEADER:
-            # Java sticks until batch_size bytes have piled up: a slow producer would wait for a dead leader for long.
+        self._moving_view = None
+        self._leave_stalled()
+
+    def avoid(self, stalled: frozenset[int]) -> None:
+        """Keep records that may go anywhere from the partitions that these brokers lead, as long as others are left."""
+        self.stalled = stalled
+        self._moving_view = None
+        self._leave_stalled()
+
+    def moving_view(self) -> TopicView:
+        """Return `view` with only those partitions available whose leaders can be reached; `view` itself if none can.
+
+        Cost: the partitions, once after each change, and only while a broker is stalled.
+        """
+        view = self.view
+        assert view is not None, "nothing is appended to a topic that was never known"
+        if not self.stalled:
+            return view
+        if self._moving_view is None:
+            moving = tuple([each for each in view.available if self.leader_of(each)[0] not in self.stalled])
+            is_same = not moving or len(moving) == len(view.available)
+            self._moving_view = view if is_same else TopicView(view.topic, view.partition_count, moving)
+        return self._moving_view
+
+    def leave(self, partition: int) -> None:
+        """Let records without a key go elsewhere from now on, if they go to this partition."""
+        if self.sticky.partition == partition and self.partition_count > 1:
             self.forget_sticky_batch()
             self.sticky.switch(None)
+
+    def _leave_stalled(self) -> None:
+        # Java sticks until batch_size bytes have piled up: a slow producer would wait for a dead leader for long.
+        chosen = self.sticky.partition
+        if chosen is None or self.view is None or not self.view.available:
+            return
+        leader = self.leader_of(chosen)[0]
+        if leader == NO_LEADER or (leader in self.stalled and self.moving_view() is not self.view):
+            self.leave(chosen)
 
     def lose(self) -> None:
         """The cluster does not know the topic any more; whoever calls takes the leaders from the queues."""
@@ -155,10 +193,12 @@ class Topics:
     Attributes:
         states: by name; `add` and `remove` change it.
         metadata: the snapshot that was taken over last.
+        stalled: the brokers to which nothing gets at present.
     """
 
     def __init__(self, batch_size: int) -> None:
         self.states: dict[str, TopicState] = {}
+        self.stalled: frozenset[int] = frozenset()
         self.metadata: ClusterMetadata | None = None
         self._batch_size = batch_size
 
@@ -169,6 +209,7 @@ class Topics:
     def add(self, name: str) -> TopicState:
         """Return a new state; it is known already if the topic was removed here, but is in the snapshot."""
         state = self.states[name] = TopicState(name, self._batch_size)
+        state.avoid(self.stalled)
         metadata = self.metadata
         if metadata is not None and name in metadata.topics:
             state.learn(metadata.topics[name], metadata.brokers)

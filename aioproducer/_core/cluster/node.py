@@ -123,6 +123,8 @@ class Node:
     last_attempt: float = -math.inf
     last_used: float = -math.inf
     throttled_until: float = -math.inf
+    answered_at: float = -math.inf  # last, on this connection
+    is_silent: bool = False  # what is in flight has not been answered for so long that nothing seems to move there
     is_current: bool = True  # in the latest metadata, or a bootstrap server in use
     closing_error: KafkaError | None = None
     last_error: KafkaError | None = None
@@ -133,6 +135,16 @@ class Node:
         """The broker as messages name it."""
         name = f"{self.host}:{self.port}"
         return f"bootstrap server {name}" if self.node_id < 0 else f"broker {self.node_id} ({name})"
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether what is meant for this broker does not get there, as far as its connection shows.
+
+        A broker that was never connected to, or was let go while idle, has shown nothing.
+        """
+        if self.state is NodeState.READY:
+            return self.is_silent
+        return self.is_silent or self.closing_error is not None or self.last_error is not None
 
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +174,8 @@ class Node:
         self.last_correlation_id = 0
         self.failures = self.setup_failures = self.refusals = 0
         self.last_used = now
+        self.answered_at = -math.inf
+        self.is_silent = False
         self.last_error = None
         self.outage.connected(self.node_id, self.address, now)
 
@@ -176,6 +190,7 @@ class Node:
         self.in_flight = deque()
         self.throttled_until = -math.inf
         self.closing_error = None
+        self.is_silent = False
         self.last_error = error
         if isinstance(error, AuthenticationError):
             self.refusals += 1
@@ -186,6 +201,7 @@ class Node:
         """The broker has another address; what was wrong at the old one is over."""
         self.host, self.port = host, port
         self.failures = self.refusals = 0
+        self.last_error = None
         self.not_before = -math.inf
 
     # ── its requests ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,7 +234,7 @@ class Node:
             oldest = self.in_flight.popleft()
             assert oldest is request or not oldest.expects_response, f"{self.address} answered out of turn"
             completed.append(oldest)
-        self.last_used = now
+        self.last_used = self.answered_at = now
         return completed
 
     def throttle(self, seconds: float, now: float) -> None:

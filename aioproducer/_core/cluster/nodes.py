@@ -4,6 +4,9 @@ A connection has at most `max_in_flight_requests_per_connection` requests in fli
 answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to
 connect back off exponentially per broker, and so does the time they may take (KIP-601).
 
+Metadata says who leads; only the connections show who can be reached from here. `stalled` has the brokers to which
+nothing gets: records that may go to any partition are kept from them (`accumulator.topics`).
+
 `next_due` is a lower bound of when a timer may run out, so that a poll looks at the nodes only when one may have.
 """
 
@@ -36,6 +39,8 @@ logger = logging.getLogger("aioproducer.connection")
 
 SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""
+STALL: Final = 0.5
+"""Seconds without an answer after which a broker counts as stalled. Leaving one that is only slow costs nothing."""
 REFUSED_BACKOFF_MIN: Final = 0.05
 REFUSED_BACKOFF_MAX: Final = 30.0
 """Seconds between two attempts, in the end, at a broker that refuses who we are: accounts that are tried too often are
@@ -43,13 +48,22 @@ locked, and yet a password is changed, or a new user comes to be known on all br
 
 
 class Nodes:
-    """All brokers. Told what happened, asked who can take what."""
+    """All brokers. Told what happened, asked who can take what.
+
+    Attributes:
+        stalled: the ids of those whose last attempt or connection failed, or whose answers do not come; a new set
+            whenever one joins or leaves.
+    """
 
     def __init__(self, config: ProducerConfig, bootstrap: Sequence[tuple[str, int]], rng: random.Random) -> None:
         self.next_due = math.inf
+        self.stalled: frozenset[int] = frozenset()
         self._rng = rng
         self._max_in_flight = config.max_in_flight_requests_per_connection
         self._request_timeout = config.request_timeout_ms / 1000
+        availability = config.partitioner_availability_timeout_ms / 1000
+        self._stall = min(STALL, availability) if availability > 0 else STALL
+        self._first_due = min(self._stall, self._request_timeout)
         self._backoff = config.reconnect_backoff_ms / 1000
         self._backoff_max = config.reconnect_backoff_max_ms / 1000
         self._setup = config.socket_connection_setup_timeout_ms / 1000
@@ -115,12 +129,19 @@ class Nodes:
         # it.
         if node.state is NodeState.DISCONNECTED:
             node.relocate(broker.host, broker.port)
+            self._note_stall(node)
         else:
             self._moved[node.node_id] = (broker.host, broker.port)
 
     def _forget_if_gone(self, node: Node) -> None:
         if not node.is_current and node.node_id >= 0 and node.state is NodeState.DISCONNECTED:
             del self._nodes[node.node_id]
+            self.stalled -= {node.node_id}
+
+    def _note_stall(self, node: Node) -> None:
+        """Something happened after which the broker may be stalled, or not any more."""
+        if node.is_stalled != (node.node_id in self.stalled):
+            self.stalled ^= {node.node_id}
 
     # ── who can take a request ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,7 +231,7 @@ class Nodes:
         if not self.can_send(node, now):
             raise AssertionError(f"{node.address} cannot take a request now (state {node.state.name})")
         deadline = now + self._request_timeout
-        self.next_due = min(self.next_due, deadline)
+        self.next_due = min(self.next_due, now + self._first_due)
         return node.begin_request(api_key, version, context, now, deadline, expects_response)
 
     def check(self, now: float) -> list[Disconnect]:
@@ -223,10 +244,24 @@ class Nodes:
             due = self._due_at(node)
             if due <= now:
                 closed.append(self._close(node, self._why_closed(node, now)))
-            else:
-                following = min(following, due)
+                continue
+            stalls_at = self._stalls_at(node)
+            if stalls_at <= now:
+                node.is_silent = True
+                self._note_stall(node)
+                stalls_at = math.inf
+            following = min(following, due, stalls_at)
         self.next_due = following
         return closed
+
+    def _stalls_at(self, node: Node) -> float:
+        """Return when a broker counts as stalled unless an answer comes; infinity if it does already.
+
+        Counted from the last answer: one that answers many requests slowly, in turn, does move.
+        """
+        if not node.in_flight or node.is_silent:
+            return math.inf
+        return max(node.in_flight[0].sent_at, node.answered_at) + self._stall
 
     def _due_at(self, node: Node) -> float:
         if node.state is NodeState.CONNECTING:
@@ -269,6 +304,7 @@ class Nodes:
 
     def _close(self, node: Node, error: KafkaError | None) -> Disconnect:
         node.begin_close(error)
+        self._note_stall(node)
         return Disconnect(node.node_id, error)
 
     def disconnect(self, node: Node, error: KafkaError) -> Disconnect:
@@ -280,6 +316,7 @@ class Nodes:
     def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
         """The connection is usable."""
         node.on_connected(versions, now)
+        self._note_stall(node)
         if node.state is NodeState.READY:
             self.next_due = -math.inf  # others may not be needed any more
 
@@ -326,6 +363,10 @@ class Nodes:
     def on_response(self, node: Node, request: InFlight, now: float) -> list[InFlight]:
         """See `Node.on_response`."""
         completed = node.on_response(request, now)
+        if node.is_silent:
+            node.is_silent = False
+            self._note_stall(node)
+            self.next_due = min(self.next_due, self._stalls_at(node))
         self._after_answer(node, now)
         return completed
 
@@ -347,6 +388,7 @@ class Nodes:
         moved = self._moved.pop(node.node_id, None)
         if moved is not None:
             node.relocate(*moved)
+        self._note_stall(node)
         self._forget_if_gone(node)
 
     def _pause_after(self, node: Node, error: KafkaError) -> float:

@@ -189,7 +189,7 @@ def test_after_an_expiry_nothing_is_due_at_once() -> None:
     assert isinstance(batch.error, DeliveryTimeoutError)
     due = shell.sender.deadline(shell.now)
     assert due is not None
-    assert due - shell.now > 1.0
+    assert due - shell.now > 0.4  # when the broker's silence would show
     polls = 0
     while shell.sent.get(1):  # until the request's own limit
         due = shell.sender.deadline(shell.now)
@@ -197,7 +197,7 @@ def test_after_an_expiry_nothing_is_due_at_once() -> None:
         shell.now = max(due, shell.now)
         shell.poll()
         polls += 1
-    assert polls <= 2
+    assert polls <= 3
 
 
 def test_a_permission_taken_away_fails_records_until_it_is_back() -> None:
