@@ -25,7 +25,7 @@ from aioproducer._core.cluster.metadata import NO_LEADER
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, KeysView
+    from collections.abc import Callable, Collection, KeysView
 
     from aioproducer._config import ProducerConfig
     from aioproducer._core.accumulator.queues import NodeQueues, PartitionQueue
@@ -154,9 +154,9 @@ class Accumulator:
 
     # ── topics: see TopicUpdates ─────────────────────────────────────────────────────────────────────────────────────
 
-    def update_topics(self, metadata: ClusterMetadata, now: float) -> None:
+    def update_topics(self, metadata: ClusterMetadata, now: float, changed: Collection[str] | None = None) -> None:
         """As `TopicUpdates.update`."""
-        self._topic_updates.update(metadata, now)
+        self._topic_updates.update(metadata, now, changed)
 
     def avoid_brokers(self, stalled: frozenset[int]) -> None:
         """As `TopicUpdates.avoid`."""
@@ -182,9 +182,11 @@ class Accumulator:
         """
         return self._wait_queue.take_wanted_topics()
 
-    def busy_topics(self) -> list[str]:
-        """Return the topics that have records or waiting calls."""
-        return [name for name, state in self._topics.states.items() if state.is_busy]
+    def busy_topics(self, of: Collection[str] | None = None) -> list[str]:
+        """Return the topics that have records or waiting calls; of these, or (None) of all."""
+        if of is None:
+            return [name for name, state in self._topics.states.items() if state.is_busy]
+        return [name for name in of if (state := self._topics.get(name)) is not None and state.is_busy]
 
     @property
     def leaderless_topics(self) -> KeysView[str]:

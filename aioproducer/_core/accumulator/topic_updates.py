@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from aioproducer._core.cluster.metadata import NO_EPOCH, NO_LEADER
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aioproducer._core.accumulator.append import Appender
     from aioproducer._core.accumulator.queues import Schedule
     from aioproducer._core.accumulator.topics import Topics, TopicState
@@ -37,14 +39,21 @@ class TopicUpdates:
         self._schedule = schedule
         self._wait_queue = wait_queue
 
-    def update(self, metadata: ClusterMetadata, now: float) -> None:
+    def update(self, metadata: ClusterMetadata, now: float, changed: Collection[str] | None = None) -> None:
         """Take over a new snapshot: leaders have moved, partitions appeared, topics became known, or were refused.
 
-        Cost: the topics, and the partitions of those that have changed.
+        Cost: the topics that changed with their partitions; all that are sent to, when the brokers are others.
+
+        Args:
+            metadata: the snapshot.
+            now: monotonic seconds.
+            changed: the topics about which it may say something else than the one before; None: all.
         """
         before, self._topics.metadata = self._topics.metadata, metadata
         brokers_changed = before is None or before.brokers is not metadata.brokers
-        for state in list(self._topics.states.values()):
+        states = self._topics.states
+        names = list(states) if changed is None or brokers_changed else changed
+        for state in [states[name] for name in names if name in states]:
             known = metadata.topics.get(state.name)
             state.error = metadata.errors.get(state.name)
             if known is not None:

@@ -95,8 +95,8 @@ class ClusterMetadata:
 class TopicIds(NamedTuple):
     """The ids of the topics that have one (KIP-516), either way."""
 
-    by_name: Mapping[str, UUID]
-    names: Mapping[UUID, str]
+    by_name: dict[str, UUID]
+    names: dict[UUID, str]
 
 
 NO_TOPIC_IDS: Final = TopicIds({}, {})

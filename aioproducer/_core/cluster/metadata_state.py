@@ -2,6 +2,9 @@
 
 KIP-580 backoff, KIP-320 leader epochs, KIP-951 leader hints. It neither picks the broker to ask nor knows about
 connections: `metadata_updater` does.
+
+An answer is a delta: it costs what it tells about and one copy of the tables, whatever else is known, and
+`take_changed` says to whom it may matter. What is kept at all is gone through at a full refresh only.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.cluster.metadata import (
     NO_EPOCH,
-    NO_TOPIC_IDS,
+    NO_LEADER,
     Broker,
     ClusterMetadata,
     PartitionMetadata,
@@ -41,6 +44,8 @@ logger = logging.getLogger("aioproducer.metadata")
 
 _RELIABLE_EPOCHS_SINCE: Final = 9  # Metadata v7 and v8 have leader epochs that a broker may take back (KIP-320)
 _TOPIC_IDS_SINCE: Final = 10
+_MAX_PARTITIONS: Final = 2**20
+"""Of a topic. Some answers leave partitions out, so that the highest number is believed, up to here."""
 
 
 class MetadataNeed(NamedTuple):
@@ -64,8 +69,8 @@ class MetadataState:
         self.cluster = ClusterMetadata()
         self.retry_timer = RetryTimer(config, rng)
         self.last_success: float | None = None
-        self._ids = NO_TOPIC_IDS
-        self._ids_of: Mapping[str, TopicMetadata] | None = None
+        self._ids = TopicIds({}, {})
+        self._changed: dict[str, None] = {}  # in order, as each run is to be like the other
         self._max_age = config.metadata_max_age_ms / 1000
         self._max_idle = config.metadata_max_idle_ms / 1000
         self._last_used: dict[str, float] = {}  # topic → when it was last wanted or sent to
@@ -87,13 +92,17 @@ class MetadataState:
             self._last_used[topic] = now
 
     def topic_ids(self) -> TopicIds:
-        """Return the ids of the topics as they are now; made once for each snapshot that brings new topics."""
-        topics = self.cluster.topics
-        if self._ids_of is not topics:
-            by_name = {name: topic.topic_id for name, topic in topics.items() if topic.topic_id is not None}
-            self._ids = TopicIds(by_name, {topic_id: name for name, topic_id in by_name.items()})
-            self._ids_of = topics
+        """Return the ids of the topics as they are now.
+
+        Topics are added to what was returned before; a full refresh begins new tables. So whoever waits for an answer
+        can read it, though the topic was made anew meanwhile.
+        """
         return self._ids
+
+    def take_changed(self) -> dict[str, None]:
+        """Return the topics about which anything was said, or that were dropped, since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     def touch(self, topic: str, now: float) -> None:
         """Note that the topic is in use, so that it is not dropped as idle."""
@@ -150,6 +159,7 @@ class MetadataState:
         if unknown:
             errors = {**self.cluster.errors, **unknown}
             self.cluster = replace(self.cluster, errors=errors, version=self.cluster.version + 1)
+            self._changed.update(dict.fromkeys(unknown))
 
     # ── applying an answer ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,12 +172,13 @@ class MetadataState:
             response: the answer.
             version: the version it was encoded in, which says whether epochs and topic ids can be relied on.
             need: what was asked.
-            busy: topics that have records or waiting calls; they are kept however long they were idle.
+            busy: topics that have records or waiting calls, of those asked for at least; they are kept however long
+                they were idle.
             now: monotonic seconds.
 
         Raises:
-            ProtocolError: the partitions of a topic are not numbered from 0 without gaps. Nothing is taken over, and
-                the request counts as failed.
+            ProtocolError: the partitions of a topic have numbers that cannot be. Nothing is taken over, and the request
+                counts as failed.
         """
         if not response.brokers:
             self.fail(None, now)
@@ -177,9 +188,16 @@ class MetadataState:
             self.fail(misnumbered, now)
             raise misnumbered
         before = self.cluster
-        self._retire_idle(busy, now)
+        if need.is_full:
+            self._retire_idle(busy, now)
         self._forget_needs(need)
-        topics, errors = self._merged_topics(response, version, busy)
+        told = dict.fromkeys(need.topics)
+        topics, errors = self._merged_topics(response, version, need, busy, told)
+        if need.is_full:
+            told.update(dict.fromkeys([name for name in before.topics if name not in topics]))
+            self._ids = TopicIds({}, {})
+        self._changed.update(told)
+        self._note_ids(topics, topics if need.is_full else told)
         brokers = _brokers_of(response, before.brokers)
         if before.cluster_id is not None and response.cluster_id not in (None, before.cluster_id):
             logger.warning(
@@ -191,7 +209,7 @@ class MetadataState:
         self.cluster = ClusterMetadata(
             brokers, topics, errors, response.cluster_id or before.cluster_id, before.version + 1
         )
-        self._note_progress(before, now)
+        self._note_progress(before, told, now)
         return self.cluster
 
     def apply_hint(
@@ -211,6 +229,7 @@ class MetadataState:
         topics = dict(self.cluster.topics)
         topics[topic] = before._replace(partitions=tuple(partitions))
         self.cluster = replace(self.cluster, brokers=brokers, topics=topics, version=self.cluster.version + 1)
+        self._changed[topic] = None
         return True
 
     def _retire_idle(self, busy: Collection[str], now: float) -> None:
@@ -227,22 +246,43 @@ class MetadataState:
             self._need_full = False
 
     def _merged_topics(
-        self, response: MetadataResponse, version: int, busy: Collection[str]
-    ) -> tuple[Mapping[str, TopicMetadata], Mapping[str, KafkaError]]:
+        self,
+        response: MetadataResponse,
+        version: int,
+        need: MetadataNeed,
+        busy: Collection[str],
+        told: dict[str, None],
+    ) -> tuple[dict[str, TopicMetadata], dict[str, KafkaError]]:
         kept = self._last_used
-        topics = {name: topic for name, topic in self.cluster.topics.items() if name in kept}
-        errors = {name: error for name, error in self.cluster.errors.items() if name in kept}
+        topics, errors = dict(self.cluster.topics), dict(self.cluster.errors)
+        if need.is_full:
+            topics = {name: topic for name, topic in topics.items() if name in kept}
+            errors = {name: error for name, error in errors.items() if name in kept}
+        left_out = {name for name in need.topics if name in busy}
         for answer in response.topics:
             name = answer.name
             if name is None or name not in kept:
                 continue
+            told[name] = None
+            left_out.discard(name)
             errors.pop(name, None)
             if answer.error_code:
                 errors[name] = error_for(answer.error_code, api="Metadata", topic=name)
                 self._on_topic_error(name, answer.error_code, topics, busy)
             else:
                 topics[name] = self._merged_topic(name, answer, version)
+        self._need_topics |= left_out  # the next answer may have it: an answer is no refusal by what it does not say
         return topics, errors
+
+    def _note_ids(self, topics: Mapping[str, TopicMetadata], names: Iterable[str]) -> None:
+        ids = self._ids
+        for name in names:
+            topic = topics.get(name)
+            if topic is not None and topic.topic_id is not None:
+                ids.by_name[name] = topic.topic_id
+                ids.names[topic.topic_id] = name
+            else:
+                ids.by_name.pop(name, None)
 
     def _on_topic_error(self, topic: str, code: int, topics: dict[str, TopicMetadata], busy: Collection[str]) -> None:
         verdict = METADATA_VERDICTS.get(code, Verdict.IGNORE)
@@ -264,13 +304,16 @@ class MetadataState:
         old = () if before is None or recreated else before.partitions
         # Without epochs to rely on, an answer may be older than what is known; nothing can tell, so it is believed.
         trusted = version >= _RELIABLE_EPOCHS_SINCE
-        partitions = [old[i] if i < len(old) else _UNKNOWN_PARTITION for i in range(len(answer.partitions))]
+        count = max([partition.partition_index for partition in answer.partitions], default=-1) + 1
+        # One that is left out has no leader, and is there all the same: keys are distributed over all of them.
+        partitions = [PartitionMetadata(NO_LEADER, each.leader_epoch) for each in old[:count]]
+        partitions += [_UNKNOWN_PARTITION] * (count - len(partitions))
         for partition in answer.partitions:
+            index = partition.partition_index
             if METADATA_VERDICTS.get(partition.error_code) is Verdict.REFRESH:
                 self._need_topics.add(name)
-            partitions[partition.partition_index] = _merged_partition(
-                partitions[partition.partition_index], partition, trusted
-            )
+            known = old[index] if index < len(old) else _UNKNOWN_PARTITION
+            partitions[index] = _merged_partition(known, partition, trusted)
         merged = tuple(partitions)
         if topic_id is None and before is not None:
             topic_id = before.topic_id if version < _TOPIC_IDS_SINCE else None
@@ -278,16 +321,19 @@ class MetadataState:
             return before
         return TopicMetadata(name, topic_id, merged)
 
-    def _note_progress(self, before: ClusterMetadata, now: float) -> None:
+    def _note_progress(self, before: ClusterMetadata, told: Mapping[str, None], now: float) -> None:
         after = self.cluster
-        changed = after.brokers is not before.brokers or after.errors.keys() != before.errors.keys()
-        changed = changed or after.topics.keys() != before.topics.keys()
-        changed = changed or any(before.topics.get(name) is not topic for name, topic in after.topics.items())
+        changed = after.brokers is not before.brokers or any(
+            before.topics.get(name) is not after.topics.get(name) or (name in before.errors) != (name in after.errors)
+            for name in told
+        )
         self._equivalent_answers = 0 if changed else self._equivalent_answers + 1
         self.retry_timer.succeed()
         self.last_success = now
         self._needed_since = None
-        new = any(topic not in after.topics and topic not in after.errors for topic in self._need_topics)
+        new = any(
+            topic not in after.topics and topic not in after.errors and topic not in told for topic in self._need_topics
+        )
         if new:
             self.retry_timer.skip_pause(now)
         else:
@@ -299,8 +345,12 @@ _UNKNOWN_PARTITION: Final = PartitionMetadata()
 
 def _misnumbered(response: MetadataResponse) -> ProtocolError | None:
     for topic in response.topics:
-        if {p.partition_index for p in topic.partitions} != set(range(len(topic.partitions))):
-            return ProtocolError(f"the partitions of topic {topic.name!r} are not numbered from 0 without gaps")
+        numbers = [partition.partition_index for partition in topic.partitions]
+        if numbers and (min(numbers) < 0 or max(numbers) >= _MAX_PARTITIONS or len(set(numbers)) != len(numbers)):
+            return ProtocolError(
+                f"a partition of topic {topic.name!r} has a number that cannot be: {min(numbers)} to {max(numbers)}"
+                f" for {len(numbers)} of them"
+            )
     return None
 
 

@@ -93,7 +93,7 @@ class MetadataUpdater(ControlRequest):
             self._rebootstrap(f"{node.address} asks for it (REBOOTSTRAP_REQUIRED)", now)
             return
         before = self._metadata.cluster
-        busy = self._accumulator.busy_topics()
+        busy = self._accumulator.busy_topics(None if self._need.is_full else self._need.topics)
         self._metadata.apply(message, self.version, self._need, busy, now)
         self.publish(before, now)
 
@@ -111,14 +111,15 @@ class MetadataUpdater(ControlRequest):
             return
         if after.brokers is not before.brokers or not self._nodes.has_all(after.brokers):
             self._nodes.update(after.brokers, now)
-        if after.topics is not before.topics:
-            for name, topic in after.topics.items():
-                earlier = before.topics.get(name)
-                if earlier is not None and earlier.topic_id != topic.topic_id:
-                    self._sequences.on_topic_recreated(name, topic.partition_count)
-        self._accumulator.update_topics(after, now)
-        for name in sorted(before.topics.keys() - after.topics.keys()):
-            self._accumulator.forget_topic(name, now)
+        changed = self._metadata.take_changed()
+        for name in changed:
+            earlier, topic = before.topics.get(name), after.topics.get(name)
+            if earlier is not None and topic is not None and earlier.topic_id != topic.topic_id:
+                self._sequences.on_topic_recreated(name, topic.partition_count)
+        self._accumulator.update_topics(after, now, changed)
+        for name in changed:
+            if name in before.topics and name not in after.topics:
+                self._accumulator.forget_topic(name, now)
 
     def _rebootstrap(self, why: str, now: float) -> None:
         logger.warning(

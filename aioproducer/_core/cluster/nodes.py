@@ -404,13 +404,18 @@ class Nodes:
 
     @staticmethod
     def _named(node: Node, error: KafkaError, what: str) -> KafkaError:
-        """Return the error with the broker named in its text; one that names it already stays as it is."""
+        """Return the error with the broker named in its text.
+
+        It is always one that may pass: it is about this connection, and says nothing of what others wait for.
+        """
         if isinstance(error, AuthenticationError):
             return _refusal(node, error)
-        if node.address in str(error):
+        if node.address in str(error) and error.retriable:
             return error
         text = f"{what} {node.address}: {error}"
-        if f"{node.host}:{node.port}" in str(error):
+        if node.address in str(error):
+            text = str(error)
+        elif f"{node.host}:{node.port}" in str(error):
             text = f"{'bootstrap server' if node.node_id < 0 else f'broker {node.node_id}'}: {error}"
         named = KafkaConnectionError(text, node=node.node_id, address=(node.host, node.port))
         named.__cause__ = error

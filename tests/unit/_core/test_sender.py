@@ -7,10 +7,11 @@ from typing import Literal
 
 import pytest
 
+from aioproducer._core.accumulator.accumulator import PendingState
 from aioproducer._core.effects import Completed, Connect, Disconnect, Send
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest
-from aioproducer._wire.messages.metadata import MetadataRequest
+from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
 from aioproducer._wire.messages.produce import ProduceResponse
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
 from aioproducer.errors import (
@@ -467,10 +468,37 @@ def test_metadata_with_misnumbered_partitions_closes_the_connection() -> None:
     shell.accumulator.wait_for_topic("t", shell.now, shell.now + 60)
     shell.poll()
     bad = topic_answer(leaders=(1, 1))
-    del bad.partitions[0]
+    bad.partitions[0].partition_index = -1  # type: ignore[misc]
     shell.answer_metadata(bad)
     assert any(isinstance(e, Disconnect) and isinstance(e.error, ProtocolError) for e in shell.poll())
     shell.wait_until(lambda: shell.has_request(MetadataRequest), within=0.2)
+
+
+def test_an_answer_that_makes_no_sense_costs_its_connection_and_no_call_that_waits() -> None:
+    shell = Shell().start()
+    shell.send()
+    waiting = shell.accumulator.enqueue("new", None, None, b"v", (), 1, shell.now, shell.now + 8.0, accepted=False)
+    shell.answer(1, MetadataResponse())  # to a Produce request
+    assert any(isinstance(e, Disconnect) and isinstance(e.error, ProtocolError) for e in shell.poll())
+    assert waiting.error is None
+    shell.wait_until(lambda: shell.has_request(MetadataRequest), within=1.0)
+    shell.answer_metadata(topic_answer(), topic_answer("new"))
+    shell.poll()
+    assert waiting.state is PendingState.GRANTED
+    assert waiting.error is None
+
+
+def test_starting_over_on_demand_fails_no_call_that_waits() -> None:
+    shell = Shell().start()
+    waiting = shell.accumulator.enqueue("new", None, None, b"v", (), 1, shell.now, shell.now + 8.0, accepted=False)
+    shell.wait_until(lambda: shell.has_request(MetadataRequest), within=1.0)
+    shell.answer_metadata(error=129)
+    shell.wait_until(lambda: shell.has_request(MetadataRequest), within=2.0)
+    assert waiting.error is None
+    shell.answer_metadata(topic_answer(), topic_answer("new"))
+    shell.poll()
+    assert waiting.error is None
+    assert waiting.state is PendingState.GRANTED
 
 
 def test_all_brokers_being_away_brings_back_the_bootstrap_servers() -> None:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from aioproducer._core.cluster.metadata import NO_EPOCH, Broker, ClusterMetadata
+from aioproducer._core.cluster.metadata import NO_EPOCH, NO_LEADER, Broker, ClusterMetadata, PartitionMetadata
 from aioproducer._core.cluster.metadata_state import MetadataNeed, MetadataState
 from aioproducer.errors import AuthorizationError, InvalidTopicError, KafkaConnectionError, ProtocolError
+from tests.gates.counting import Bytecodes
 from tests.unit._core.harness import config, metadata_answer, topic_answer
 
 if TYPE_CHECKING:
@@ -315,18 +316,115 @@ def test_a_changed_cluster_id_is_a_warning(caplog: pytest.LogCaptureFixture) -> 
     assert "the cluster's id changed from c to other" in caplog.text
 
 
-@pytest.mark.parametrize("indices", [(0, 2), (-1,), (0, 0), (2**31 - 1,)])
-def test_partitions_with_gaps_are_refused_and_count_as_a_failure(indices: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("indices", [(-1,), (0, 0), (2**20,), (2**31 - 1,)])
+def test_partitions_with_numbers_that_cannot_be_are_refused_and_count_as_a_failure(indices: tuple[int, ...]) -> None:
     state = Known()
     answer = topic_answer(leaders=(1,) * len(indices))
     for partition, index in zip(answer.partitions, indices, strict=True):
         partition.partition_index = index  # type: ignore[misc]
     need = state.begin_request()
-    with pytest.raises(ProtocolError, match="not numbered from 0"):
+    with pytest.raises(ProtocolError, match="a number that cannot be"):
         state.apply(metadata_answer(answer), 13, need, (), 0.0)
     assert not state.retry_timer.in_progress
     assert state.cluster == ClusterMetadata()
     assert 0.08 <= state.next_at() <= 0.12
+
+
+def with_numbers(*numbers: int, epoch: int = 0) -> MetadataResponseTopic:
+    """An answer about topic "t" with just these partitions, all led by broker 1."""
+    answer = topic_answer(leaders=(1,) * len(numbers), epoch=epoch)
+    for partition, number in zip(answer.partitions, numbers, strict=True):
+        partition.partition_index = number  # type: ignore[misc]
+    return answer
+
+
+def test_a_partition_that_is_left_out_has_no_leader_and_counts() -> None:
+    state = Known()
+    cluster = state.tell(with_numbers(0, 2))
+    assert [each.leader for each in cluster.topics["t"].partitions] == [1, NO_LEADER, 1]
+    assert cluster.available("t") == (0, 2)
+
+
+def test_a_partition_that_is_left_out_later_loses_its_leader_and_keeps_its_epoch() -> None:
+    state = Known()
+    state.tell(with_numbers(0, 1, 2, epoch=7))
+    cluster = state.tell(with_numbers(0, 2, epoch=7), now=1.0)
+    assert cluster.topics["t"].partitions[1] == PartitionMetadata(NO_LEADER, 7)
+    cluster = state.tell(with_numbers(0, 1, 2, epoch=6), now=2.0)
+    assert cluster.leader("t", 1) is None, "an answer of yesterday"
+
+
+def test_a_gap_in_one_topic_says_nothing_about_another() -> None:
+    state = Known("t", "u")
+    cluster = state.tell(with_numbers(1), topic_answer("u"))
+    assert cluster.leader("u", 0) == 1
+
+
+# ── an answer is a delta ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_topic_that_an_answer_leaves_out_is_asked_for_again_while_somebody_wants_it() -> None:
+    state = Known("t", "u")
+    state.tell(topic_answer("t"), busy=("u",))
+    assert 0.08 <= state.next_at() <= 0.12, "after the usual pause"
+    need = state.begin_request()
+    assert need.topics == ("u",)
+    state.apply(metadata_answer(topic_answer("u")), 13, need, ("u",), 1.0)
+    assert set(state.cluster.topics) == {"t", "u"}
+    assert state.next_at() > 100
+
+
+def test_a_topic_that_nobody_wants_may_be_left_out() -> None:
+    state = Known("t", "u")
+    state.tell(topic_answer("t"))
+    assert state.next_at() > 100
+
+
+def test_what_was_asked_told_or_dropped_is_what_changed() -> None:
+    state = Known("t", "u", metadata_max_idle_ms=5_000)
+    state.tell(topic_answer("t"), topic_answer("u"))
+    assert list(state.take_changed()) == ["t", "u"]
+    assert not state.take_changed()
+    state.want(["new"], 4.0)
+    need = state.begin_request()
+    state.apply(metadata_answer(), 13, need, ("new",), 4.0)
+    assert list(state.take_changed()) == ["new"], "waiting calls may need to know that it was not told of"
+    state.touch("u", 8.0)
+    state.request_update()
+    state.tell(topic_answer("u"), topic_answer("new"), now=8.0)
+    assert set(state.take_changed()) == {"t", "u", "new"}
+    assert "t" not in state.cluster.topics
+
+
+def test_an_answer_costs_what_it_tells_about_whatever_else_is_known() -> None:
+    counts: set[int] = set()
+    for known in (10, 1_000):
+        names = [f"k{index}" for index in range(known)]
+        state = Known(*names)
+        state.tell(*[topic_answer(name) for name in names])
+        state.want(["new"], 1.0)
+        answer = metadata_answer(topic_answer("new"), brokers=(1, 2))
+        need = state.begin_request()
+        with Bytecodes() as counted:
+            state.apply(answer, 13, need, ("new",), 1.0)
+            state.take_changed()
+        counts.add(counted.count)
+    assert len(counts) == 1
+
+
+def test_the_ids_of_a_topic_made_anew_are_both_known_until_the_next_full_answer() -> None:
+    state = Known()
+    old, new = UUID(int=1), UUID(int=2)
+    state.tell(topic_answer(topic_id=old))
+    under_way = state.topic_ids()
+    state.request_update("t")
+    state.tell(topic_answer(topic_id=new), now=1.0)
+    assert state.topic_ids().by_name == {"t": new}
+    assert under_way.names == {old: "t", new: "t"}
+    state.request_update()
+    state.tell(topic_answer(topic_id=new), now=2.0)
+    assert state.topic_ids().names == {new: "t"}
+    assert old in under_way.names
 
 
 # ── leader hints ─────────────────────────────────────────────────────────────────────────────────────────────────────
