@@ -31,6 +31,7 @@ class Program(NamedTuple):
     name: str
     is_missing: bool
     untested: str
+    remedy: str = "`make system`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ REAL_KAFKA: Final = "real Kafka"
 def missing_programs() -> list[str]:
     """A line for each program that tests need and that is not there."""
     return [
-        f"NOT TESTED: {program.untested}, {program.name} is missing: `make system`"
+        f"NOT TESTED: {program.untested}, {program.name} is missing: {program.remedy}"
         for program in programs()
         if program.is_missing
     ]
@@ -76,6 +77,7 @@ def missing_programs() -> list[str]:
 def programs() -> list[Program]:
     """What the tests need besides Python."""
     from aioproducer.testing import _real_kafka
+    from tests.servers import oidc
 
     has_java = _is_given_kafka() or _real_kafka.has_java()
     has_jars = _is_given_kafka() or _real_kafka.has_jars() or _real_kafka.has_maven()
@@ -83,6 +85,7 @@ def programs() -> list[Program]:
         Program("java", not has_java, REAL_KAFKA),
         Program("mvn", not has_jars, REAL_KAFKA),
         Program("javac", not _has_javac(), "bytes beside those of Kafka's own classes"),
+        Program("node", not oidc.has_node(), "OIDC provider", f"Node {oidc.OLDEST_NODE} with npm, of any source"),
     ]
 
 

@@ -47,7 +47,7 @@ class RequirementMissingError(RealKafkaError):
 
 def jar_folder() -> Path:
     """Where Kafka's jars are, or will be once `fetch_jars()` has returned."""
-    return _cache_folder() / f"kafka-{KAFKA_VERSION}"
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def has_jars() -> bool:
@@ -129,7 +129,7 @@ def _lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     own = os.environ.get("AIOPRODUCER_CACHE")
     if own:
         return Path(own)

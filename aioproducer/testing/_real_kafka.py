@@ -112,6 +112,7 @@ class RealCluster:
         heap_mb: memory of each node.
         log_level: what nodes write to their log file: "error", "warn", "info" (starts up to a second later), "debug".
         client_ports: of the listeners for clients, one a node; free ones by default.
+        java_options: further options of Java, such as "-Djava.security.krb5.conf=…".
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class RealCluster:
         heap_mb: int = 384,
         log_level: str = "warn",
         client_ports: Sequence[int] = (),
+        java_options: Sequence[str] = (),
     ) -> None:
         if nodes not in (1, 2, 3):
             raise ValueError(f"nodes={nodes} is not 1, 2 or 3")
@@ -150,6 +152,7 @@ class RealCluster:
         self._heap_mb = heap_mb
         self._log_level = log_level
         self._client_ports = list(client_ports)
+        self._java_options = tuple(java_options)
         replicas = nodes if replication_factor is None else replication_factor
         self._properties = {
             **_SMALL,
@@ -378,7 +381,8 @@ class RealCluster:
         archive = ClassArchive.of(java, jars)
         for node in self._nodes.values():
             flags = archive.flags(is_recording=node.node_id == 1, folder=self.folder)
-            node.arguments = kafka_node.java_arguments(java, jars, self._heap_mb, self._log_level, flags, self.folder)
+            arguments = kafka_node.java_arguments(java, jars, self._heap_mb, self._log_level, flags, self.folder)
+            node.arguments = [*arguments, *self._java_options]
             node.write_properties(self._properties_of(node))
         if archive.is_recording:
             self._archive = archive

@@ -11,11 +11,11 @@ from typing import Any, Final
 import anyio
 import pytest
 import trustme
-from cryptography.hazmat.primitives import serialization
 
 from aioproducer import Producer
 from aioproducer.errors import AuthenticationError, BootstrapError, KafkaConnectionError
 from aioproducer.testing import RealCluster
+from tests.servers import pem
 
 pytestmark = pytest.mark.kafka
 
@@ -52,21 +52,6 @@ class Secured:
         }
 
 
-def _pkcs8(certificate: trustme.LeafCert, password: bytes | None = None) -> bytes:
-    key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
-    how = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
-
-
-def _chain(certificate: trustme.LeafCert) -> bytes:
-    return b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
-
-
-def _write(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
-    (folder / name).chmod(0o600)
-
-
 def _properties(folder: Path) -> dict[str, str]:
     plain = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PLAIN_PASSWORD}";'
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -101,12 +86,12 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     server = ca.issue_cert("localhost", "127.0.0.1")
     # An address, as trustme otherwise writes an empty and critical list of names, which Java refuses.
     alice, stranger = ca.issue_cert("alice@example.test"), other_ca.issue_cert("mallory@example.test")
-    _write(folder, "server.pem", _pkcs8(server) + _chain(server))
-    _write(folder, "ca.pem", ca.cert_pem.bytes())
-    _write(folder, "other-ca.pem", other_ca.cert_pem.bytes())
-    _write(folder, "alice.pem", _pkcs8(alice) + _chain(alice))
-    _write(folder, "alice-locked.pem", _pkcs8(alice, b"key-password") + _chain(alice))
-    _write(folder, "stranger.pem", _pkcs8(stranger) + _chain(stranger))
+    pem.write(folder, "server.pem", pem.key_and_chain(server))
+    pem.write(folder, "ca.pem", ca.cert_pem.bytes())
+    pem.write(folder, "other-ca.pem", other_ca.cert_pem.bytes())
+    pem.write(folder, "alice.pem", pem.key_and_chain(alice))
+    pem.write(folder, "alice-locked.pem", pem.key_and_chain(alice, b"key-password"))
+    pem.write(folder, "stranger.pem", pem.key_and_chain(stranger))
     users = [
         argument
         for mechanism in MECHANISMS[1:]
