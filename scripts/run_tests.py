@@ -77,7 +77,7 @@ def missing_programs() -> list[str]:
 def programs() -> list[Program]:
     """What the tests need besides Python."""
     from aioproducer.testing import _real_kafka
-    from tests.servers import oidc
+    from tests.servers import kerberos, oidc
 
     has_java = _is_given_kafka() or _real_kafka.has_java()
     has_jars = _is_given_kafka() or _real_kafka.has_jars() or _real_kafka.has_maven()
@@ -86,6 +86,7 @@ def programs() -> list[Program]:
         Program("mvn", not has_jars, REAL_KAFKA),
         Program("javac", not _has_javac(), "bytes beside those of Kafka's own classes"),
         Program("node", not oidc.has_node(), "OIDC provider", f"Node {oidc.OLDEST_NODE} with npm, of any source"),
+        Program(kerberos.missing_program(), kerberos.missing_program() != "", "Kerberos"),
     ]
 
 

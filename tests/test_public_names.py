@@ -38,7 +38,8 @@ NAMES: Final = {
         PARTITIONERS Partitioner PartitionerName crc32_partition fnv1a_partition murmur2 murmur2_partition
     """,
     "aioproducer.sasl": """
-        AwsCredentials AwsMskIamMechanism Mechanism OAuthBearer Plain Scram ScramKeyCache ScramName Step region_of
+        AwsCredentials AwsMskIamMechanism GssContext Gssapi Mechanism OAuthBearer Plain Scram ScramKeyCache ScramName
+        Step region_of
     """,
     "aioproducer.security": """
         Assertion AssertionFile AwsBotocore AwsChain AwsContainer AwsCredentials AwsEnvironment AwsInstanceMetadata

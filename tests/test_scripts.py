@@ -98,21 +98,21 @@ def test_the_time_of_an_orphan_counts_once_it_has_ended(tmp_path: Path) -> None:
 
 def system(place: Path, *programs: str, user_id: int = 0) -> str:
     """Run scripts/system where only these programs are."""
-    for name in (*programs, "java", "mvn"):
+    for name in (*programs, "java", "mvn", "krb5kdc", "kadmin.local"):
         (place / name).write_text('#!/bin/sh\necho "$(basename $0) $*"\n')
     (place / "id").write_text(f"#!/bin/sh\necho {user_id}\n")
     (place / "python3").write_text("#!/bin/sh\n")
     for each in place.iterdir():
         each.chmod(0o755)
     (place / "basename").symlink_to("/usr/bin/basename")
-    environment = {"PATH": str(place)}
+    environment = {"PATH": str(place), "SBIN": str(place)}
     return subprocess.run(
         ["/bin/sh", str(ROOT / "scripts" / "system")], env=environment, capture_output=True, text=True, check=True
     ).stdout
 
 
 def test_system_installs_what_is_missing_as_root_on_debian(tmp_path: Path) -> None:
-    told = system(tmp_path, "apt-get", "gcc")
+    told = system(tmp_path, "apt-get", "gcc", "krb5-config")
     assert told.splitlines() == [
         "apt-get update -qq",
         "apt-get install -y -qq --no-install-recommends default-jdk-headless",
@@ -120,15 +120,21 @@ def test_system_installs_what_is_missing_as_root_on_debian(tmp_path: Path) -> No
 
 
 def test_system_prints_the_command_to_others(tmp_path: Path) -> None:
-    assert system(tmp_path, "apt-get", "javac", user_id=1) == "system: not root; run: apt-get install gcc libc6-dev\n"
+    assert system(tmp_path, "apt-get", "javac", "gcc", user_id=1) == (
+        "system: not root; run: apt-get install libkrb5-dev\n"
+    )
 
 
 def test_system_names_the_packages_where_debian_is_not(tmp_path: Path) -> None:
-    assert system(tmp_path, "javac").endswith("install what these packages of Debian have: gcc libc6-dev\n")
+    assert system(tmp_path, "javac", "krb5-config").endswith(
+        "install what these packages of Debian have: gcc libc6-dev\n"
+    )
 
 
 def test_system_does_nothing_where_all_is_there(tmp_path: Path) -> None:
-    assert system(tmp_path, "apt-get", "javac", "gcc") == "system: java, javac, mvn and gcc are there\n"
+    assert system(tmp_path, "apt-get", "javac", "gcc", "krb5-config") == (
+        "system: java, javac, mvn, gcc and a KDC are there\n"
+    )
 
 
 # ── the virtual environment ──────────────────────────────────────────────────────────────────────────────────────────

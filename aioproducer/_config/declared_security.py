@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aioproducer._secret import Secret
 
 SecurityProtocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-SaslMechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
+SaslMechanism: TypeAlias = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"]
 StoreType: TypeAlias = Literal["PEM", "PKCS12", "JKS"]
 SslProtocol: TypeAlias = Literal["TLSv1.3", "TLSv1.2", "TLS"]
 AssertionAlgorithm: TypeAlias = Literal["RS256", "ES256"]
@@ -134,6 +134,33 @@ class DeclaredSecurity:
     )
     sasl_scram_token_auth: bool = setting(
         Boolean(), "User and password are those of a delegation token (KIP-48).", default=False, java=None
+    )
+    sasl_kerberos_service_name: str = setting(
+        Text(may_be_empty=False), "The first part of brokers' principals, before their host.", default="kafka"
+    )
+    sasl_kerberos_principal: str | None = setting(
+        _OPTIONAL_TEXT,
+        "Ours; without, that of the ticket there is. In Java an option of sasl.jaas.config.",
+        default=None,
+        java=None,
+    )
+    sasl_kerberos_keytab: str | None = setting(
+        FilePath(),
+        "File with our key; without, tickets are those of kinit. In Java an option of sasl.jaas.config.",
+        default=None,
+        java=None,
+    )
+    sasl_kerberos_ticket_cache: str | None = setting(
+        _OPTIONAL_TEXT,
+        "Where kinit has put tickets, if not at the usual place. In Java an option of sasl.jaas.config.",
+        default=None,
+        java=None,
+    )
+    sasl_kerberos_domain_name: str | None = setting(
+        _OPTIONAL_TEXT,
+        "The host in brokers' principals, if not the one that is called. aiokafka's name.",
+        default=None,
+        java=None,
     )
     sasl_oauth_token_provider: Any = setting(
         TokenProviderKind(),

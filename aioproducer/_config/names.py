@@ -234,20 +234,18 @@ JVM: Final = frozenset(
 )
 """Names of settings for the Java virtual machine, for plugging Java classes in, or for what verifies tokens."""
 
-_KERBEROS: Final = "Kerberos (GSSAPI) is not built yet"
+_TICKETS: Final = (
+    "tickets are had at each login, and renewed with sasl_kerberos_keytab by Kerberos' own library; no command is run"
+)
 
 NOT_BUILT: Final[dict[str, str]] = {
     "config_providers": "variables in settings are not built; put the values in from your program",
     "metric_reporters": "metric reporters are not built; read producer.statistics()",
-    "sasl_kerberos_domain_name": _KERBEROS,
-    "sasl_kerberos_keytab": _KERBEROS,
-    "sasl_kerberos_kinit_cmd": _KERBEROS,
-    "sasl_kerberos_min_time_before_relogin": _KERBEROS,
-    "sasl_kerberos_name": _KERBEROS,
-    "sasl_kerberos_principal": _KERBEROS,
-    "sasl_kerberos_service_name": _KERBEROS,
-    "sasl_kerberos_ticket_renew_jitter": _KERBEROS,
-    "sasl_kerberos_ticket_renew_window_factor": _KERBEROS,
+    "sasl_kerberos_kinit_cmd": _TICKETS,
+    "sasl_kerberos_min_time_before_relogin": _TICKETS,
+    "sasl_kerberos_name": "give sasl_kerberos_service_name, and sasl_kerberos_domain_name for another host",
+    "sasl_kerberos_ticket_renew_jitter": _TICKETS,
+    "sasl_kerberos_ticket_renew_window_factor": _TICKETS,
     "transaction_two_phase_commit_enable": "two-phase commit (KIP-939) is not built",
 }
 """Names of Java's settings for what does not exist here."""

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 from aioproducer._secret import Secret
 
-MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM")
 TLS_VERSIONS: Final = ("TLSv1.2", "TLSv1.3")
 
 
@@ -181,8 +181,6 @@ class Mechanism:
         """Check a name."""
         if value in MECHANISMS or not value:
             return value or None
-        if value == "GSSAPI":
-            raise ValueError("is GSSAPI; Kerberos is not built yet (it will need the module gssapi)")
         from difflib import get_close_matches  # 1 ms that only a mistake should cost
 
         plain = {re.sub("[^A-Z0-9]", "", mechanism): mechanism for mechanism in MECHANISMS}

@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from aioproducer._config.kerberos_rules import check_kerberos, take_kerberos_login
 from aioproducer._config.security_kinds import MECHANISMS
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
@@ -34,13 +35,16 @@ _FILES: Final = (
     _OAUTH + "assertion_file",
     _OAUTH + "assertion_private_key_file",
     _OAUTH + "assertion_template_file",
+    "sasl_kerberos_keytab",
 )
 _OPENED: Final = {
     "ssl_truststore_password": ("ssl_truststore_location",),
     "ssl_keystore_password": ("ssl_keystore_location",),
     "ssl_key_password": ("ssl_keystore_location", "ssl_keystore_key", "ssl_certfile"),
 }
-_WITH_KEY: Final = frozenset({"ssl_keystore_location", "ssl_keyfile", _OAUTH + "assertion_private_key_file"})
+_WITH_KEY: Final = frozenset(
+    {"ssl_keystore_location", "ssl_keyfile", _OAUTH + "assertion_private_key_file", "sasl_kerberos_keytab"}
+)
 
 
 def apply_security_rules(found: Findings, changed: Set[str], broken: Set[str]) -> None:
@@ -58,9 +62,9 @@ def apply_security_rules(found: Findings, changed: Set[str], broken: Set[str]) -
         return
     if protocol.endswith("SSL"):
         _tls(found, changed)
-    _files(found, broken)
     if protocol.startswith("SASL") and "sasl_mechanism" not in broken:
         _login(found, broken, protocol)
+    _files(found, broken)  # last: sasl_jaas_config may have named some
 
 
 def _needs_other_protocol(found: Findings, changed: Set[str], protocol: str) -> bool:
@@ -205,6 +209,8 @@ def _login(found: Findings, broken: Set[str], protocol: str) -> None:
         return
     if values["sasl_mechanism"] == "OAUTHBEARER":
         _tokens(found, mechanism)
+    elif mechanism == "GSSAPI":
+        check_kerberos(found)
     else:
         _password(found, mechanism)
     _in_clear(found, protocol, asked_for or mechanism)
@@ -277,10 +283,8 @@ def _in_clear(found: Findings, protocol: str, mechanism: str) -> None:
         return
     if mechanism == "AWS_MSK_IAM":
         found.problems.append("security_protocol is SASL_PLAINTEXT, but IAM works with SASL_SSL only")
-    elif mechanism.startswith("SCRAM"):
-        found.notes.append(
-            f"{mechanism} without TLS: the password is not sent, but what is written can be read on the way"
-        )
+    elif mechanism.startswith(("SCRAM", "GSSAPI")):
+        found.notes.append(f"{mechanism} without TLS: no password is sent, but what is written can be read on the way")
     else:
         what = "password" if mechanism == "PLAIN" else "token"
         found.warnings.append(f"{mechanism} without TLS: the {what} is sent in clear; use security_protocol=SASL_SSL")
@@ -310,9 +314,7 @@ def _jaas(found: Findings) -> None:
         case jaas.IamLogin():
             _aws(found, read.login)
         case jaas.KerberosLogin():
-            raise ConfigurationError(
-                "sasl_mechanism is GSSAPI; Kerberos is not built yet (it will need the module gssapi)"
-            )
+            take_kerberos_login(found, read.login)
 
 
 def _take(found: Findings, settings: dict[str, Any], *, may_differ: bool = False) -> None:

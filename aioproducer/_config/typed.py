@@ -107,6 +107,11 @@ class ProducerSettings(TypedDict, total=False):
     sasl_username: str | None
     sasl_password: SecretLike | Callable[[], Any] | None
     sasl_scram_token_auth: bool
+    sasl_kerberos_service_name: str
+    sasl_kerberos_principal: str | None
+    sasl_kerberos_keytab: str | os.PathLike[str] | None
+    sasl_kerberos_ticket_cache: str | None
+    sasl_kerberos_domain_name: str | None
     sasl_oauth_token_provider: TokenProviderLike | None
     sasl_oauthbearer_token_endpoint_url: str | None
     sasl_oauthbearer_client_credentials_client_id: str | None

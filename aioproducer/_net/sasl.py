@@ -22,14 +22,14 @@ from aioproducer.errors import (
     UnsupportedVersionError,
 )
 from aioproducer.errors._from_code import error_for
-from aioproducer.sasl import OAuthBearer, Plain, Scram, ScramKeyCache, ScramName
+from aioproducer.sasl import Gssapi, OAuthBearer, Plain, Scram, ScramKeyCache, ScramName
 from aioproducer.security._sources import SecretSource, secret_from
 from aioproducer.security._threads import run_in_thread
 
 if TYPE_CHECKING:
     from aioproducer._net.setup import Exchange
     from aioproducer._wire.negotiation import BrokerVersions
-    from aioproducer.sasl import Mechanism
+    from aioproducer.sasl import GssContext, Mechanism
     from aioproducer.security._cache import TokenCache
     from aioproducer.security._token import Token
 
@@ -47,7 +47,7 @@ class SaslStep:
         name: the step in messages to people.
     """
 
-    def __init__(self, mechanism: str, credentials: Credentials) -> None:
+    def __init__(self, mechanism: str, credentials: Credentials | KerberosCredentials) -> None:
         """Take the mechanism's name and what makes one."""
         self.name = f"SASL {mechanism}"
         self._mechanism = mechanism
@@ -59,7 +59,9 @@ class SaslStep:
         authenticate_version = versions.version_for(SaslAuthenticateRequest)
         if handshake_version < 1:
             raise UnsupportedVersionError("the broker has SaslHandshake in version 0 only: it is older than Kafka 1.0")
-        mechanism = cast("Mechanism", (yield Await(self._credentials)))
+        credentials = self._credentials
+        make = credentials.at(host) if isinstance(credentials, KerberosCredentials) else credentials
+        mechanism = cast("Mechanism", (yield Await(make)))
         answer = yield Ask(SaslHandshakeRequest(mechanism=self._mechanism), handshake_version)
         _check_handshake(self._mechanism, cast(SaslHandshakeResponse, answer))
         token = Secret(mechanism.first())  # a traceback with locals shows this frame
@@ -148,6 +150,22 @@ class TokenCredentials:
     def on_refused(self) -> None:
         """The broker did not accept what was made last; another connection may have made it."""
         self._is_refused = True
+
+
+class KerberosCredentials:
+    """What makes the mechanism GSSAPI: with a ticket for the very broker that is called."""
+
+    def __init__(self, new_context: Callable[[str], GssContext]) -> None:
+        """Take what makes a context for a host; it may block, and asks the KDC with its first step."""
+        self._new_context = new_context
+
+    def at(self, host: str) -> Credentials:
+        """Return what makes one for this broker."""
+        return partial(_had, partial(run_in_thread, partial(self._begun, host.rstrip("."))))
+
+    def _begun(self, host: str) -> Mechanism:
+        context = self._new_context(host)
+        return Gssapi(context, context.step(b""))
 
 
 async def _had(get: Callable[[], Awaitable[Any]]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aioproducer._net.setup import NO_STEPS, SetupSteps
 
 if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
+    from aioproducer._net.sasl import KerberosCredentials
     from aioproducer._net.setup import AuthenticateStep, SecureStep
     from aioproducer.security._cache import TokenCache
 
@@ -55,8 +57,24 @@ def _sasl(config: ProducerConfig) -> AuthenticateStep:
             )
         case "OAUTHBEARER":
             return sasl.SaslStep(mechanism, sasl.TokenCredentials(_token_cache(config)))
+        case "GSSAPI":
+            return sasl.SaslStep(mechanism, _kerberos(config))
         case _:
             raise AssertionError(f"the settings let {mechanism} through, which is not built")
+
+
+def _kerberos(config: ProducerConfig) -> KerberosCredentials:
+    from aioproducer._net.sasl import KerberosCredentials
+    from aioproducer.security._kerberos import KerberosContext, KerberosSettings
+
+    settings = KerberosSettings(
+        service_name=config.sasl_kerberos_service_name,
+        domain_name=config.sasl_kerberos_domain_name,
+        principal=config.sasl_kerberos_principal,
+        keytab=config.sasl_kerberos_keytab,
+        ticket_cache=config.sasl_kerberos_ticket_cache,
+    )
+    return KerberosCredentials(partial(KerberosContext, settings))
 
 
 def _token_cache(config: ProducerConfig) -> TokenCache:

@@ -105,8 +105,7 @@ def test_a_mechanism_that_is_nearly_one(value: str, meant: str) -> None:
 
 def test_mechanisms() -> None:
     assert Mechanism().native(["PLAIN"]) == "PLAIN"
-    with pytest.raises(ValueError, match="gssapi"):
-        Mechanism().native("GSSAPI")
+    assert Mechanism().native("GSSAPI") == "GSSAPI"
     with pytest.raises(ValueError, match="none that Kafka has"):
         Mechanism().native("EXTERNAL")
     with pytest.raises(ValueError, match="is a list"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from aioproducer._net.sasl import (
     MAX_TOKEN_BYTES,
+    KerberosCredentials,
     SaslStep,
     TokenCredentials,
     plain_credentials,
@@ -24,6 +26,8 @@ from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
 from aioproducer.errors import AuthenticationError, ErrorCode, KafkaConnectionError, UnsupportedVersionError
 from aioproducer.sasl import Mechanism, OAuthBearer, Plain
 from aioproducer.security import Token, TokenCache
+from aioproducer.security._failures import unavailable
+from aioproducer.security._threads import THREAD_NAME
 
 SECRET = "s3cret-word"
 
@@ -209,3 +213,55 @@ async def test_mechanisms_are_made_anew_each_time() -> None:
     assert isinstance(one, Plain)
     assert one is not other
     assert inspect.iscoroutinefunction(credentials)
+
+
+# ── Kerberos ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PlayedContext:
+    """A context with one token of each side's, that notes its threads."""
+
+    def __init__(self, threads: list[str], target: str) -> None:
+        self.target = target
+        self.is_complete = False
+        self._threads = threads
+
+    def step(self, token: bytes) -> bytes:
+        self._threads.append(threading.current_thread().name)
+        self.is_complete = token != b""
+        return b"" if token else b"ticket for " + self.target.encode()
+
+    def unwrap(self, message: bytes) -> bytes:
+        self._threads.append(threading.current_thread().name)
+        return message
+
+    def wrap(self, message: bytes) -> bytes:
+        return message
+
+
+def kerberos(threads: list[str]) -> SaslStep:
+    def new_context(host: str) -> PlayedContext:
+        if host == "away":
+            raise unavailable("no KDC answers")
+        return PlayedContext(threads, f"kafka/{host}")
+
+    return SaslStep("GSSAPI", KerberosCredentials(new_context))
+
+
+async def test_kerberos_is_asked_in_threads_of_its_own() -> None:
+    threads: list[str] = []
+    layers = answer(data=b"\1\0\0\0")
+    answers = handshake(), answer(data=b"theirs"), layers, answer(lifetime=5_000)
+    asked, lifetime = await drive(kerberos(threads), *answers)
+    sent = [ask.message.auth_bytes for ask in asked if isinstance(ask.message, SaslAuthenticateRequest)]
+    assert sent == [b"ticket for kafka/broker", b"", b"\1\0\0\0"]
+    assert threads == [THREAD_NAME] * 3
+    assert lifetime == 5.0
+
+
+async def test_a_kdc_that_is_away_fails_the_connection_only() -> None:
+    exchange = kerberos([]).exchange("away.", 9092, versions())  # the dot that ends a name is no part of a principal
+    wanted = exchange.send(None)
+    assert isinstance(wanted, Await)
+    with pytest.raises(KafkaConnectionError, match="no KDC answers"):
+        await wanted.work()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -33,6 +36,15 @@ async def test_each_mechanism_with_and_without_tls(mechanism: str, protocol: str
     assert steps.authenticate is not None
     assert steps.authenticate.name == f"SASL {mechanism}"
     assert (steps.secure is not None) == (protocol == "SASL_SSL")
+
+
+async def test_kerberos(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("gssapi")
+    module.__spec__ = ModuleSpec("gssapi", None)
+    monkeypatch.setitem(sys.modules, "gssapi", module)  # looked for with the settings, used with the first connection
+    steps = await prepared_steps(config(security_protocol="SASL_PLAINTEXT", sasl_mechanism="GSSAPI"))
+    assert steps.authenticate is not None
+    assert steps.authenticate.name == "SASL GSSAPI"
 
 
 async def test_what_is_wrong_with_tls_is_told_before_all_else() -> None:
