@@ -53,6 +53,7 @@ def error_for(
     node: int | None = None,
     topic: str | None = None,
     partition: int | None = None,
+    subject: str = "",
 ) -> BrokerError:
     """Return the error for a broker's error code (not raised, and not for code 0).
 
@@ -63,9 +64,10 @@ def error_for(
             number.
         message: the broker's own text, if it sent one.
         api: the request that was answered, by its name in the protocol.
-        node: the id of the broker.
+        node: the id of the broker; a negative one is a bootstrap server's.
         topic: the topic that the answer is about.
         partition: the partition that the answer is about.
+        subject: what else it is about, in words, such as "group 'billing'".
     """
     known = ErrorCode(code) if code in KNOWN else ErrorCode.UNKNOWN_SERVER_ERROR
     error = CLASSES.get(known, BrokerError)(code=code, api=api, node=node, topic=topic, partition=partition)
@@ -73,7 +75,7 @@ def error_for(
     error.fatal = error.fatal or code in FATAL
     error.abortable = error.abortable and not error.fatal
     error.possibly_written = known in POSSIBLY_WRITTEN and api in _WRITING
-    error.args = (_broker_text(error, TEXTS.get(known), message),)
+    error.args = (_broker_text(error, TEXTS.get(known), message, subject),)
     return error
 
 
@@ -83,11 +85,17 @@ def _in_one_line(message: str) -> str:
     return f"{plain} …" if len(message) > LONGEST_TEXT else plain
 
 
-def _broker_text(error: BrokerError, meaning: str | None, message: str | None) -> str:
-    who = "the broker" if error.node is None else f"broker {error.node}"
+def _broker_text(error: BrokerError, meaning: str | None, message: str | None, subject: str) -> str:
     asked = "" if error.api is None else f" {error.api}"
-    about = "" if error.topic is None else f" for topic {error.topic!r}"
+    about = f" for {subject}" if subject else ""
+    about += "" if error.topic is None else f" for topic {error.topic!r}"
     where = "" if error.partition is None else f" partition {error.partition}"
     means = "" if meaning is None else f": {meaning}"
     said = f" (it says: {_in_one_line(message)})" if message else ""
-    return f"{who} answered{asked}{about}{where} with {error.name} ({error.code}){means}{said}"
+    return f"{_who(error.node)} answered{asked}{about}{where} with {error.name} ({error.code}){means}{said}"
+
+
+def _who(node: int | None) -> str:
+    if node is None:
+        return "the broker"
+    return f"broker {node}" if node >= 0 else "a bootstrap server"

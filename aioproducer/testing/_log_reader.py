@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import anyio
 
+from aioproducer._config import ProducerConfig
 from aioproducer._public import public_in
 from aioproducer._records.decode import decode_batch, read_header, split_batches
+from aioproducer._runtime.setup_steps import prepared_steps
 from aioproducer._wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from aioproducer._wire.messages.list_offsets import (
     ListOffsetsPartition,
@@ -23,9 +25,10 @@ from aioproducer.errors._from_code import error_for
 from aioproducer.testing._request_client import RequestClient, asker, first_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from uuid import UUID
 
+    from aioproducer._net.setup import SetupSteps
     from aioproducer._records.decode import RecordBatch
     from aioproducer._types import Headers
     from aioproducer._wire.messages.fetch import PartitionData
@@ -82,6 +85,7 @@ async def read_topic(
     *,
     isolation: Isolation = "read_uncommitted",
     timeout: float = 30.0,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[LogRecord]:
     """Return every record that the topic holds at the time of the call, by partition, then offset.
 
@@ -92,8 +96,12 @@ async def read_topic(
         topic: the topic's name. It is not created.
         isolation: "read_committed" leaves out records of aborted transactions, and ends before the first open one.
         timeout: seconds for all of it; a partition without a leader is waited for that long.
+        settings: those of a producer that brokers want to be called with: security_protocol, ssl_… and sasl_…; its
+            other settings, such as bootstrap_servers, may be among them.
 
     Raises:
+        AuthenticationError: a broker does not let us in, or is not trusted.
+        ConfigurationError: the settings contradict each other.
         BrokerError: the cluster answers with an error that waiting does not cure, such as
             UNKNOWN_TOPIC_OR_PARTITION for a topic that does not exist.
         KafkaConnectionError: no broker can be reached.
@@ -104,9 +112,11 @@ async def read_topic(
     """
     servers = [bootstrap_servers] if isinstance(bootstrap_servers, str) else list(bootstrap_servers)
     with anyio.fail_after(timeout):
+        given: dict[str, Any] = {**(settings or {}), "bootstrap_servers": servers}
+        steps = await prepared_steps(ProducerConfig(**given))
         while True:
             try:
-                return await _read(servers, topic, isolation)
+                return await _read(servers, steps, topic, isolation)
             except KafkaError as error:
                 # A new topic has no leader for a moment, and a leader may move while it is read: begin again.
                 if not error.retriable or error.code in (None, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
@@ -114,13 +124,13 @@ async def read_topic(
             await anyio.sleep(_RETRY_SECONDS)
 
 
-async def _read(servers: list[str], topic: str, isolation: Isolation) -> list[LogRecord]:
-    host, port = await first_reachable(servers)
-    async with asker(host, port) as broker:
+async def _read(servers: list[str], steps: SetupSteps, topic: str, isolation: Isolation) -> list[LogRecord]:
+    host, port = await first_reachable(servers, steps)
+    async with asker(host, port, steps) as broker:
         layout = await _layout(broker, topic)
     found: list[LogRecord] = []
     for (leader_host, leader_port), partitions in layout.partitions.items():
-        async with asker(leader_host, leader_port) as leader:
+        async with asker(leader_host, leader_port, steps) as leader:
             found += await _LeaderReader(leader, layout, isolation).read(partitions)
     return sorted(found, key=lambda record: (record.partition, record.offset))
 

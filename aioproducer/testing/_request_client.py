@@ -9,6 +9,7 @@ import anyio
 
 from aioproducer import _backend
 from aioproducer._net.dialer import Dialer
+from aioproducer._net.setup import NO_STEPS, SetupSteps
 from aioproducer._wire.frames import decode_response_header, encode_request
 from aioproducer._wire.messages import RESPONSES
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
@@ -67,10 +68,11 @@ class RequestClient:
 
 
 @asynccontextmanager
-async def asker(host: str, port: int) -> AsyncGenerator[RequestClient, None]:
+async def asker(host: str, port: int, steps: SetupSteps = NO_STEPS) -> AsyncGenerator[RequestClient, None]:
     """Connect to one broker for the length of the block."""
     backend = _backend.current()
-    established = await Dialer(backend.tcp_connector(-1, -1), CLIENT_ID, backend.clock).dial(host, port)
+    dialer = Dialer(backend.tcp_connector(-1, -1), CLIENT_ID, backend.clock, steps=steps)
+    established = await dialer.dial(host, port)
     try:
         yield RequestClient(established)
     finally:
@@ -78,7 +80,7 @@ async def asker(host: str, port: int) -> AsyncGenerator[RequestClient, None]:
             await established.connection.aclose()
 
 
-async def first_reachable(bootstrap_servers: str | Iterable[str]) -> tuple[str, int]:
+async def first_reachable(bootstrap_servers: str | Iterable[str], steps: SetupSteps = NO_STEPS) -> tuple[str, int]:
     """Return (host, port) of the first of these brokers that can be connected to.
 
     Raises:
@@ -87,7 +89,7 @@ async def first_reachable(bootstrap_servers: str | Iterable[str]) -> tuple[str, 
     failure: KafkaError = KafkaConnectionError("no bootstrap server was given")
     for host, port in addresses(bootstrap_servers):
         try:
-            async with asker(host, port):
+            async with asker(host, port, steps):
                 return host, port
         except KafkaError as error:
             failure = error

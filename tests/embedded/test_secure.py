@@ -18,8 +18,8 @@ from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRespons
 from aioproducer._wire.messages.produce import ProduceResponse
 from aioproducer._wire.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
 from aioproducer._wire.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
-from aioproducer.errors import ErrorCode
-from aioproducer.testing import EmbeddedCluster
+from aioproducer.errors import AuthenticationError, ErrorCode, KafkaError
+from aioproducer.testing import EmbeddedCluster, read_topic
 from tests.unit.testing._broker.helpers import batch, produce_request
 
 if TYPE_CHECKING:
@@ -189,6 +189,21 @@ async def test_a_user_comes_in_over_tls_and_is_refused_with_another_password() -
             assert anyio.current_time() - began >= 0.098  # uvloop's clock has whole milliseconds
             with pytest.raises(GONE):
                 await client.stream.receive()
+
+
+async def test_a_topic_is_read_by_whoever_may() -> None:
+    async with EmbeddedCluster(security_protocol="SASL_SSL", users={"alice": "secret"}) as cluster:
+        async with encrypted(cluster, trusting(cluster)) as client:
+            await client.log_in()
+            await client.ask(METADATA, 9, MetadataResponse)
+            await cluster.create_topic("orders")
+            assert await client.produce("orders") == ErrorCode.NONE
+        settings = cluster.client_settings
+        assert await read_topic(cluster.bootstrap_servers, "orders", settings=settings)
+        with pytest.raises(AuthenticationError, match="wrong password"):
+            await read_topic(cluster.bootstrap_servers, "orders", settings={**settings, "sasl_password": "other"})
+        with pytest.raises(KafkaError):
+            await read_topic(cluster.bootstrap_servers, "orders", timeout=10)
 
 
 async def test_authentication_is_refused_on_purpose() -> None:

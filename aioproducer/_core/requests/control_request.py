@@ -70,6 +70,11 @@ class ControlRequest:
         """The name that errors call it by."""
         return self.request.__name__.removesuffix("Request")
 
+    @property
+    def subject(self) -> str:
+        """What it is about, besides a topic, as errors say it; empty: nothing that has a name."""
+        return "" if self.coordinator is None else self.coordinator.subject
+
     # ── asked, at each poll ──────────────────────────────────────────────────────────────────────────────────────────
 
     def is_due(self, now: float) -> bool:
@@ -119,7 +124,13 @@ class ControlRequest:
             self.on_success(message, now)
             return
         error = error_for(
-            worst.code, worst.message, api=self.api, node=node.node_id, topic=worst.topic, partition=worst.partition
+            worst.code,
+            worst.message,
+            api=self.api,
+            node=node.node_id,
+            topic=worst.topic,
+            partition=worst.partition,
+            subject=self.subject,
         )
         self.on_error(verdict, error, now)
 

@@ -45,6 +45,12 @@ class Coordinator:
     def __repr__(self) -> str:
         return f"<Coordinator of {self.key_type.name} {self.key!r}>"
 
+    @property
+    def subject(self) -> str:
+        """What it coordinates, as errors say it."""
+        kind = "group" if self.key_type is CoordinatorType.GROUP else "transactional id"
+        return f"{kind} {self.key!r}"
+
     def found(self, broker: Broker) -> None:
         """Note where FindCoordinator says that it is: requests to it may be sent there now."""
         self.broker = broker

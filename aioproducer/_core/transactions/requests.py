@@ -69,6 +69,10 @@ class FindCoordinator(OwnedRequest):
         super().__init__(owner, wanted.lookups)
         self.wanted = wanted
 
+    @property
+    def subject(self) -> str:
+        return self.wanted.subject
+
     def build(self, version: int) -> FindCoordinatorRequest:
         key_type = int(self.wanted.key_type)
         if version >= _SEVERAL_KEYS_SINCE:

@@ -61,3 +61,14 @@ def test_a_brokers_own_text_is_one_line_of_bounded_length() -> None:
     assert "\n" not in text
     assert "\x1b" not in text
     assert len(text) < 1000
+
+
+def test_what_an_answer_is_about_is_named() -> None:
+    error = error_for(53, api="FindCoordinator", node=-1, subject="transactional id 'payments'")
+    assert str(error).startswith(
+        "a bootstrap server answered FindCoordinator for transactional id 'payments' with"
+        " TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53)"
+    )
+    assert str(error_for(30, api="TxnOffsetCommit", node=0, topic="t", subject="group 'g'")).startswith(
+        "broker 0 answered TxnOffsetCommit for group 'g' for topic 't' with"
+    )
