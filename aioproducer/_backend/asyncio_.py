@@ -88,7 +88,13 @@ class AsyncioPoller:
         """See `Poller.wake`."""
         if not self._is_woken:
             self._is_woken = True
-            if not self._is_at_it:
+            if self._is_at_it:
+                return
+            if (
+                asyncio.current_task(self._loop) is None
+            ):  # perhaps in a signal handler, in the middle of the loop's sleep
+                self._loop.call_soon_threadsafe(self._if_woken, context=self._context)
+            else:
                 self._loop.call_soon(self._if_woken, context=self._context)
 
     def wake_now(self) -> None:

@@ -95,7 +95,14 @@ class TrioPoller:
 
     def wake(self) -> None:
         """See `Poller.wake`."""
-        self._wake_up.set()
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            # A signal handler, or a __del__, in the middle of trio's own work: 1. trio copies its queue of tasks 2. we
+            # put one there 3. trio clears the queue, so that this task never runs again. Only this call may come then.
+            self._call_soon(self._wake_up.set)
+        else:
+            self._wake_up.set()
 
     def wake_now(self) -> None:
         """See `Poller.wake_now`."""

@@ -103,6 +103,7 @@ class Lifecycle:
             send_path.close(State.CLOSED)
             return
         self.check_loop(runtime)
+        runtime.check_idle()
         if send_path.state is State.RUNNING:
             send_path.close(State.CLOSING)
             if timeout != 0:  # else nothing more is to be sent

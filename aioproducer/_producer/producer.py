@@ -259,11 +259,11 @@ class Producer(Generic[K, V]):
         """
         if on_delivery is not None:
             check_callback(on_delivery)
-        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers)
-        if isinstance(appended, ProducerBatch):
+        appended: Any = self._try_append(topic, value, key, partition, timestamp_ms, headers)
+        if appended.__class__ is ProducerBatch:  # no call, in which other code might run and append: see Appended
             batch, index = appended, appended.count - 1
         else:
-            batch, index = await self._send_path.wait_and_append(appended)
+            batch, index = appended if appended.__class__ is tuple else await self._send_path.wait_and_append(appended)
         backend = self._backend
         assert backend is not None, "an appended record has a started producer"
         if on_delivery is not None:
@@ -335,11 +335,11 @@ class Producer(Generic[K, V]):
         """
         if on_delivery is not None:
             check_callback(on_delivery)
-        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers, True)
-        if isinstance(appended, ProducerBatch):
+        appended: Any = self._try_append(topic, value, key, partition, timestamp_ms, headers, True)
+        if appended.__class__ is ProducerBatch:  # no call, in which other code might run and append: see Appended
             batch, index = appended, appended.count - 1
         else:
-            batch, index = await self._send_path.wait_and_append(appended)
+            batch, index = appended if appended.__class__ is tuple else await self._send_path.wait_and_append(appended)
         backend = self._backend
         assert backend is not None, "an appended record has a started producer"
         delivery = Delivery(batch, index, backend)
@@ -393,13 +393,17 @@ class Producer(Generic[K, V]):
         """
         if on_delivery is not None:
             check_callback(on_delivery)
-        appended = self._try_append(topic, value, key, partition, timestamp_ms, headers)
+        appended: Any = self._try_append(topic, value, key, partition, timestamp_ms, headers)
+        holder: Any
+        if appended.__class__ is ProducerBatch:
+            holder, index = appended, appended.count - 1
+        elif appended.__class__ is tuple:
+            holder, index = appended
+        else:
+            holder, index = self._send_path.enqueue(appended, accepted=True), 0
         backend = self._backend
         assert backend is not None, "an appended record has a started producer"
-        if isinstance(appended, ProducerBatch):
-            delivery = Delivery(appended, appended.count - 1, backend)
-        else:
-            delivery = Delivery(self._send_path.enqueue(appended, accepted=True), 0, backend)
+        delivery = Delivery(holder, index, backend)
         if on_delivery is not None:
             delivery.add_done_callback(on_delivery)
         return delivery
@@ -456,7 +460,7 @@ class Producer(Generic[K, V]):
         check_timeout(timeout)
         runtime = self._send_path.running()
         accumulator = runtime.accumulator
-        ticket = accumulator.begin_flush(runtime.clock())
+        ticket = runtime.call(accumulator.begin_flush, runtime.clock())
         try:
             with anyio.fail_after(timeout):
                 if not ticket.done:
@@ -466,7 +470,8 @@ class Producer(Generic[K, V]):
                 f"flush was not done within {timeout} s; the records are still being sent", elapsed=timeout
             ) from None
         finally:
-            accumulator.end_flush(ticket)
+            if not ticket.done:
+                runtime.call_or_later(accumulator.end_flush, ticket)
         await runtime.wait_told()
         error = runtime.undelivered.take()
         if error is not None:
@@ -486,12 +491,13 @@ class Producer(Generic[K, V]):
         runtime = self._send_path.running()
         check_topic(topic)
         now = runtime.clock()
-        waiting = runtime.accumulator.wait_for_topic(topic, now, now + self._config.max_block_ms / 1000)
+        deadline = now + self._config.max_block_ms / 1000
+        waiting = runtime.call(runtime.accumulator.wait_for_topic, topic, now, deadline)
         if not waiting.done:
             try:
                 await park(runtime, waiting)
             except BaseException:
-                runtime.accumulator.abandon_topic(waiting)
+                runtime.call_or_later(runtime.accumulator.abandon_topic, waiting)
                 raise
         if waiting.error is not None:
             raise fresh(waiting.error)

@@ -27,7 +27,7 @@ from aioproducer.errors._fresh import fresh
 if TYPE_CHECKING:
     from aioproducer._producer.delivery import DeliveryCallback
     from aioproducer._producer.prepare import PreparedRecord
-    from aioproducer._producer.send_path import SendPath
+    from aioproducer._producer.send_path import Appended, SendPath
 
 
 GROWTH: Final = 1024
@@ -273,12 +273,11 @@ class SendAll:
                 raise TypeError(f"send_all takes ProducerRecords, not {type(record).__name__}")
             # Not the record itself: from its parts the short way of the send_path is open.
             parts = (record.topic, record.value, record.key, record.partition, record.timestamp_ms, record.headers)
-            appended: ProducerBatch | PreparedRecord
-            appended = self._append(*parts)
-            if isinstance(appended, ProducerBatch):
+            appended: Any = self._append(*parts)
+            if appended.__class__ is ProducerBatch:  # no call: see Appended
                 batch, index = appended, appended.count - 1
             else:
-                batch, index = await send_path.wait_and_append(appended)
+                batch, index = appended if appended.__class__ is tuple else await send_path.wait_and_append(appended)
         except Exception as error:
             self._failures[place] = error
             return not _would_meet_the_next_too(error)
@@ -342,7 +341,7 @@ class SendAll:
             await runtime.backend.yield_now()
             return
         # Nothing more is coming: lingering would be of no use.
-        ticket = runtime.accumulator.begin_flush(runtime.clock())
+        ticket = runtime.call(runtime.accumulator.begin_flush, runtime.clock())
         runtime.wake()
         try:
             while self._open_count:
@@ -350,17 +349,15 @@ class SendAll:
                 await self._waiter
         finally:
             self._waiter = None
-            runtime.accumulator.end_flush(ticket)
+            runtime.call_or_later(runtime.accumulator.end_flush, ticket)
 
 
-def _way_in(
-    send_path: SendPath, prepare: Callable[..., PreparedRecord] | None
-) -> Callable[..., ProducerBatch | PreparedRecord]:
+def _way_in(send_path: SendPath, prepare: Callable[..., PreparedRecord] | None) -> Callable[..., Appended]:
     """Return what takes the parts of a record and appends it at once, or returns it prepared, as it has to wait."""
     if prepare is None:
         return partial(send_path.try_append, may_yield=True)
 
-    def append(*parts: Any) -> ProducerBatch | PreparedRecord:
+    def append(*parts: Any) -> Appended:
         record = prepare(*parts)
         return record if send_path.has_to_yield() else send_path.append_prepared(record)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 Append: TypeAlias = (
     "Callable[[str, int | None, bytes | None, bytes | None, Headers | None, int, float], ProducerBatch | None]"
 )
+
+
+Place: TypeAlias = "tuple[ProducerBatch, int]"
+"""Where a record is: its batch, and its index there."""
+
+Appended: TypeAlias = "ProducerBatch | Place | PreparedRecord"
+"""What has become of a record: it is the last of the batch, as long as nothing else is called (which may let other code
+run, and append); or it is in this place; or it has to wait.
+"""
 
 
 class Missing(enum.Enum):
@@ -133,8 +143,8 @@ class SendPath:
         timestamp_ms: Any,
         headers: Any,
         may_yield: bool = False,
-    ) -> ProducerBatch | PreparedRecord:
-        """Append the record, which is then the last of the batch returned; or return it prepared, as it has to wait.
+    ) -> Appended:
+        """Append the record and return where it is; or return it prepared, as it has to wait.
 
         Args:
             topic, value, key, partition, timestamp_ms, headers: the record.
@@ -188,26 +198,27 @@ class SendPath:
 
     def _append_declined(
         self, appender: Appender, topic: str, key: bytes | None, value: bytes, now_ms: int
-    ) -> ProducerBatch | PreparedRecord:
+    ) -> Appended:
         """As `try_append`, for bytes that the fast way has declined: there is no batch that has room, mostly."""
         batch = appender.append_or_decline(topic, None, key, value, None, now_ms, self._clock())
         if batch is None:
             return self.prepare(topic, value, key, None, None, None)  # it has to wait, or this says why it may not
+        place = batch, batch.count - 1
         if appender.needs_wake and self._runtime is not None:
             self._runtime.wake()
-        return batch
+        return place
 
-    def _append_serialized(
-        self, appender: Appender, topic: str, value: Any, key: Any, may_yield: bool
-    ) -> ProducerBatch | PreparedRecord:
+    def _append_serialized(self, appender: Appender, topic: str, value: Any, key: Any, may_yield: bool) -> Appended:
         """As `try_append`, for a record for an open topic that needs nothing but the producer's serializers."""
         key, value = self._preparer.serialize(topic, value, key)
         if not (may_yield and self.has_to_yield()):
             batch = appender.try_append(topic, None, key, value, None, time_ns() // 1_000_000, self._clock())
             if batch is not None:
-                if appender.needs_wake and self._runtime is not None:
-                    self._runtime.wake()
-                return batch
+                if not appender.needs_wake or self._runtime is None:
+                    return batch
+                place = batch, batch.count - 1
+                self._runtime.wake()
+                return place
         return PreparedRecord(topic, None, key, value, None, None)
 
     def append_some(
@@ -254,6 +265,7 @@ class SendPath:
                 batch = append_fast(topic, key, value, headers, now_ms)
             if batch is None:
                 return record
+            index = batch.count - 1  # at once: see Appended
             if batch is not last:
                 last = batch
                 of_batch = taken.get(batch)
@@ -261,7 +273,7 @@ class SendPath:
                     of_batch = taken[batch] = ([], [])
                 places, indices = of_batch
             places.append(place)
-            indices.append(batch.count - 1)
+            indices.append(index)
             place += 1
         return MISSING
 
@@ -304,11 +316,11 @@ class SendPath:
             appender.note_refusal(error)
             raise
 
-    def append_prepared(self, record: PreparedRecord) -> ProducerBatch | PreparedRecord:
+    def append_prepared(self, record: PreparedRecord) -> Place | PreparedRecord:
         """Append a record that is prepared, or return it as it has to wait; as `try_append`."""
         return self._append(record, self.running().accumulator.appender.try_append)
 
-    def _append(self, record: PreparedRecord, append: Append) -> ProducerBatch | PreparedRecord:
+    def _append(self, record: PreparedRecord, append: Append) -> Place | PreparedRecord:
         topic, partition, key, value, headers, _ = record
         try:
             batch = append(topic, partition, key, value, headers, _timestamp_ms(record), self._clock())
@@ -317,11 +329,12 @@ class SendPath:
             raise
         if batch is None:
             return record
-        self._preparer.appended(batch, batch.count - 1, headers)
-        runtime = self.running()
-        if runtime.accumulator.needs_wake:
+        index = batch.count - 1
+        self._preparer.appended(batch, index, headers)
+        runtime = self._runtime
+        if runtime is not None and runtime.accumulator.needs_wake:
             runtime.wake()
-        return batch
+        return batch, index
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -332,10 +345,12 @@ class SendPath:
         # The core has no wall clock to ask when it appends an accepted one by itself.
         timestamp_ms = _timestamp_ms(record) if accepted else record.timestamp_ms
         topic, partition, key, value, headers, _ = record
+        accumulator = runtime.accumulator
+        enqueue: Callable[..., PendingAppend] = accumulator.accept_later
+        if not (accepted and accumulator.is_busy):
+            enqueue = partial(runtime.call, partial(accumulator.enqueue, accepted=accepted))
         try:
-            pending = runtime.accumulator.enqueue(
-                topic, partition, key, value, headers, timestamp_ms, now, now + self._max_block, accepted=accepted
-            )
+            pending = enqueue(topic, partition, key, value, headers, timestamp_ms, now, now + self._max_block)
         except Exception as error:
             self._preparer.refused(record, error)
             raise
@@ -354,12 +369,13 @@ class SendPath:
             else:
                 await yield_with_grant(runtime, pending)
         except BaseException as error:
-            runtime.accumulator.cancel(pending)
+            runtime.call_or_later(runtime.accumulator.cancel, pending)
             runtime.wake()
             self._preparer.refused(record, error)
             raise
         try:
-            batch = runtime.accumulator.complete_append(pending, self._clock(), _timestamp_ms(record))
+            complete_append = runtime.accumulator.complete_append
+            batch = runtime.call(complete_append, pending, self._clock(), _timestamp_ms(record))
         except Exception as error:
             runtime.figures.calls_without_room += isinstance(error, BufferTimeoutError)
             self._preparer.refused(record, error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Generic
 
-from aioproducer._core.accumulator.batch import ProducerBatch
 from aioproducer._producer.delivery import Delivery, DeliveryCallback, check_callback
+from aioproducer._producer.prepare import PreparedRecord
 from aioproducer._producer.send_all import SendAll
 from aioproducer._public import public_in
 from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, V, check_source, check_topic
@@ -14,7 +14,7 @@ from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, V
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from aioproducer._producer.prepare import PreparedRecord, RecordPreparer
+    from aioproducer._producer.prepare import RecordPreparer
     from aioproducer._producer.send_path import SendPath
 
 
@@ -81,13 +81,11 @@ class TopicHandle(Generic[K, V]):
             check_callback(on_delivery)
         send_path = self._send_path
         record = self._prepare(value, key, partition, timestamp_ms, headers)
-        appended: ProducerBatch | PreparedRecord = (
-            record if send_path.has_to_yield() else send_path.append_prepared(record)
-        )
-        if isinstance(appended, ProducerBatch):
-            batch, index = appended, appended.count - 1
-        else:
+        appended = record if send_path.has_to_yield() else send_path.append_prepared(record)
+        if isinstance(appended, PreparedRecord):
             batch, index = await send_path.wait_and_append(appended)
+        else:
+            batch, index = appended
         return self._delivery(batch, index, on_delivery)
 
     def submit_nowait(
@@ -105,9 +103,9 @@ class TopicHandle(Generic[K, V]):
             check_callback(on_delivery)
         send_path = self._send_path
         appended = send_path.append_prepared(self._prepare(value, key, partition, timestamp_ms, headers))
-        if isinstance(appended, ProducerBatch):
-            return self._delivery(appended, appended.count - 1, on_delivery)
-        return self._delivery(send_path.enqueue(appended, accepted=True), 0, on_delivery)
+        if isinstance(appended, PreparedRecord):
+            return self._delivery(send_path.enqueue(appended, accepted=True), 0, on_delivery)
+        return self._delivery(*appended, on_delivery)
 
     async def send_all(
         self, values: Iterable[V | ProducerRecord[K, V] | None] | AsyncIterable[V | ProducerRecord[K, V] | None]

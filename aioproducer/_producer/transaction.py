@@ -64,7 +64,7 @@ class Transaction:
             await transaction.commit()
         """
         transactions = self._transactions()
-        await _wait(self._runtime, transactions.commit(self._core, self._runtime.clock()))
+        await _wait(self._runtime, self._runtime.call(transactions.commit, self._core, self._runtime.clock()))
 
     async def abort(self) -> None:
         """Drop what was not sent, at once, and abort the transaction.
@@ -83,7 +83,7 @@ class Transaction:
             await transaction.abort()
         """
         transactions = self._transactions()
-        await _wait(self._runtime, transactions.abort(self._core, self._runtime.clock()))
+        await _wait(self._runtime, self._runtime.call(transactions.abort, self._core, self._runtime.clock()))
 
     async def send_offsets(self, offsets: OffsetsLike, group: GroupLike) -> None:
         """Have a consumer group's offsets committed together with the transaction's records.
@@ -112,7 +112,8 @@ class Transaction:
         """
         transactions = self._transactions()
         commit = offset_commit(offsets, group)
-        await _wait(self._runtime, transactions.send_offsets(self._core, commit, self._runtime.clock()))
+        ticket = self._runtime.call(transactions.send_offsets, self._core, commit, self._runtime.clock())
+        await _wait(self._runtime, ticket)
 
     def _transactions(self) -> TransactionManager:
         if self._send_path.running() is not self._runtime:
@@ -202,9 +203,9 @@ async def _begin(send_path: SendPath) -> tuple[Runtime, OpenTransaction]:
     runtime = send_path.running()
     transactions = _of(runtime)
     while transactions.is_passing:
-        await _wait(runtime, transactions.wait_ready(runtime.clock()))
+        await _wait(runtime, runtime.call(transactions.wait_ready, runtime.clock()))
         send_path.running()
-    return runtime, transactions.begin(runtime.clock())
+    return runtime, runtime.call(transactions.begin, runtime.clock())
 
 
 def _of(runtime: Runtime) -> TransactionManager:
@@ -223,7 +224,7 @@ async def _wait(runtime: Runtime, ticket: TransactionTicket) -> None:
         try:
             await park(runtime, ticket)
         except BaseException:
-            _of(runtime).forget(ticket)
+            runtime.call_or_later(_of(runtime).forget, ticket)
             raise
     if ticket.error is not None:
         raise fresh(ticket.error)

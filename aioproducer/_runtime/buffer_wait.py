@@ -33,7 +33,6 @@ class BufferWaiters:
         """Wake those for whom there is room now; asked after each poll of the core."""
         if self._waiting:
             is_closed = self._accumulator.closed_error is not None
-            woken = [
-                waiter for waiter, size in self._waiting.items() if is_closed or self._accumulator.has_free_memory(size)
-            ]
+            waiting = list(self._waiting.items())  # a copy: a coroutine that waits here may be dropped meanwhile
+            woken = [waiter for waiter, size in waiting if is_closed or self._accumulator.has_free_memory(size)]
             self._backend.call_soon(self._backend.wake, woken)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, assert_never, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never, cast
 
 import anyio
 
 from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend
+from aioproducer._core.accumulator.append import BUSY
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
 from aioproducer._core.sender import Sender
 from aioproducer._metrics.counters import Counters
@@ -19,7 +20,7 @@ from aioproducer._runtime.buffer_wait import BufferWaiters
 from aioproducer._runtime.completion import Completion
 from aioproducer._runtime.encoding import Encoder
 from aioproducer._runtime.undelivered import Undelivered
-from aioproducer.errors import FatalProducerError, KafkaError, ProducerClosedError
+from aioproducer.errors import FatalProducerError, IllegalStateError, KafkaError, ProducerClosedError
 from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("aioproducer.producer")
 
+T = TypeVar("T")
+
 WRITING_SECONDS = 0.002
 """For so long in one pass of the loop requests are made and written, in all its polls: the answers of a hundred brokers
 may come in one pass, and each has the core polled. One request of 1 MiB, of a thousand partitions, takes 4 ms."""
@@ -54,10 +57,20 @@ CANCELLED_FROM_OUTSIDE: Final = (
 )
 
 
+CALLED_FROM_WITHIN: Final = (
+    "called from the middle of another call of the same producer (by __del__, a signal or logging handler, or a"
+    " partitioner), where only submit_nowait can be used: start a task, or use the loop's call_soon"
+)
+
+
 class Runtime:
     """Everything of a producer that exists between start() and the end of close().
 
-    All of it runs in one event loop. The core's methods are called only between suspensions, so they need no lock.
+    All of it runs in one event loop. The core's methods are called only between suspensions, so they need no lock. But
+    whatever runs may be interrupted, by a garbage collection that calls the `__del__` of somebody's object, by a signal
+    handler, by a handler of the core's own log lines, and that code may come back here. So while the
+    core does anything `Appender.open_topics` is BUSY: records that come then are accepted for later, and all else is
+    refused.
     """
 
     def __init__(
@@ -74,6 +87,7 @@ class Runtime:
         self.clock = backend.clock
         self.accumulator = Accumulator(config, rng)
         self.sender = Sender(config, self.accumulator, rng)
+        self._appender = self.accumulator.appender
         self.encoder = Encoder(config)
         self.undelivered = Undelivered()
         self.figures = Counters(
@@ -109,15 +123,51 @@ class Runtime:
 
     def begin_close(self) -> None:
         """Deliver what was accepted, then end. Bounded by delivery_timeout_ms."""
+        self.call(self.sender.begin_close, self.clock())
         self._is_closing = True
-        self.sender.begin_close(self.clock())
         self._wake_poller()
 
     def abort(self, error: KafkaError) -> None:
         """Fail everything that is not delivered with `error`, then end."""
+        self.call(self.sender.abort, error, self.clock())
         self._is_closing = True
-        self.sender.abort(error, self.clock())
         self._wake_poller()
+
+    def check_idle(self) -> None:
+        """Raise IllegalStateError when called from the middle of another call, or of a poll."""
+        if self._appender.is_busy:
+            raise IllegalStateError(CALLED_FROM_WITHIN)
+
+    def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Have the core do something that an application has called for.
+
+        Raises:
+            IllegalStateError: it is called from the middle of another call.
+        """
+        appender = self._appender
+        if appender.open_topics is BUSY or appender.free_bytes < 0:
+            raise IllegalStateError(CALLED_FROM_WITHIN)
+        appender.open_topics = BUSY
+        try:
+            if appender.has_late_calls:
+                self.accumulator.serve_late_calls()
+            return function(*arguments)
+        finally:
+            appender.open_topics = appender.idle_topics
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        """As `call`, for what happens in a poll as well as at other times."""
+        if self._appender.is_busy:
+            function(*arguments)
+        else:
+            self.call(function, *arguments)
+
+    def call_or_later(self, function: Callable[..., object], *arguments: object) -> None:
+        """As `call`, for the end of a wait: it cannot be refused, as coroutines may be dropped anywhere."""
+        if self.accumulator.is_busy:
+            self.accumulator.call_later(partial(function, *arguments))
+        else:
+            self.call(function, *arguments)
 
     async def wait_told(self) -> None:
         """Return when everybody has been told of all outcomes that are final by now: callbacks have run, failures are
@@ -183,37 +233,45 @@ class Runtime:
 
     def _poll(self) -> float | None:
         """Do what is due; return when to come back by itself."""
-        has_answers, self._has_answers = self._has_answers, False
-        if has_answers and not self._has_to_poll:
-            delivered = self.sender.take_delivered()
-            if delivered is not None:
-                self._completion.schedule(delivered)
-                self.room.check()
-                return self._deadline
-        self._has_to_poll = False
-        now = self.clock()
-        if now >= self._write_until and not self._is_pass_marked:
-            self._write_until = now + WRITING_SECONDS
-        # What has had to wait is older than what the core sends now: it has its turn before.
-        if self._to_write and not self.has_written_long():
-            self._write_on()
-        self._act(self.sender.poll(now))
-        # After the effects: outcomes are scheduled there first, so a call that waits for an older record is woken
-        # before one that has just got memory, and before the transaction's step that waits for those records.
-        self._wake(self.accumulator.take_woken())
-        self._wake_transaction()
-        self._wake_asking()
-        self.room.check()
-        if not self.connected.is_set():
-            self._end_start()
-        if self._is_closing and self.sender.is_drained:
-            self._poller.stop()
-            return None
-        # Not for each poll: another pass of the loop takes 5 µs.
-        if not self._is_pass_marked and self.clock() >= self._write_until - WRITING_SECONDS / 2:
-            self._mark_pass()
-        self._deadline = self.sender.deadline(now)
-        return self._deadline
+        # As in `call`, in line: a record that is sent alone has three polls, and each would cost 30 bytecodes more.
+        appender = self._appender
+        appender.open_topics = BUSY
+        try:
+            if appender.has_late_calls:
+                self.accumulator.serve_late_calls()
+            has_answers, self._has_answers = self._has_answers, False
+            if has_answers and not self._has_to_poll:
+                delivered = self.sender.take_delivered()
+                if delivered is not None:
+                    self._completion.schedule(delivered)
+                    self.room.check()
+                    return self._deadline
+            self._has_to_poll = False
+            now = self.clock()
+            if now >= self._write_until and not self._is_pass_marked:
+                self._write_until = now + WRITING_SECONDS
+            # What has had to wait is older than what the core sends now: it has its turn before.
+            if self._to_write and not self.has_written_long():
+                self._write_on()
+            self._act(self.sender.poll(now))
+            # After the effects: outcomes are scheduled there first, so a call that waits for an older record is woken
+            # before one that has just got memory, and before the transaction's step that waits for those records.
+            self._wake(self.accumulator.take_woken())
+            self._wake_transaction()
+            self._wake_asking()
+            self.room.check()
+            if not self.connected.is_set():
+                self._end_start()
+            if self._is_closing and self.sender.is_drained:
+                self._poller.stop()
+                return None
+            # Not for each poll: another pass of the loop takes 5 µs.
+            if not self._is_pass_marked and self.clock() >= self._write_until - WRITING_SECONDS / 2:
+                self._mark_pass()
+            self._deadline = self.sender.deadline(now)
+            return self._deadline
+        finally:
+            appender.open_topics = appender.idle_topics
 
     def _end_start(self) -> None:
         """Let start() go on if it is known how it ends."""
@@ -290,7 +348,7 @@ class Runtime:
                 and entry.waiter is not None
                 and not self.backend.is_waiting(entry.waiter)
             ):
-                self.accumulator.cancel(entry)
+                self.call(self.accumulator.cancel, entry)
         self.backend.wake([entry.waiter for entry in woken if entry.waiter is not None])
 
     def _wake_asking(self) -> None:
@@ -312,7 +370,7 @@ class Runtime:
         self._completion.hurry()
         outcome.__cause__ = cause if isinstance(cause, Exception) else None
         try:
-            self.sender.abort(outcome, self.clock())
+            self.call(self.sender.abort, outcome, self.clock())
         except Exception as error:
             _log.critical(
                 "the producer's core failed too; its records are failed without it",
@@ -320,7 +378,7 @@ class Runtime:
                 extra={"event": "producer_failed"},
             )
         # Those that had their outcome before, too: the poll that was to tell of it may be the one that failed.
-        batches = self.sender.take_completed() + self.accumulator.fail_all(outcome)
+        batches = self.sender.take_completed() + self.call(self.accumulator.fail_all, outcome)
         lost: dict[str, int] = {}
         for batch in batches:
             if batch.error is not None:
@@ -355,34 +413,39 @@ class Runtime:
 
     def on_encoded(self, batch: ProducerBatch, records_size: int, encoded_size: int) -> None:
         """See `ConnectionHost.on_encoded`."""
-        self.sender.on_encoded(batch, records_size, encoded_size)
+        self.sender.on_encoded(batch, records_size, encoded_size)  # no call from within touches what this changes
 
     def on_open(self, connection: BrokerConnection, established: Established) -> None:
         """See `ConnectionHost.on_open`."""
-        self.sender.on_connected(connection.node_id, established.versions, self.clock())
+        self.call(self.sender.on_connected, connection.node_id, established.versions, self.clock())
         self._wake_poller()
 
     def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:
         """See `ConnectionHost.on_failed`."""
         self.failures[connection.address] = str(error)
         del self._connections[connection.node_id]
-        self.sender.on_connect_failed(connection.node_id, error, self.clock())
+        self.call(self.sender.on_connect_failed, connection.node_id, error, self.clock())
         self._wake_poller()
 
     def on_closed(self, connection: BrokerConnection, error: KafkaError | None) -> None:
         """See `ConnectionHost.on_closed`."""
         del self._connections[connection.node_id]
-        self.sender.on_disconnected(connection.node_id, error, self.clock())
+        self.call(self.sender.on_disconnected, connection.node_id, error, self.clock())
         self._wake_poller()
 
     def on_written(self, connection: BrokerConnection, request: InFlight) -> None:
         """See `ConnectionHost.on_written`."""
-        self.sender.on_written(connection.node_id, request, self.clock())
+        self._tell(self.sender.on_written, connection.node_id, request, self.clock())
         self._wake_poller()
 
     def on_response(self, connection: BrokerConnection, request: InFlight, message: Message) -> None:
         """See `ConnectionHost.on_response`."""
-        self.sender.on_response(connection.node_id, request, message, self.clock())
+        appender = self._appender
+        appender.open_topics = BUSY  # as in `_poll`, which follows
+        try:
+            self.sender.on_response(connection.node_id, request, message, self.clock())
+        finally:
+            appender.open_topics = appender.idle_topics
 
     def on_read(self) -> None:
         """See `ConnectionHost.on_read`."""

@@ -9,6 +9,7 @@ drain, requeue, split, expire, complete. All of it costs what is due, not what e
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.accumulator.append import Appender
@@ -92,6 +93,45 @@ class Accumulator:
         self.appender = Appender(config, rng, self._topics, self._schedule, self._flushes, self._unfinished)
         self._wait_queue = WaitQueue(self.appender, self._topics, self._flushes)
         self._topic_updates = TopicUpdates(self._topics, self.appender, self._schedule, self._wait_queue)
+        self._late_calls: list[Callable[[], object]] = []
+
+    # ── one after the other ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is going on here or in the sender, and whoever asks was called from the middle of it."""
+        return self.appender.is_busy
+
+    def serve_late_calls(self) -> None:
+        """Do what calls have asked for that came while it was busy; called when it is, before anything else is done."""
+        while self._late_calls:
+            late_calls, self._late_calls = self._late_calls, []
+            for call in late_calls:
+                call()
+        self.appender.end_late_calls()
+
+    def call_later(self, call: Callable[[], object]) -> None:
+        """It is busy: have this done before the next thing is begun."""
+        self._late_calls.append(call)
+        self.appender.begin_late_calls()
+
+    def accept_later(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        now: float,
+        deadline: float,
+    ) -> PendingAppend:
+        """It is busy: accept a record (submit_nowait) that is entered afterwards; raises as `WaitQueue.enqueue`."""
+        pending = self._wait_queue.new_accepted(
+            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline
+        )
+        self.call_later(partial(self._wait_queue.enter_accepted, pending))
+        return pending
 
     # ── calls that wait: see WaitQueue ───────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +301,7 @@ class Accumulator:
     @property
     def is_empty(self) -> bool:
         """Whether nothing that was accepted is without an outcome."""
-        return self._flushes.is_empty
+        return self._flushes.is_empty and not self._late_calls
 
     # ── what can be sent ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -432,7 +472,7 @@ class Accumulator:
         """Return what is held now."""
         return AccumulatorStatistics(
             buffer_total_bytes=self.appender.buffer_memory,
-            buffer_available_bytes=self.appender.free_bytes,
+            buffer_available_bytes=abs(self.appender.free_bytes),
             batches=len(self._unfinished),
             waiting_for_topic=sum(
                 len(state.lookups) + len(state.awaiting_partition) + (0 if state.is_known else len(state.call_queue))

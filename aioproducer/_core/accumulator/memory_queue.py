@@ -71,6 +71,14 @@ class MemoryQueue:
             raise buffer_full(pending, free, self._appender.buffer_memory, reserved=reserved, waiting=len(self._queue))
         self._appender.take(pending.charge)
 
+    def check_room(self, pending: PendingAppend) -> None:
+        """Raise what `take_for_accepted` is to raise later, as far as that is known in the middle of something else:
+        the queue may be half changed.
+        """
+        free = abs(self._appender.free_bytes)
+        if pending.charge > free:
+            raise buffer_full(pending, free, self._appender.buffer_memory, reserved=0, waiting=0)
+
     # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add(self, pending: PendingAppend) -> None:

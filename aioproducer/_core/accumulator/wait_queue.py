@@ -82,10 +82,63 @@ class WaitQueue:
             BufferFullError: accepted, and there is no memory, or others wait for it.
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
+        pending = self._new(
+            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline, accepted=accepted
+        )
+        self._enter(pending, now)
+        return pending
+
+    def new_accepted(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int,
+        *,
+        now: float,
+        deadline: float,
+    ) -> PendingAppend:
+        """The first half of `enqueue` with `accepted`, which changes nothing here; `enter_accepted` is the second.
+
+        Raises: as `enqueue`.
+        """
+        pending = self._new(
+            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline, accepted=True
+        )
+        self._memory_queue.check_room(pending)
+        return pending
+
+    def enter_accepted(self, pending: PendingAppend) -> None:
+        """Enter a record of `new_accepted`; what would have been raised then is its outcome now."""
+        refusal = self._appender.closed_error or self._appender.blocked_error
+        try:
+            if refusal is not None:
+                raise copy_of(refusal)
+            self._enter(pending, max(pending.enqueued_at, self._appender.latest))
+        except KafkaError as error:
+            pending.fail(error)
+            self._woken.append(pending)
+            self._appender.needs_wake = True
+
+    def _new(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        timestamp_ms: int | None,
+        *,
+        now: float,
+        deadline: float,
+        accepted: bool,
+    ) -> PendingAppend:
         refusal = self._appender.closed_error or self._appender.blocked_error
         if refusal is not None:
             raise copy_of(refusal)
-        pending = PendingAppend(
+        return PendingAppend(
             topic,
             partition,
             key,
@@ -97,21 +150,22 @@ class WaitQueue:
             charge=self._appender.charge(topic, partition, key, value, headers),
             accepted=accepted,
         )
+
+    def _enter(self, pending: PendingAppend, now: float) -> None:
         self._memory_queue.give_number(pending)
         self._appender.latest = now
-        if accepted:
+        if pending.accepted:
             self._accept(pending)
-        state = self._appender.topic(topic)
-        if state.has_partition(partition):
+        state = self._appender.topic(pending.topic)
+        if state.has_partition(pending.partition):
             self._wait_for_turn(state, pending, now)
         else:
             (state.awaiting_partition if state.is_known else state.call_queue)[pending] = None
-            self._wanted_topics.add(topic)
+            self._wanted_topics.add(pending.topic)
             self._memory_queue.reserve(pending)
         if not pending.is_granted:
             self._deadlines.add(pending)
         self._appender.needs_wake = True
-        return pending
 
     def complete_append(self, pending: PendingAppend, now: float, timestamp_ms: int) -> ProducerBatch:
         """Append a granted record, after those granted before it in its topic; `pending.index` is its place.

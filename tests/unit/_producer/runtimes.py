@@ -46,6 +46,9 @@ class FakeRuntime:
     def clock(self) -> float:
         return self.now
 
+    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        return function(*arguments)
+
     def wake(self) -> None:
         self.accumulator.needs_wake = False
         self.wakes += 1

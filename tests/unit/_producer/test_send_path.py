@@ -18,7 +18,12 @@ from tests.unit._producer.runtimes import opened
 
 def append(send_path: Any, topic: Any = "t", value: Any = b"v", key: Any = None, **rest: Any) -> Any:
     given = (rest.pop("partition", None), rest.pop("timestamp_ms", None), rest.pop("headers", None))
-    return send_path.try_append(topic, value, key, *given, **rest)
+    appended = send_path.try_append(topic, value, key, *given, **rest)
+    if appended.__class__ is not tuple:
+        return appended
+    batch, index = appended
+    assert index == batch.count - 1
+    return batch
 
 
 @pytest.mark.parametrize(
