@@ -14,12 +14,17 @@ Rules that hold here:
 from __future__ import annotations
 
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._net.certificate import peer_certificate
 from aioproducer._net.tls_errors import cut_error, name_error, tls_error, unheard_error
 from aioproducer.errors import ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aioproducer._net.certificate import Certificate
     from aioproducer._net.tls_context import TlsContexts
 
 HANDSHAKE_BYTES: Final = 262_144
@@ -42,18 +47,30 @@ class TlsLayer:
         is_ended: the peer has said that nothing more comes (close_notify), or the session is broken.
     """
 
-    def __init__(self, context: ssl.SSLContext, host: str, port: int) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        host: str,
+        port: int,
+        *,
+        ours: Certificate | None = None,
+        on_peer: Callable[[Certificate | None], None] | None = None,
+    ) -> None:
         """Begin; nothing is made before `take_outgoing`.
 
         Args:
             context: for clients. SNI is sent even if it does not check names, as routers go by it.
             host, port: as dialled; the certificate has to be for the host, if the context checks that.
+            ours: what the context shows of us, for messages.
+            on_peer: is told the peer's certificate when it was accepted.
 
         Raises:
             KafkaConnectionError: the host is no name that a certificate could be for.
         """
         self._context = context
         self._address = (host, port)
+        self._ours = ours
+        self._on_peer = on_peer
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
@@ -135,6 +152,8 @@ class TlsLayer:
         except ssl.SSLWantReadError:
             return False
         self.is_ready = True
+        if self._on_peer is not None:
+            self._on_peer(peer_certificate(self._object))
         return True
 
     def _decrypted(self) -> bytes:
@@ -169,7 +188,8 @@ class TlsLayer:
 
     def _told(self, error: ssl.SSLError) -> Exception:
         first = b"" if self._has_received else self._first_bytes
-        return tls_error(error, self._context, *self._address, first_bytes=first)
+        theirs = peer_certificate(self._object)
+        return tls_error(error, self._context, *self._address, first_bytes=first, theirs=theirs, ours=self._ours)
 
 
 class TlsStep:
@@ -180,6 +200,7 @@ class TlsStep:
     def __init__(self, contexts: TlsContexts) -> None:
         """Take where contexts come from."""
         self._contexts = contexts
+        self._endings = contexts.endings
 
     async def prepare(self) -> None:
         """Make the context, before there is a connection.
@@ -191,7 +212,9 @@ class TlsStep:
 
     async def new_layer(self, host: str, port: int) -> TlsLayer:
         """See `SecureStep.new_layer`."""
-        return TlsLayer(await self._contexts.get(), host, port)
+        context = await self._contexts.get()
+        look = partial(self._endings.look, f"the certificate of {host}:{port}")
+        return TlsLayer(context, host, port, ours=self._contexts.ours, on_peer=look)
 
 
 def server_name_of(host: str) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import anyio
 
+from aioproducer._net.certificate import Certificate, EndingCertificates, certificate_of_pem
 from aioproducer._net.ciphers import CipherError, openssl_ciphers
 from aioproducer._secret import Secret
 from aioproducer.errors import ConfigurationError
@@ -112,9 +113,15 @@ class TlsContexts:
 
     Connections that are open stay as they are: a broker looks at a certificate once. Files that do not load (a key
     whose certificate is not replaced yet) leave the old context in use, with one warning.
+
+    Attributes:
+        ours: the certificate that the context shows, None if none, or if it is a program's own context.
+        endings: warns of it, and of brokers' ones, when they end soon.
     """
 
     def __init__(self, settings: TlsSettings | ContextSource) -> None:
+        self.ours: Certificate | None = None
+        self.endings = EndingCertificates()
         self._settings = settings
         self._lock = anyio.Lock()
         self._context: ssl.SSLContext | None = None
@@ -133,13 +140,14 @@ class TlsContexts:
         if not isinstance(self._settings, TlsSettings):
             return await _asked(self._settings)
         async with self._lock:
-            if self._context is None:
-                self._stamp, context = await run_in_thread(partial(_made, self._settings))
-                self._context = context
+            context = self._context
+            if context is None:
+                context = self._keep(await run_in_thread(partial(_made, self._settings)))
             elif self._settings.files and anyio.current_time() >= self._look_at:
-                self._context = await self._look(self._settings, self._context)
+                context = await self._look(self._settings, context)
             self._look_at = anyio.current_time() + LOOK_SECONDS
-            return self._context
+            self.endings.look("our own certificate", self.ours)
+            return context
 
     async def _look(self, settings: TlsSettings, context: ssl.SSLContext) -> ssl.SSLContext:
         try:
@@ -156,9 +164,12 @@ class TlsContexts:
         self._refusal = ""
         if changed is None:
             return context
-        self._stamp, context = changed
         _log.info("the files of the TLS settings were loaded again", extra={"event": "tls_reloaded"})
-        return context
+        return self._keep(changed)
+
+    def _keep(self, made: _Made) -> ssl.SSLContext:
+        self._stamp, self._context, self.ours = made
+        return made.context
 
 
 async def _asked(source: Callable[[], Any]) -> ssl.SSLContext:
@@ -174,12 +185,21 @@ async def _asked(source: Callable[[], Any]) -> ssl.SSLContext:
     return answer
 
 
-def _made(settings: TlsSettings) -> tuple[_Stamp, ssl.SSLContext]:
+class _Made(NamedTuple):
+    stamp: _Stamp
+    context: ssl.SSLContext
+    ours: Certificate | None
+
+
+def _made(settings: TlsSettings) -> _Made:
     stamp = _stamp(settings)  # before reading: what changes in between is seen the next time
-    return stamp, make_context(settings)
+    context = make_context(settings)
+    blocks, _ = _own_blocks(settings)
+    own = next((block for block in blocks if block.is_certificate), None)
+    return _Made(stamp, context, None if own is None else certificate_of_pem(own.text.reveal_bytes()))
 
 
-def _made_if_changed(settings: TlsSettings, known: _Stamp) -> tuple[_Stamp, ssl.SSLContext] | None:
+def _made_if_changed(settings: TlsSettings, known: _Stamp) -> _Made | None:
     return None if _stamp(settings) == known else _made(settings)
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from aioproducer._net.certificate import date
 from aioproducer.errors import AuthenticationError, KafkaConnectionError, KafkaError
+from aioproducer.sasl._turns import shown
+from aioproducer.security._clock import wall_clock_ms
+
+if TYPE_CHECKING:
+    from aioproducer._net.certificate import Certificate
 
 PHASE: Final = "tls"
 
@@ -42,6 +48,13 @@ VERIFY_HINTS: Final[dict[int, str]] = {
     92: _STRICT,
 }
 """By `verify_code`."""
+
+_KNOWN: Final[dict[int, str]] = {
+    **dict.fromkeys((9, 10), "it is {period}, and this host's clock says {now}"),
+    **dict.fromkeys((2, 18, 19, 20, 21), "it is signed by {issuer}"),
+    **dict.fromkeys((62, 64), "it is for {names}, and {called} was called"),
+}
+"""By `verify_code`, what is said of a certificate that could be read."""
 
 _NEEDS_CERTIFICATE: Final = (
     "the broker asks for a client certificate, or did not like ours: set ssl_keystore_location (certificate and key,"
@@ -100,7 +113,14 @@ _GREETINGS: Final[tuple[tuple[bytes, str], ...]] = (
 
 
 def tls_error(
-    error: ssl.SSLError, context: ssl.SSLContext, host: str, port: int, *, first_bytes: bytes = b""
+    error: ssl.SSLError,
+    context: ssl.SSLContext,
+    host: str,
+    port: int,
+    *,
+    first_bytes: bytes = b"",
+    theirs: Certificate | None = None,
+    ours: Certificate | None = None,
 ) -> KafkaError:
     """Return what to raise for an error of OpenSSL's.
 
@@ -109,6 +129,8 @@ def tls_error(
         context: what was to be agreed on.
         host, port: whom we have called.
         first_bytes: what it said first; nothing when it has spoken TLS already.
+        theirs: its certificate, if it could be read.
+        ours: the one that we have shown, if there is one.
 
     Returns:
         AuthenticationError: a certificate does not verify, was refused, or there is no common way to speak TLS.
@@ -117,12 +139,15 @@ def tls_error(
     reason = str(getattr(error, "reason", None) or "")
     words = _words(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _refusal(f"the certificate of {host}:{port} was not accepted: {words}", _verify_hint(error, host, port))
+        what = f"the certificate of {host}:{port} was not accepted: {words}{_known(error, host, theirs)}"
+        return _refusal(what, _verify_hint(error, host, port))
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or reason == "UNEXPECTED_EOF_WHILE_READING":
         return cut_error(None, host, port)
     refusal = _find(reason)
     if refusal is not None:
         hint = refusal.format(name=host, versions=_versions(context))
+        if ours is not None and "certificate" in refusal:
+            hint += f"; the one that was shown is {ours.period}, signed by {shown(ours.issuer)}"
         return _refusal(f"TLS with {host}:{port} failed: {words}", hint)
     if reason in NOT_TLS and first_bytes:
         return KafkaConnectionError(
@@ -165,6 +190,23 @@ def _refusal(what: str, hint: str) -> AuthenticationError:
     error = AuthenticationError(f"{what}; {hint}" if hint else what)
     error.phase = PHASE
     return error
+
+
+def _known(error: ssl.SSLCertVerificationError, host: str, theirs: Certificate | None) -> str:
+    known = _KNOWN.get(error.verify_code)
+    if known is None or theirs is None:
+        return ""
+    return f" ({_filled(known, host, theirs)})"
+
+
+def _filled(known: str, host: str, theirs: Certificate) -> str:
+    return known.format(
+        period=theirs.period,
+        now=date(wall_clock_ms() / 1000),
+        issuer=shown(theirs.issuer),
+        names=theirs.shown_names or "no name",
+        called=shown(host),
+    )
 
 
 def _verify_hint(error: ssl.SSLCertVerificationError, host: str, port: int) -> str:

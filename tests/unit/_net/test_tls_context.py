@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import ssl
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from aioproducer._net import tls_context
+from aioproducer._net.layer import LayeredStream
+from aioproducer._net.tls import TlsStep
 from aioproducer._net.tls_context import TlsContexts, TlsSettings, make_context
 from aioproducer._secret import Secret
 from aioproducer.errors import AuthenticationError, ConfigurationError
@@ -281,6 +284,32 @@ async def test_a_replaced_file_is_used_by_the_next_connection(
     after = await contexts.get()
     assert after is not before
     await secure(PeerStream(Peer(server_context())), after, HOST, 9093)
+
+
+async def test_our_own_certificate_is_known_and_warned_of_when_it_has_ended(
+    file: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    expired = certificates().expired
+    contexts = TlsContexts(trusted(keystore_location=file("own.pem", key_of(expired) + chain_of(expired))))
+    for _ in range(2):
+        await contexts.get()
+    assert contexts.ours is not None
+    assert contexts.ours.names == (HOST,)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("our own certificate has ended on ")
+
+
+async def test_a_brokers_certificate_that_ends_is_warned_of_once(file: Files, caplog: pytest.LogCaptureFixture) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    ending = certificates().ca.issue_cert(
+        HOST, not_before=now - datetime.timedelta(days=300), not_after=now + datetime.timedelta(days=3)
+    )
+    step = TlsStep(TlsContexts(trusted()))
+    for certificate in (ending, ending, certificates().broker):
+        layered = LayeredStream(PeerStream(Peer(server_context(certificate))), await step.new_layer(HOST, 9093))
+        await layered.open()
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"the certificate of {HOST}:9093 ends on ")
 
 
 async def test_files_are_not_looked_at_more_than_once_a_second(file: Files) -> None:

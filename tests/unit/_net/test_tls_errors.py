@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Any
 
 import anyio
 import pytest
 
+from aioproducer._net.certificate import Certificate
 from aioproducer._net.tls_errors import REFUSALS, VERIFY_HINTS, tls_error
 from aioproducer.errors import AuthenticationError, KafkaConnectionError
-from tests.unit._net.tls_peers import HOST, PeerStream, Says, client_context, secure
+from tests.unit._net.tls_peers import HOST, Peer, PeerStream, Says, certificates, client_context, secure, server_context
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,43 @@ def test_an_error_without_a_reason_is_told_by_its_words() -> None:
 def _told(error: Any) -> Exception:
     context = client_context()
     return tls_error(error, context, HOST, 9093)
+
+
+# ── what certificates say ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def refused(context: ssl.SSLContext, peer: Peer, host: str = HOST) -> str:
+    with anyio.fail_after(5), pytest.raises(AuthenticationError) as caught:
+        await secure(PeerStream(peer), context, host, 9093)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_name_that_does_not_fit_is_told_with_those_that_do(version: ssl.TLSVersion) -> None:
+    told = await refused(client_context(), Peer(server_context(version=version)), "other.example")
+    assert "it is for 'broker.example', 'localhost', '127.0.0.1', and 'other.example' was called" in told
+    told = await refused(client_context(), Peer(server_context(version=version)), "127.0.0.9")
+    assert "and '127.0.0.9' was called" in told
+
+
+async def test_a_certificate_that_has_ended_is_told_with_its_dates_and_our_clock() -> None:
+    told = await refused(client_context(), Peer(server_context(certificates().expired)))
+    assert re.search(
+        r"\(it is good from [\d :-]+ UTC until [\d :-]+ UTC, and this host's clock says [\d :-]+ UTC\)", told
+    )
+
+
+async def test_a_certificate_of_a_stranger_is_told_with_who_has_signed_it() -> None:
+    told = await refused(client_context(certificates().other_ca), Peer(server_context()))
+    assert "(it is signed by 'O=trustme" in told
+    assert "set ssl_truststore_location" in told
+
+
+def test_a_refusal_of_ours_is_told_with_its_dates() -> None:
+    ours = Certificate((), "CN=CA", 0, 86_400)
+    error = ssl.SSLError(1, "alert")
+    error.reason = "SSLV3_ALERT_CERTIFICATE_EXPIRED"
+    told = str(tls_error(error, client_context(), HOST, 9093, ours=ours))
+    assert "the one that was shown is good from 1970-01-01 00:00 UTC until 1970-01-02 00:00 UTC, signed by" in told
+    error.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
+    assert "was shown" not in str(tls_error(error, client_context(), HOST, 9093, ours=ours))
