@@ -69,8 +69,8 @@ coverage: $(STAMP) ## what unit and contract tests reach on asyncio alone; fails
 simulate: $(STAMP) ## the core against the brokers' core: SEEDS= histories (10000) from seed START= (0)
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),10000) --start $(or $(START),0)
 
-attack: $(STAMP) ## whatever foreign code and a broker's answer may do, one process each; MINUTES= (60)
-	$(PYTHON) -m tests.attack --minutes $(or $(MINUTES),60)
+attack: $(STAMP) ## all that may be done to a producer, one process each; MINUTES= (60), ATTACKED= another Python
+	$(PYTHON) -m tests.attack --minutes $(or $(MINUTES),60) $(if $(ATTACKED),--python $(ATTACKED))
 
 chaos: $(STAMP) ## ten minutes of faults on a real Kafka, and a table of what came of it; SEED=, MINUTES=, LOOP=trio
 	@SEED=$(SEED) MINUTES=$(MINUTES) LOOP=$(LOOP) $(PYTHON) -m scripts.chaos

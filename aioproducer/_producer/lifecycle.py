@@ -15,6 +15,8 @@ from aioproducer.metrics import MetricsSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from anyio.lowlevel import EventLoopToken
+
     from aioproducer._backend import Connector
     from aioproducer._config import ProducerConfig
     from aioproducer._net.setup import SetupSteps
@@ -33,6 +35,7 @@ class Lifecycle:
         interceptors: those of the settings.
         setup_steps: what its connections need beside TCP and ApiVersions.
         runtime: what sends in the background; None before a start and after a close.
+        loop_token: of the event loop of the last start. anyio gives it to a task alone, and callbacks want it, too.
     """
 
     _numbers: ClassVar[Iterator[int]] = itertools.count(1)  # for client ids, as the Java producer counts them
@@ -53,6 +56,7 @@ class Lifecycle:
         preparer = RecordPreparer(config.key_serializer, config.value_serializer, self.interceptors)
         self.send_path = SendPath(config, self._client_id, preparer)
         self.runtime: Runtime | None = None
+        self.loop_token: EventLoopToken | None = None
         self._last_statistics = MetricsSnapshot({})
         if config.warnings or config.notes:
             from aioproducer._runtime import log_lines
@@ -73,11 +77,14 @@ class Lifecycle:
         if send_path.state not in {State.NEW, State.CLOSED}:
             raise IllegalStateError(f"cannot start {self._client_id}: {send_path.state.value}")
         # Here and not at the top: they load the event loop, crc32c and the codec, 100 ms that only start() should cost.
+        from anyio.lowlevel import current_token
+
         from aioproducer._runtime import log_lines
         from aioproducer._runtime.startup import open_runtime
 
         send_path.close(State.STARTING)
         try:
+            self.loop_token = current_token()
             self.runtime = await open_runtime(
                 self.config, self._client_id, self._connect, self.interceptors, self.setup_steps
             )
@@ -175,6 +182,8 @@ async def close_at_exit(close: Close, close_timeout_ms: int, *, has_failed: bool
         return
     try:
         await close()
+    except KafkaError:
+        raise  # before a thread is asked how a cancellation looks in its loop, which it may not have
     except anyio.get_cancelled_exc_class():
         await _close_bounded(close, close_timeout_ms / 1000)
         raise

@@ -608,8 +608,6 @@ class Producer(Generic[K, V]):
             entry = producer.thread_entry()
             await anyio.to_thread.run_sync(lambda: entry.send("orders", b"placed"))
         """
-        from anyio.lowlevel import current_token
-
         from aioproducer._producer.threads import ThreadEntry
 
-        return ThreadEntry(self, self._send_path.backend, current_token())
+        return ThreadEntry(self, self._send_path.backend, self._lifecycle.loop_token)

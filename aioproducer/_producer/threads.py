@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,10 +38,11 @@ class ThreadEntry(Generic[K, V]):
         await anyio.to_thread.run_sync(lambda: entry.send("orders", b"value"))
     """
 
-    def __init__(self, producer: Producer[K, V], backend: Backend, token: EventLoopToken) -> None:
+    def __init__(self, producer: Producer[K, V], backend: Backend, token: EventLoopToken | None) -> None:
         self._producer = producer
         self._backend = backend
         self._token = token
+        self._process_id = os.getpid()
 
     def send(
         self,
@@ -87,10 +89,24 @@ class ThreadEntry(Generic[K, V]):
     def _run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._backend.is_current():
             raise IllegalStateError("this thread runs the producer's event loop: await the producer's own calls here")
+        if os.getpid() != self._process_id:  # the loop is not run here, and the call would wait for it for ever
+            raise IllegalStateError("this process was forked from the producer's: make a new producer here")
+        has_arrived = False
+
+        async def arrived() -> T:
+            nonlocal has_arrived
+            has_arrived = True
+            return await call()
+
         try:
-            return anyio.from_thread.run(call, token=self._token)
+            return anyio.from_thread.run(arrived, token=self._token)
         except anyio.RunFinishedError as error:
             raise ProducerClosedError("the event loop of the producer has ended") from error
+        except RuntimeError as error:
+            if has_arrived:
+                raise
+            # trio lets no thread wait for it that runs a loop of trio's itself.
+            raise IllegalStateError("this thread runs another event loop, which the call would hold up") from error
 
 
 def _resolve(future: Future[RecordMetadata], delivery: Delivery) -> None:

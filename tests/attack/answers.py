@@ -7,10 +7,8 @@ become empty or have their elements twice.
 from __future__ import annotations
 
 import copy
-import logging
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
@@ -24,9 +22,8 @@ from aioproducer._wire.frames import FrameBuffer, decode_request, decode_respons
 from aioproducer._wire.messages import RESPONSES, ApiKey
 from aioproducer._wire.schema import Struct
 from aioproducer.testing import EmbeddedCluster
-from tests.attack.play import LOOPS, Verdict
+from tests.attack.law import BOUND, Verdict, bounded, bounded_cost, logging_to, quiet, run_in
 from tests.attack.points import Handler, Strike
-from tests.contract.support import producer_tasks, until
 
 if TYPE_CHECKING:
     from aioproducer._wire.schema import Response
@@ -36,7 +33,6 @@ SECONDS: Final = 1.0
 """For so long the broker's answers are wrong."""
 
 RECOVERY: Final = 6.0
-CALL: Final = 5.0
 
 _BITS: Final = {Kind.INT8: 8, Kind.INT16: 16, Kind.INT32: 32, Kind.INT64: 64}
 
@@ -223,21 +219,12 @@ def attack_with(damage: Damage, loop: str) -> list[str]:
     """Let one broker lie for a while; return what was wrong with the producer."""
     verdict = Verdict()
     handler = Handler(Strike("", ""))
-    logger = logging.getLogger("aioproducer")
-    logger.addHandler(handler)
-    propagate, logger.propagate = logger.propagate, False
-    backend, options = LOOPS[loop]
-    began = time.process_time()
-    try:
-        anyio.run(_play, damage, verdict, backend=backend, backend_options=options)
-    except BaseException as raised:
-        verdict.problems.append(f"the program ended with {raised!r}")
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+    with bounded_cost(verdict, 2.5), logging_to(handler):
+        try:
+            run_in(loop, lambda: _play(damage, verdict))
+        except BaseException as raised:
+            verdict.problems.append(f"the program ended with {raised!r}")
     verdict.problems += [f"critical: {line}" for line in handler.critical]
-    spent = time.process_time() - began
-    verdict.expect(spent < 2.5, f"something spins: {spent:.1f} s of CPU")
     return verdict.problems
 
 
@@ -268,11 +255,8 @@ async def _play(damage: Damage, verdict: Verdict) -> None:
             for topic in ("good", "bad"):
                 await _works_again(producer, topic, verdict)
         finally:
-            await _in_time(verdict, "close", producer.close)
-        try:
-            await until(lambda: not producer_tasks(), 2.0)
-        except TimeoutError:
-            verdict.problems.append(f"tasks are left: {producer_tasks()}")
+            await bounded(verdict, "close", producer.close)
+        await quiet(verdict)
 
 
 async def _lie(liar: Liar, producer: Producer[bytes, bytes], verdict: Verdict) -> None:
@@ -282,12 +266,12 @@ async def _lie(liar: Liar, producer: Producer[bytes, bytes], verdict: Verdict) -
     async def send_on(topic: str) -> None:
         while anyio.current_time() < end:
             try:
-                with anyio.fail_after(CALL):
+                with anyio.fail_after(BOUND):
                     await producer.send(topic, b"meanwhile")
             except KafkaError:
                 await anyio.sleep(0.02)
             except TimeoutError:
-                verdict.problems.append(f"a send to {topic} did not end in {CALL} s")
+                verdict.problems.append(f"a send to {topic} did not end in {BOUND} s")
                 return
             else:
                 acknowledged[topic] += 1
@@ -310,7 +294,7 @@ async def _works_again(producer: Producer[bytes, bytes], topic: str, verdict: Ve
     last: BaseException | None = None
     while anyio.current_time() < end:
         try:
-            with anyio.fail_after(CALL):
+            with anyio.fail_after(BOUND):
                 await producer.send(topic, b"after")
         except (KafkaError, TimeoutError) as error:
             last = error
@@ -318,11 +302,3 @@ async def _works_again(producer: Producer[bytes, bytes], topic: str, verdict: Ve
         else:
             return
     verdict.problems.append(f"{topic} does not work again: {last!r}")
-
-
-async def _in_time(verdict: Verdict, what: str, call: Callable[[], Awaitable[object]]) -> None:
-    try:
-        with anyio.fail_after(CALL):
-            await call()
-    except TimeoutError:
-        verdict.problems.append(f"{what} did not end in {CALL} s")

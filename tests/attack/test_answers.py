@@ -5,7 +5,6 @@ Some damages are drawn for each API here; `make attack` plays all of them on eve
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 import pytest
@@ -13,21 +12,20 @@ import pytest
 from aioproducer._wire.messages import ApiKey
 from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse, TopicProduceResponse
 from tests.attack.answers import APIS, Damage, attack_with, damages
+from tests.attack.sample import again, drawn
 
-SEED: Final = 20_261_130
 DRAWN: Final = 6
 
 
-def drawn() -> list[Damage]:
-    """Return DRAWN damages for each API, the same for the same seed."""
-    rng = random.Random(SEED)
-    return [damage for api in APIS for damage in rng.sample(list(damages(api)), DRAWN)]
+def chosen() -> list[Damage]:
+    """Return DRAWN damages for each API."""
+    return [damage for api in APIS for damage in drawn(damages(api), DRAWN)]
 
 
 @pytest.mark.parametrize("loop", ["asyncio"])
-@pytest.mark.parametrize("damage", drawn(), ids=str)
+@pytest.mark.parametrize("damage", chosen(), ids=str)
 def test_a_wrong_answer_hurts_nobody_else(damage: Damage, loop: str) -> None:
-    assert attack_with(damage, loop) == [], f"python -m tests.attack --answer {damage} --loop {loop}"
+    assert attack_with(damage, loop) == [], again("--answer", str(damage), "--loop", loop)
 
 
 def test_damage_stays_in_its_own_answer() -> None:

@@ -23,7 +23,7 @@ import pytest
 from aioproducer import Delivery, IllegalStateError, Producer, ProducerRecord
 from aioproducer.errors import ErrorCode
 from aioproducer.testing import EmbeddedCluster
-from tests.attack.play import LOOPS
+from tests.attack.law import LOOPS
 from tests.contract.support import Cluster
 
 if TYPE_CHECKING:
