@@ -174,10 +174,23 @@ class _Attempt:
             exchange = ApiVersionsExchange(self._dialer.client_id)
             request = exchange.first_request()
             while True:
-                answer = exchange.on_response(await _ask(connection, request))
+                answer = exchange.on_response(await self._heard(connection, request))
                 if isinstance(answer, BrokerVersions):
                     return answer
                 request = answer
+
+    async def _heard(self, connection: Connection, request: bytes) -> bytes:
+        """Ask; a listener that speaks TLS ends the connection on what is no TLS, mostly without its alert arriving."""
+        try:
+            return await _ask(connection, request)
+        except KafkaConnectionError as error:
+            if self._dialer.steps.secure is not None:
+                raise  # told with TLS
+            raise KafkaConnectionError(
+                f"{error}, without an answer: if it speaks TLS, set security_protocol to SSL or SASL_SSL; otherwise a"
+                " proxy or firewall has closed it, or it is no broker",
+                address=error.address,
+            ) from error
 
     async def _authenticate(self, step: AuthenticateStep, connection: Connection, versions: BrokerVersions) -> Session:
         with self._during(step.name):

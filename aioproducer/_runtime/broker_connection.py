@@ -107,6 +107,10 @@ class ConnectionHost(Protocol):
         ...
 
 
+_FIRST_CORRELATION_ID: Final = 1
+"""Of the first request after those that set a connection up."""
+
+
 class BrokerConnection:
     """Runs one connection from its Connect effect to its end.
 
@@ -209,12 +213,24 @@ class BrokerConnection:
         except BaseExceptionGroup as group:  # not except*, which mypyc does not compile
             errors, others = group.split(KafkaError)
             if errors is not None:
-                self._error = self._error or _first(errors)
+                self._error = self._error or self._explained(_first(errors))
         finally:
             self._is_closed = True
             self._can_write = False
         if others is not None:
             raise others
+
+    def _explained(self, error: KafkaError) -> KafkaError:
+        """A broker that asks for SASL closes the connection on whatever else comes first, without a word."""
+        is_first = bool(self._expected) and self._expected[0].correlation_id == _FIRST_CORRELATION_ID
+        steps = self._dialer.steps
+        if not is_first or steps.authenticate is not None or not isinstance(error, KafkaConnectionError):
+            return error
+        wanted = "SASL_PLAINTEXT" if steps.secure is None else "SASL_SSL"
+        return KafkaConnectionError(
+            f"{error}, and has answered nothing but ApiVersions: if it asks for SASL, set security_protocol={wanted}",
+            address=self.address,
+        )
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,18 +13,19 @@ from aioproducer._backend import Channel
 from aioproducer._net.setup import SetupSteps
 from aioproducer.errors import (
     AuthenticationError,
+    BootstrapError,
     DeliveryTimeoutError,
     ErrorCode,
     KafkaConnectionError,
     KafkaError,
     MetadataTimeoutError,
 )
+from aioproducer.testing import EmbeddedCluster
 from tests.contract.support import producer_tasks
 from tests.unit._net.mask import Login, Mask, MaskStep, wrong_password
 
 if TYPE_CHECKING:
     from aioproducer._backend import Receiver, Stream
-    from aioproducer.testing._cluster import EmbeddedCluster
 
 QUICK: dict[str, Any] = {
     "delivery_timeout_ms": 600,
@@ -198,3 +199,37 @@ async def _fails(sending: Any, error: type[KafkaError]) -> None:
         await sending
     assert isinstance(caught.value.__cause__, AuthenticationError), repr(caught.value.__cause__)
     assert "Invalid username or password" in str(caught.value)
+
+
+# ── what is left out of the settings ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
+async def test_plaintext_to_a_listener_that_speaks_tls_is_told_what_to_set(protocol: Any) -> None:
+    users: Any = {"users": {"alice": "secret"}} if protocol == "SASL_SSL" else {}
+    async with EmbeddedCluster(security_protocol=protocol, **users) as cluster:
+        producer = Producer[bytes, bytes](bootstrap_servers=cluster.bootstrap_servers, max_block_ms=300)
+        with pytest.raises(BootstrapError, match="if it speaks TLS, set security_protocol to SSL or SASL_SSL"):
+            await producer.start()
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("PLAINTEXT", "SASL_PLAINTEXT"), ("SSL", "SASL_SSL")])
+async def test_nobody_to_a_listener_that_wants_a_login_is_told_what_to_set(ours: Any, theirs: Any) -> None:
+    async with EmbeddedCluster(security_protocol=theirs, users={"alice": "secret"}) as cluster:
+        trust = {"ssl_truststore_location": cluster.ca_file} if ours == "SSL" else {}
+        settings: dict[str, Any] = {"bootstrap_servers": cluster.bootstrap_servers, "max_block_ms": 500, **trust}
+        async with Producer[bytes, bytes](security_protocol=ours, **settings) as producer:
+            with pytest.raises(MetadataTimeoutError, match=f"if it asks for SASL, set security_protocol={theirs}"):
+                await producer.send("t", b"x")
+
+
+async def test_a_broker_that_answers_and_then_goes_is_not_taken_for_one_that_wants_a_login(
+    embedded: EmbeddedCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Producer[bytes, bytes](bootstrap_servers=embedded.bootstrap_servers, **QUICK) as producer:
+        await producer.send("t", b"x")
+        for node_id in range(len(embedded.bootstrap_servers)):
+            await embedded.stop_broker(node_id)
+        with pytest.raises((MetadataTimeoutError, DeliveryTimeoutError)):
+            await producer.send("t", b"x")
+    assert "asks for SASL" not in caplog.text
