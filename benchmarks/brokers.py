@@ -122,9 +122,10 @@ def started(kind: BrokerKind) -> Generator[Broker, None, None]:
 
 
 @contextlib.contextmanager
-def sink(nodes: int = 1, stall: float = 0.0) -> Generator[str, None, None]:
+def sink(nodes: int = 1, stall: float = 0.0, certificate: str = "") -> Generator[str, None, None]:
     """Start the sink in a process of its own; gives the address of its first node."""
     command = [sys.executable, "-m", "benchmarks.sink", "--nodes", str(nodes), "--stall", str(stall)]
+    command += ["--certificate", certificate] if certificate else []
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         try:

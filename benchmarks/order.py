@@ -33,6 +33,7 @@ class Order:
         tasks: how many wait at the same time, where the workload has tasks.
         linger_ms, batch_size, codec, level: the same for every client that can be told.
         buffer_memory: 0 is the client's default.
+        ca: the file of the CA whose broker is spoken to over TLS; "" is plaintext. Of aioproducer and confluent-kafka.
         profile: a file for samples of where the time goes, or, if its name ends in "calls", for cProfile's; or "".
     """
 
@@ -53,6 +54,7 @@ class Order:
     codec: str = "none"
     level: int = 0
     buffer_memory: int = 0
+    ca: str = ""
     profile: str = ""
 
     @property

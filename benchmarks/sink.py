@@ -1,6 +1,6 @@
 """A broker that takes everything and keeps nothing: what remains is the cost of the client.
 
-    python -m benchmarks.sink [--nodes 100] [--stall 2.5]
+    python -m benchmarks.sink [--nodes 100] [--stall 2.5] [--certificate PEM]
 
 Prints its ports, then serves until its standard input ends. It checks nothing; of a batch only the number of records is
 looked at, for the offsets. Every topic exists; the end of its name tells how many partitions it has: "any-p6".
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import ssl
 import struct
 import sys
 from dataclasses import dataclass, field
@@ -169,11 +170,15 @@ def _versions() -> list[ApiVersion]:
     ]
 
 
-async def serve(nodes: int, stall: float) -> None:
-    """Serve until standard input ends."""
+async def serve(nodes: int, stall: float, certificate: str) -> None:
+    """Serve until standard input ends; over TLS if there is a certificate."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
     cluster = Cluster(stall)
-    servers = [await loop.create_server(lambda: Sink(cluster), "127.0.0.1", 0) for _ in range(nodes)]
+    servers = [await loop.create_server(lambda: Sink(cluster), "127.0.0.1", 0, ssl=context) for _ in range(nodes)]
     cluster.ports.extend(server.sockets[0].getsockname()[1] for server in servers)
     print(*cluster.ports, flush=True)
     ended = asyncio.Event()
@@ -187,5 +192,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--stall", type=float, default=0.0, help="seconds by which answers to Produce are late")
+    parser.add_argument("--certificate", default="", help="a file with a key and its certificate: speak TLS")
     chosen = parser.parse_args()
-    asyncio.run(serve(chosen.nodes, chosen.stall))
+    asyncio.run(serve(chosen.nodes, chosen.stall, chosen.certificate))

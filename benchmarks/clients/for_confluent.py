@@ -40,6 +40,8 @@ def settings(order: Order) -> dict[str, Any]:
     }
     if order.level:
         given["compression.level"] = order.level
+    if order.ca:
+        given |= {"security.protocol": "SSL", "ssl.ca.location": order.ca}
     return given
 
 

@@ -33,6 +33,8 @@ def settings(order: Order) -> dict[str, Any]:
         given[f"compression_{order.codec}_level"] = order.level
     if order.buffer_memory:
         given["buffer_memory"] = order.buffer_memory
+    if order.ca:
+        given |= {"security_protocol": "SSL", "ssl_truststore_location": order.ca}
     return given
 
 
