@@ -25,7 +25,7 @@ class Found:
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    lines: dict[str, int] = field(default_factory=dict[str, int])
+    lines: dict[str, int] = field(default_factory=dict[str, int], repr=False)
     notes: list[str] = field(default_factory=list[str])
 
     def add(self, name: str, value: str, line: int) -> None:
@@ -64,7 +64,13 @@ def read_file(path: str | os.PathLike[str]) -> Found:
     if read is None:
         way_out = _WAYS_OUT.get(suffix, "settings are read from .properties, .conf, .config, .toml and .env files")
         raise ConfigurationError(f"{file.name} ends in {suffix!r}; {way_out}")
-    read(_decoded(file.read_bytes(), found), found)
+    problems: tuple[str, ...] = ()
+    try:
+        read(_decoded(file.read_bytes(), found), found)
+    except ConfigurationError as error:
+        problems = error.problems
+    if problems:  # raised anew, as the frames of what reads have the whole text, which a traceback with locals shows
+        raise ConfigurationError(problems)
     return found
 
 

@@ -44,9 +44,13 @@ class ProducerConfig(DeclaredSettings):
         Raises:
             ConfigurationError: names or values are wrong, or contradict each other; tells of all of them.
         """
+        # A traceback with locals shows this frame, as those below: what may be secret has to be gone by then.
         given = concealed(settings)
-        del settings  # a traceback with locals shows this frame
-        self._fill(given, _explain_unknown(given), text_is_parsed=False)
+        del settings
+        try:
+            self._fill(given, _explain_unknown(given), text_is_parsed=False)
+        finally:
+            del given
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -67,8 +71,10 @@ class ProducerConfig(DeclaredSettings):
         """
         from aioproducer._config.sources import translate
 
-        config = concealed(config)  # a traceback with locals shows this frame
-        return cls._of(translate(config), concealed(settings))
+        try:
+            return cls._of(translate(concealed(config)), concealed(settings))
+        finally:
+            del config, settings
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **settings: Unpack[ProducerSettings]) -> ProducerConfig:
@@ -86,7 +92,10 @@ class ProducerConfig(DeclaredSettings):
 
         found = read_file(path)
         found.settings = concealed(found.settings)
-        return cls._of(translate(found.settings, file=found), settings)
+        try:
+            return cls._of(translate(found.settings, file=found), concealed(settings))
+        finally:
+            del settings
 
     @classmethod
     def from_env(
@@ -105,13 +114,20 @@ class ProducerConfig(DeclaredSettings):
         """
         from aioproducer._config.sources import read_environment, translate
 
-        return cls._of(translate(read_environment(prefix, environment), prefix=prefix), settings)
+        try:
+            translation = translate(concealed(read_environment(prefix, environment)), prefix=prefix)
+            return cls._of(translation, concealed(settings))
+        finally:
+            del environment, settings
 
     @classmethod
     def _of(cls, translation: Translation, settings: Mapping[str, Any]) -> ProducerConfig:
         self = cls.__new__(cls)
         problems = [*translation.problems, *_explain_unknown(settings)]
-        self._fill({**translation.settings, **settings}, problems, translation.notes, text_is_parsed=True)
+        try:
+            self._fill({**translation.settings, **settings}, problems, translation.notes, text_is_parsed=True)
+        finally:
+            del settings
         return self
 
     def describe(self) -> dict[str, str]:
@@ -145,6 +161,7 @@ class ProducerConfig(DeclaredSettings):
         found.notes.extend(notes)
         apply_rules(found, broken)
         if found.problems:
+            del settings, values  # what is no setting, or stands in the wrong one, may be a credential
             raise ConfigurationError(found.problems)
         for name, value in values.items():
             object.__setattr__(self, name, value)

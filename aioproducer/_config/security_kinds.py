@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from aioproducer._config.showing import NotText
 from aioproducer._secret import Secret
 
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM")
@@ -31,6 +32,8 @@ class SecretKind:
         """Keep it as a Secret."""
         if value is None or (self.may_be_asked and callable(value)):
             return value
+        if isinstance(value, NotText):
+            raise ValueError(f"cannot be sent: {value.problem}")
         try:
             return Secret(cast("Any", value)) or None
         except (TypeError, ValueError):

@@ -22,9 +22,27 @@ def shown_text(value: str) -> str:
     return f"a text of {len(value)} characters{_hint(value)}"
 
 
+class NotText:
+    """In place of a secret that is no text: it says what is wrong with it, and does not have it."""
+
+    __slots__ = ("problem",)
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+
+
 def concealed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy whose texts are Secrets where the name says that they are: error trackers show locals."""
-    return {name: Secret(value) if _is_secret(name, value) else value for name, value in settings.items()}
+    return {name: _secret(value) if _is_secret(name, value) else value for name, value in settings.items()}
+
+
+def _secret(value: str) -> Secret | NotText:
+    try:
+        return Secret(value)
+    except ValueError as error:
+        problem = str(error)
+    # Such as a variable of the environment that is not UTF-8.
+    return NotText(problem)
 
 
 def _is_secret(name: object, value: object) -> bool:
