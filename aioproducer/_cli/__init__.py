@@ -59,6 +59,14 @@ def _describe_dev(dev: argparse.ArgumentParser) -> None:
         metavar="NAME[:PARTITIONS]",
         help="a topic to begin with (embedded only)",
     )
+    dev.add_argument("--tls", action="store_true", help="speak TLS; the file of the CA is printed (embedded only)")
+    dev.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        metavar="NAME:PASSWORD",
+        help="who may log in, by PLAIN, SCRAM or a token (embedded only)",
+    )
     dev.add_argument("--values", action="store_true", help="show the values too")
     dev.add_argument("--real", action="store_true", help="run a real Apache Kafka (needs Java 17 and Maven)")
     dev.add_argument("--loop", choices=["asyncio", "trio"], default="asyncio", help="the event loop to run on")
@@ -69,6 +77,13 @@ def _run_dev(chosen: argparse.Namespace) -> int:
     from aioproducer._cli.dev import Wanted, run
 
     wanted = Wanted(
-        chosen.port, chosen.brokers, chosen.partitions, chosen.topic, is_real=chosen.real, shows_values=chosen.values
+        chosen.port,
+        chosen.brokers,
+        chosen.partitions,
+        chosen.topic,
+        is_real=chosen.real,
+        shows_values=chosen.values,
+        has_tls=chosen.tls,
+        users=chosen.user,
     )
     return run(wanted, loop=chosen.loop)

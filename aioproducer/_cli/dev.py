@@ -8,13 +8,20 @@ import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
 from aioproducer.testing import EmbeddedCluster, RealCluster
 from aioproducer.testing._real_kafka import RealKafkaError
 from aioproducer.testing._tail import Arrival, Tail
+
+if TYPE_CHECKING:
+    from aioproducer.testing._security import SecuritySettings
+
+
+_SHOWN: Final = ("security_protocol", "ssl_truststore_location", "sasl_mechanism", "sasl_username")
+"""Of what clients need, what is printed: no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,7 @@ class Wanted:
     Attributes:
         port: of the first broker; those after it have the next ones. 0: any that are free.
         topics: "name" or "name:partitions", made at the start.
+        users: "name:password", who may log in; none: nobody has to.
     """
 
     port: int
@@ -32,6 +40,16 @@ class Wanted:
     topics: Sequence[str]
     is_real: bool
     shows_values: bool
+    has_tls: bool = False
+    users: Sequence[str] = ()
+
+    @property
+    def security(self) -> SecuritySettings:
+        """What the embedded cluster is made with."""
+        if self.users:
+            passwords = {name: password for name, _, password in (user.partition(":") for user in self.users)}
+            return {"security_protocol": "SASL_SSL" if self.has_tls else "SASL_PLAINTEXT", "users": passwords}
+        return {"security_protocol": "SSL"} if self.has_tls else {}
 
     @property
     def ports(self) -> list[int]:
@@ -71,27 +89,34 @@ async def _serve(wanted: Wanted) -> None:
 
 
 async def _print_arrivals(wanted: Wanted) -> None:
-    async with _running(wanted) as (kind, servers):
+    async with _running(wanted) as (kind, settings):
+        servers = settings["bootstrap_servers"]
         print(f"{kind}: {','.join(servers)}", flush=True)
+        if len(settings) > 1:
+            print(" ".join(f"{name}={settings[name]}" for name in _SHOWN if name in settings), flush=True)
         print("records are shown as they arrive; Ctrl-C ends it", flush=True)
-        async for arrival in Tail(servers).arrivals():
+        async for arrival in Tail(servers, settings).arrivals():
             print(line_of(arrival, shows_values=wanted.shows_values), flush=True)
 
 
 @asynccontextmanager
-async def _running(wanted: Wanted) -> AsyncGenerator[tuple[str, list[str]]]:
+async def _running(wanted: Wanted) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
     if wanted.is_real:
+        if wanted.security:
+            raise ValueError("--tls and --user are for the embedded cluster; a real one is without")
         if wanted.topics:
             raise ValueError("--topic is for the embedded cluster; a real one makes topics when they are asked for")
         real = RealCluster(wanted.brokers, default_partitions=wanted.partitions, client_ports=wanted.ports)
         async with real:
-            yield "Apache Kafka", real.bootstrap_servers.split(",")
+            yield "Apache Kafka", {"bootstrap_servers": real.bootstrap_servers.split(",")}
         return
-    async with EmbeddedCluster(wanted.brokers, partitions=wanted.partitions, ports=wanted.ports) as cluster:
+    async with EmbeddedCluster(
+        wanted.brokers, partitions=wanted.partitions, ports=wanted.ports, **wanted.security
+    ) as cluster:
         for topic in wanted.topics:
             name, _, partitions = topic.partition(":")
             await cluster.create_topic(name, int(partitions) if partitions else None)
-        yield "embedded cluster", cluster.bootstrap_servers
+        yield "embedded cluster", cluster.client_settings
 
 
 def line_of(arrival: Arrival, *, shows_values: bool) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 
+from aioproducer._config import ProducerConfig
+from aioproducer._net.setup import NO_STEPS
 from aioproducer._records.decode import read_header
+from aioproducer._runtime.setup_steps import prepared_steps
 from aioproducer._wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataResponse
 from aioproducer.errors import ErrorCode, KafkaError
@@ -16,7 +19,7 @@ from aioproducer.testing._log_reader import FETCH_BYTES, batches_of, chunks_of, 
 from aioproducer.testing._request_client import asker, first_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Mapping
     from uuid import UUID
 
     from aioproducer._wire.messages.fetch import PartitionData
@@ -55,12 +58,16 @@ class Tail:
         ...         print(topic, record.offset)
     """
 
-    def __init__(self, bootstrap_servers: str | list[str]) -> None:
+    def __init__(self, bootstrap_servers: str | list[str], settings: Mapping[str, Any] | None = None) -> None:
+        """Take the brokers, and what `read_topic` takes as `settings`."""
         self._servers = bootstrap_servers
+        self._settings: dict[str, Any] = {**(settings or {}), "bootstrap_servers": bootstrap_servers}
+        self._steps = NO_STEPS
         self._positions: dict[tuple[UUID, int], int] = {}
 
     async def arrivals(self) -> AsyncGenerator[Arrival]:
         """Every record, in the order of its partition, until the caller stops. Brokers that are away are waited for."""
+        self._steps = await prepared_steps(ProducerConfig(**self._settings))
         while True:
             found: list[Arrival] = []
             try:
@@ -72,15 +79,17 @@ class Tail:
 
     async def _look(self, found: list[Arrival]) -> None:
         """One round: ask who leads what, then each leader for what is new."""
-        host, port = await first_reachable(self._servers)
-        async with asker(host, port) as broker, AsyncExitStack() as leaders:
+        host, port = await first_reachable(self._servers, self._steps)
+        async with asker(host, port, self._steps) as broker, AsyncExitStack() as leaders:
             of_leader: defaultdict[tuple[str, int], list[_Led]] = defaultdict(list)
             for led in await self._partitions(broker):
                 of_leader[led.host, led.port].append(led)
             if not of_leader:
                 await anyio.sleep(_WAIT_MS / 1000)
             for address, partitions in of_leader.items():
-                leader = broker if address == (host, port) else await leaders.enter_async_context(asker(*address))
+                leader = broker
+                if address != (host, port):
+                    leader = await leaders.enter_async_context(asker(*address, self._steps))
                 await self._fetch(leader, partitions, found, wait_ms=_WAIT_MS // len(of_leader))
 
     async def _partitions(self, broker: RequestClient) -> list[_Led]:

@@ -34,6 +34,7 @@ class Dev:
     process: subprocess.Popen[str]
     lines: queue.Queue[str]
     servers: str = ""
+    security: str = ""
 
     def line(self) -> str:
         """The next line; not for long."""
@@ -55,7 +56,10 @@ def dev(*arguments: str) -> Generator[Dev]:
         reader.start()
         try:
             _, _, running.servers = running.line().partition(": ")
-            assert "Ctrl-C" in running.line()
+            second = running.line()
+            if "security_protocol" in second:
+                running.security, second = second, running.line()
+            assert "Ctrl-C" in second
             yield running
         finally:
             process.kill()
@@ -100,6 +104,26 @@ def test_values_are_shown_on_request_and_topics_can_be_there_at_the_start() -> N
         assert len(running.servers.split(",")) == 3
         anyio.run(send, running.servers)
         assert running.line() == "orders[2]@0 key=null 7 bytes café\\n\\xff"
+        assert running.end(signal.SIGTERM) == 0
+
+
+def test_it_speaks_tls_and_asks_for_a_login_and_prints_what_that_takes() -> None:
+    with dev("--tls", "--user", "alice:her-secret", "--user", "bob:x", "--brokers", "2") as running:
+        told = dict(pair.split("=", 1) for pair in running.security.split())
+        assert "her-secret" not in running.security
+        settings = {
+            "bootstrap.servers": running.servers,
+            "log_level": 0,
+            "security.protocol": told["security_protocol"],
+            "ssl.ca.location": told["ssl_truststore_location"],
+            "sasl.mechanism": told["sasl_mechanism"],
+            "sasl.username": told["sasl_username"],
+            "sasl.password": "her-secret",
+        }
+        producer: Any = confluent_kafka.Producer(settings)
+        producer.produce("orders", b"value")
+        assert producer.flush(SECONDS) == 0
+        assert running.line() == "orders[0]@0 key=null 5 bytes"
         assert running.end(signal.SIGTERM) == 0
 
 

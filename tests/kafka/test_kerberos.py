@@ -25,6 +25,7 @@ from tests.servers.kerberos import REALM, Kdc, gssapi_folder, missing_program
 pytestmark = [
     pytest.mark.kafka,
     pytest.mark.skipif(missing_program() != "", reason=f"{missing_program()} is missing: `make system`"),
+    pytest.mark.timeout(300),  # the first one compiles the package gssapi
 ]
 
 HOST: Final = "127.0.0.1"  # what the cluster advertises: brokers are asked for by it
