@@ -86,7 +86,7 @@ def programs() -> list[Program]:
         Program("mvn", not has_jars, REAL_KAFKA),
         Program("javac", not _has_javac(), "bytes beside those of Kafka's own classes"),
         Program("node", not oidc.has_node(), "OIDC provider", f"Node {oidc.OLDEST_NODE} with npm, of any source"),
-        Program(kerberos.missing_program(), kerberos.missing_program() != "", "Kerberos"),
+        Program(kerberos.missing_program() or "krb5kdc", kerberos.missing_program() != "", "Kerberos"),
     ]
 
 

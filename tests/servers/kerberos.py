@@ -63,11 +63,11 @@ _SERVER: Final = """\
 """
 
 
-def missing_program() -> str:
+def missing_program(path: str = _PATH) -> str:
     """The first program that is not there, or the headers of Python; empty: none."""
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         return "Python.h"
-    return next((program for program in _PROGRAMS if shutil.which(program, path=_PATH) is None), "")
+    return next((program for program in _PROGRAMS if shutil.which(program, path=path) is None), "")
 
 
 def gssapi_folder() -> Path:
