@@ -230,6 +230,15 @@ class TopicView:
     available: tuple[int, ...]
 
 
+def is_coroutine_function(call: object) -> bool:
+    """Whether calling it makes a coroutine, which whoever expects a plain function would never await: an `async def`, a
+    partial of one, an object whose `__call__` is one.
+    """
+    from inspect import iscoroutinefunction  # of 6 ms, which importing the package can do without
+
+    return iscoroutinefunction(call) or (callable(call) and iscoroutinefunction(call.__call__))
+
+
 def check_topic(topic: str) -> None:
     """Check that Kafka allows the topic's name: 1 to 249 of ASCII letters, digits, '.', '_', '-', and not '.' or '..'.
 

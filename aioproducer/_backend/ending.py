@@ -29,6 +29,16 @@ def ends_this_task(error: BaseException) -> bool:
     return trio is not None and isinstance(error, trio.Cancelled)  # trio alone can make one
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether it is what an event loop, or what waits for one in another thread, raises when a task is cancelled."""
+    asyncio, trio, futures = (sys.modules.get(name) for name in ("asyncio", "trio", "concurrent.futures"))
+    return (
+        (asyncio is not None and isinstance(error, asyncio.CancelledError))
+        or (trio is not None and isinstance(error, trio.Cancelled))
+        or (futures is not None and isinstance(error, futures.CancelledError))
+    )
+
+
 def _is_running() -> bool:
     try:
         anyio.get_current_task()

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, cast
 
 from aioproducer._config.bootstrap import parse_bootstrap_servers
 from aioproducer._config.showing import shown_text
+from aioproducer._types import is_coroutine_function
 from aioproducer.errors import ConfigurationError
 from aioproducer.partitioners import PARTITIONERS
 from aioproducer.serializers import utf8
@@ -209,6 +210,8 @@ class SerializerKind:
         return "callable `(value) -> bytes`, object with `serialize`, or None"
 
     def native(self, value: object) -> Any:
+        _refuse_coroutine_function(value)
+        _refuse_coroutine_function(getattr(value, "serialize", None), "serialize")
         if value is None or (callable(value) and not isinstance(value, type)):
             return value
         if callable(getattr(value, "serialize", None)) and not isinstance(value, type):
@@ -238,6 +241,7 @@ class PartitionerKind:
     def native(self, value: object) -> Any:
         if isinstance(value, str):
             return self.text(value)
+        _refuse_coroutine_function(value)
         if value is None or (callable(value) and not isinstance(value, type)):
             return value
         wrong = "a class; give an instance" if isinstance(value, type) else _shown(value)
@@ -275,12 +279,20 @@ class Interceptors:
                 raise ValueError(
                     f"has {_shown(interceptor)}; it must be an instance with on_send, on_acknowledgement, close"
                 )
+            for name in ("on_send", "on_acknowledgement", "close"):
+                _refuse_coroutine_function(getattr(interceptor, name), f"{name} of {type(interceptor).__name__}")
         return given
 
     def text(self, value: str) -> tuple[Any, ...]:
         if value:
             raise ValueError(f"is {shown_text(value)}; a class cannot be named in text, give objects from Python")
         return ()
+
+
+def _refuse_coroutine_function(value: object, what: str | None = None) -> None:
+    if is_coroutine_function(value):
+        where = "is" if what is None else f"has {what}, which is"
+        raise ValueError(f"{where} a coroutine function; it must be a plain one, as nothing would await it")
 
 
 def _shown(value: object) -> str:

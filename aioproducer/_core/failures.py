@@ -50,7 +50,7 @@ class Failures:
 
     def fail_queued(self, error: BrokerError, what: str) -> None:
         """Fail what is buffered and not in flight."""
-        fields = {"event": "producer_id_refused", "node": error.node, "reason": error.name}
+        fields = {"event_name": "producer_id_refused", "node": error.node, "reason": error.name}
         logger.error("%s: %s", what, error, extra=fields)
         self._note_failed(self._accumulator.fail_queued(error))
 

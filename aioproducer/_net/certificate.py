@@ -97,7 +97,7 @@ class EndingCertificates:
             whose,
             ends,
             date(certificate.not_after),
-            extra={"event": "certificate_ending"},
+            extra={"event_name": "certificate_ending"},
         )
 
 

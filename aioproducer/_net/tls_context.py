@@ -158,13 +158,13 @@ class TlsContexts:
                 _log.warning(
                     "the files of the TLS settings have changed and do not load, so the ones before stay in use: %s",
                     error,
-                    extra={"event": "tls_reload_failed"},
+                    extra={"event_name": "tls_reload_failed"},
                 )
             return context
         self._refusal = ""
         if changed is None:
             return context
-        _log.info("the files of the TLS settings were loaded again", extra={"event": "tls_reloaded"})
+        _log.info("the files of the TLS settings were loaded again", extra={"event_name": "tls_reloaded"})
         return self._keep(changed)
 
     def _keep(self, made: _Made) -> ssl.SSLContext:

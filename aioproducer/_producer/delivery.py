@@ -8,7 +8,6 @@ it follows its record into the new batch.
 from __future__ import annotations
 
 import contextvars
-import inspect
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from aioproducer._core.accumulator.waiting import PendingAppend
 from aioproducer._mypyc import mypyc_attr
 from aioproducer._public import public_in
 from aioproducer._runtime.outcome import follow_split, new_metadata, outcome_error, record_metadata, run_callback
-from aioproducer._types import RecordMetadata
+from aioproducer._types import RecordMetadata, is_coroutine_function
 from aioproducer.errors import IllegalStateError, KafkaError
 from aioproducer.errors._fresh import fresh
 
@@ -149,7 +148,7 @@ def check_callback(callback: object) -> None:
     """Refuse what could not work as a callback."""
     if not callable(callback):
         raise TypeError(f"a delivery callback must be callable, not {type(callback).__name__}")
-    if inspect.iscoroutinefunction(callback):
+    if is_coroutine_function(callback):
         raise TypeError(
             "a delivery callback must be a plain function, not a coroutine function: nothing would await it; "
             "start a task in it, or await the delivery"

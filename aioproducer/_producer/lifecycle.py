@@ -9,6 +9,7 @@ import anyio
 
 from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._producer.send_path import SendPath, State, check_timeout
+from aioproducer._types import is_coroutine_function
 from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
 from aioproducer.metrics import MetricsSnapshot
 
@@ -46,6 +47,7 @@ class Lifecycle:
         connect: Connector | None = None,
         on_error: Callable[[KafkaError], object] | None = None,
     ) -> None:
+        check_functions(connect, on_error)
         self.config = config
         self.interceptors = tuple(config.interceptors)
         name = config.transactional_id or next(self._numbers)
@@ -165,6 +167,22 @@ class Lifecycle:
         """Refuse calls from another event loop, thread or process."""
         if not runtime.backend.is_current():
             raise self.send_path.refusal()
+
+
+def check_functions(connect: object, on_error: object) -> None:
+    """Refuse what could not be called, or would be and never run.
+
+    Raises:
+        TypeError: one of them is no function, or on_error is a coroutine function.
+    """
+    if connect is not None and not callable(connect):
+        raise TypeError(f"connect is {type(connect).__name__}; it must be an async function (host, port) -> stream")
+    if on_error is None:
+        return
+    if not callable(on_error):
+        raise TypeError(f"on_error is {type(on_error).__name__}; it must be a function of one argument")
+    if is_coroutine_function(on_error):
+        raise TypeError("on_error is a coroutine function; it must be a plain one, as nothing would await it")
 
 
 class Close(Protocol):

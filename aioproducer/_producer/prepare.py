@@ -18,6 +18,7 @@ from aioproducer._types import (
     check_timestamp_ms,
     check_topic,
     copy_bytes,
+    is_coroutine_function,
     normalize_headers,
 )
 from aioproducer.errors import SerializationError
@@ -156,6 +157,8 @@ def as_function(serializer: Any) -> Serialize | None:
     """Bring both forms of a serializer, a callable of the value and an object with `serialize`, into one."""
     if serializer is None:
         return None
+    if is_coroutine_function(serializer) or is_coroutine_function(getattr(serializer, "serialize", None)):
+        raise TypeError("a serializer is a coroutine function; it must be a plain one, as nothing would await it")
     if _has_method(serializer):
         method = serializer.serialize
         return lambda value, topic, headers: method(topic, value, headers)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import anyio.from_thread
 
+from aioproducer._backend.ending import is_cancellation
 from aioproducer._public import public_in
 from aioproducer._types import HeadersLike, K, ProducerRecord, RecordMetadata, V
 from aioproducer.errors import IllegalStateError, ProducerClosedError
@@ -107,6 +108,12 @@ class ThreadEntry(Generic[K, V]):
                 raise
             # trio lets no thread wait for it that runs a loop of trio's itself.
             raise IllegalStateError("this thread runs another event loop, which the call would hold up") from error
+        except BaseException as error:
+            if not is_cancellation(error):
+                raise
+            # It was cancelled there, not here: this thread can neither cancel nor be cancelled.
+            told = "the event loop of the producer ended, or cancelled the call, before it was done"
+            raise ProducerClosedError(told, possibly_written=True) from error
 
 
 def _resolve(future: Future[RecordMetadata], delivery: Delivery) -> None:

@@ -163,7 +163,7 @@ class TransactionBlock:
             _log.warning(
                 "the transaction could not be aborted before its block was left: %s",
                 _text(error),
-                extra={"event": "abort_unfinished"},
+                extra={"event_name": "abort_unfinished"},
             )
 
     async def _end_cancelled(self, transaction: Transaction, transactions: TransactionManager) -> None:
@@ -178,7 +178,7 @@ class TransactionBlock:
             _log.warning(
                 "the transaction was cancelled while it was committed: %s",
                 _text(error),
-                extra={"event": "commit_cancelled"},
+                extra={"event_name": "commit_cancelled"},
             )
 
 

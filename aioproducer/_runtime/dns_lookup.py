@@ -39,7 +39,7 @@ async def with_canonical_servers(config: ProducerConfig, resolver: Resolver) -> 
                 _log.warning(
                     "a bootstrap server is left out, its name cannot be resolved: %s",
                     error,
-                    extra={"event": "name_unresolved", "address": f"{host}:{port}"},
+                    extra={"event_name": "name_unresolved", "address": f"{host}:{port}"},
                 )
     if not servers:
         raise _unresolved(config, failures)

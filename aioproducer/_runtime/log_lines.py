@@ -23,19 +23,19 @@ _delivery = logging.getLogger("aioproducer.delivery")
 def settings(client_id: str, warnings: Iterable[str], notes: Iterable[str]) -> None:
     """What is surprising in the settings, and what followed from them."""
     for text in warnings:
-        _producer.warning("%s: %s", client_id, text, extra={"event": "settings", "client_id": client_id})
+        _producer.warning("%s: %s", client_id, text, extra={"event_name": "settings", "client_id": client_id})
     for text in notes:
-        _producer.info("%s: %s", client_id, text, extra={"event": "settings", "client_id": client_id})
+        _producer.info("%s: %s", client_id, text, extra={"event_name": "settings", "client_id": client_id})
 
 
 def started(client_id: str) -> None:
     """The producer is ready."""
-    _producer.info("%s is started", client_id, extra={"event": "started", "client_id": client_id})
+    _producer.info("%s is started", client_id, extra={"event_name": "started", "client_id": client_id})
 
 
 def closed(client_id: str) -> None:
     """The producer has ended."""
-    _producer.info("%s is closed", client_id, extra={"event": "closed", "client_id": client_id})
+    _producer.info("%s is closed", client_id, extra={"event_name": "closed", "client_id": client_id})
 
 
 def interceptor_failed(method: str, interceptor: ProducerInterceptor[Any, Any], error: BaseException) -> None:
@@ -46,7 +46,7 @@ def interceptor_failed(method: str, interceptor: ProducerInterceptor[Any, Any], 
         method,
         name,
         exc_info=redacted(error),
-        extra={"event": "interceptor_failed", "interceptor": name},
+        extra={"event_name": "interceptor_failed", "interceptor": name},
     )
 
 
@@ -56,5 +56,5 @@ def callback_failed(delivery: object, error: BaseException) -> None:
         "a delivery callback raised (%r); its record is not affected",
         delivery,
         exc_info=redacted(error),
-        extra={"event": "callback_failed"},
+        extra={"event_name": "callback_failed"},
     )

@@ -202,7 +202,7 @@ class Runtime:
             _log.critical(
                 "the producer stopped because of a bug in it; records are failed, close it",
                 exc_info=redacted(bug),
-                extra={"event": "producer_failed"},
+                extra={"event_name": "producer_failed"},
             )
         except BaseException as error:
             self._die(ProducerClosedError(LOOP_ENDED), error)
@@ -375,7 +375,7 @@ class Runtime:
             _log.critical(
                 "the producer's core failed too; its records are failed without it",
                 exc_info=redacted(error),
-                extra={"event": "producer_failed"},
+                extra={"event_name": "producer_failed"},
             )
         # Those that had their outcome before, too: the poll that was to tell of it may be the one that failed.
         batches = self.sender.take_completed() + self.call(self.accumulator.fail_all, outcome)
@@ -388,7 +388,7 @@ class Runtime:
                 "%s; not delivered: %s",
                 outcome,
                 lost,
-                extra={"event": "records_lost", "lost": lost},
+                extra={"event_name": "records_lost", "lost": lost},
             )
         self._completion.schedule(batches)
         self._wake(self.accumulator.take_woken())
@@ -422,7 +422,8 @@ class Runtime:
 
     def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:
         """See `ConnectionHost.on_failed`."""
-        self.failures[connection.address] = str(error)
+        if not self.connected.is_set():  # only start() tells of them
+            self.failures[connection.address] = str(error)
         del self._connections[connection.node_id]
         self.call(self.sender.on_connect_failed, connection.node_id, error, self.clock())
         self._wake_poller()

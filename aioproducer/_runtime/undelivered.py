@@ -63,14 +63,16 @@ class Undelivered:
             if isinstance(raised, ENDS_THE_PROGRAM):
                 raise
             _log.error(
-                "on_error raised; the producer goes on", exc_info=redacted(raised), extra={"event": "on_error_failed"}
+                "on_error raised; the producer goes on",
+                exc_info=redacted(raised),
+                extra={"event_name": "on_error_failed"},
             )
 
     def _write(self, key: tuple[str, str], error: KafkaError | None, now: float) -> None:
         topic, reason = key
         count = self._unlogged.pop(key, 0)
         self._last_logged[key] = now
-        fields = {"event": "records_undelivered", "topic": topic, "reason": reason, "count": count}
+        fields = {"event_name": "records_undelivered", "topic": topic, "reason": reason, "count": count}
         _log.error(
             "%s of topic %r not delivered, and nobody waited (%s): %s",
             _records(count),

@@ -250,5 +250,5 @@ class Response(Message):
             cls.__name__,
             version,
             count,
-            extra={"event": "bytes_left_over", "api": cls.__name__, "count": count},
+            extra={"event_name": "bytes_left_over", "api": cls.__name__, "count": count},
         )

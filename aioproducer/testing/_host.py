@@ -79,7 +79,7 @@ class ServerHost:
                 logger.critical(
                     "the embedded cluster stopped because of a bug in it",
                     exc_info=redacted(self._error),
-                    extra={"event": "cluster_failed"},
+                    extra={"event_name": "cluster_failed"},
                 )
         finally:
             self._begun.set()

@@ -217,7 +217,7 @@ class Server:
         except _GONE:
             if self._listeners.get(node_id) is listener:
                 raise  # nobody has closed it
-            logger.debug("broker %d listens no more", node_id, extra={"event": "broker_stopped", "node": node_id})
+            logger.debug("broker %d listens no more", node_id, extra={"event_name": "broker_stopped", "node": node_id})
 
     async def _serve(self, connection: Connection) -> None:
         if connection.node_id not in self._listeners:
@@ -234,12 +234,12 @@ class Server:
                 finally:
                     await connection.stream.aclose()
         except ssl.SSLError as error:
-            told = {"event": "connection_refused", "node": connection.node_id}
+            told = {"event_name": "connection_refused", "node": connection.node_id}
             logger.debug("broker %d refuses a client's TLS: %s", connection.node_id, error, extra=told)
         except _GONE:
             pass  # the client is gone, or we are
         except ProtocolError as error:
-            told = {"event": "connection_refused", "node": connection.node_id}
+            told = {"event_name": "connection_refused", "node": connection.node_id}
             logger.warning("broker %d closes a connection: %s", connection.node_id, error, extra=told)
         finally:
             self._connections.discard(connection)

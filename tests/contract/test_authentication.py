@@ -182,7 +182,7 @@ async def test_a_running_producer_goes_on_and_every_timeout_has_the_refusal_as_i
         nodes = [getattr(record, "node", None) for record in lines]
         assert nodes, "no line"
         assert len(nodes) == len(set(nodes)), "more than one line for a broker"
-        assert {getattr(record, "event", None) for record in lines} == {"authentication_failed"}
+        assert {getattr(record, "event_name", None) for record in lines} == {"authentication_failed"}
         login.error = None
         with anyio.fail_after(10):
             while True:

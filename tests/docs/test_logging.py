@@ -65,7 +65,7 @@ LINES, LOGGERS = lines()
 
 def events_of(path: str) -> set[str]:
     """The events that a module can log."""
-    return set(re.findall(r'"event": "(\w+)"', (ROOT / path).read_text()))
+    return set(re.findall(r'"event_name": "(\w+)"', (ROOT / path).read_text()))
 
 
 @pytest.mark.parametrize("line", LINES, ids=str)

@@ -204,7 +204,7 @@ class MetadataState:
                 "the cluster's id changed from %s to %s; do the bootstrap servers belong to one cluster?",
                 before.cluster_id,
                 response.cluster_id,
-                extra={"event": "cluster_changed", "cluster_id": response.cluster_id, "before": before.cluster_id},
+                extra={"event_name": "cluster_changed", "cluster_id": response.cluster_id, "before": before.cluster_id},
             )
         self.cluster = ClusterMetadata(
             brokers, topics, errors, response.cluster_id or before.cluster_id, before.version + 1
@@ -290,7 +290,7 @@ class MetadataState:
             self._need_topics.add(topic)
         if verdict is Verdict.FAIL:
             topics.pop(topic, None)
-        fields = {"event": "topic_refused", "topic": topic, "reason": name_of(code)}
+        fields = {"event_name": "topic_refused", "topic": topic, "reason": name_of(code)}
         logger.debug("metadata of topic %s: %s", topic, name_of(code), extra=fields)
 
     def _merged_topic(self, name: str, answer: MetadataResponseTopic, version: int) -> TopicMetadata:
@@ -299,7 +299,7 @@ class MetadataState:
         recreated = before is not None and None not in (before.topic_id, topic_id) and before.topic_id != topic_id
         if recreated:
             old_id = before.topic_id if before else None
-            fields = {"event": "topic_recreated", "topic": name, "topic_id": topic_id, "before": old_id}
+            fields = {"event_name": "topic_recreated", "topic": name, "topic_id": topic_id, "before": old_id}
             logger.info("topic %s was made anew (id %s, before %s)", name, topic_id, old_id, extra=fields)
         old = () if before is None or recreated else before.partitions
         # Without epochs to rely on, an answer may be older than what is known; nothing can tell, so it is believed.

@@ -123,7 +123,7 @@ class MetadataUpdater(ControlRequest):
 
     def _rebootstrap(self, why: str, now: float) -> None:
         logger.warning(
-            "starting over from the bootstrap servers: %s", why, extra={"event": "rebootstrap", "reason": why}
+            "starting over from the bootstrap servers: %s", why, extra={"event_name": "rebootstrap", "reason": why}
         )
         error = ProtocolError(f"closed to start over from the bootstrap servers: {why}")
         self._dispatcher.effects += self._nodes.close_all(error)

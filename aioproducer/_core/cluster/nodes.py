@@ -216,7 +216,7 @@ class Nodes:
         timeout = exponential_backoff(node.setup_failures + 1, self._setup, self._setup_max, self._rng)
         node.begin_connect(now, timeout)
         self.next_due = min(self.next_due, node.connect_deadline)
-        fields = {"event": "broker_connecting", "node": node.node_id, "address": node.address}
+        fields = {"event_name": "broker_connecting", "node": node.node_id, "address": node.address}
         logger.debug("connecting to %s", node.address, extra=fields)
         return Connect(node.node_id, node.host, node.port, timeout, node.address)
 
@@ -347,7 +347,10 @@ class Nodes:
         named: KafkaError | None = None
         if reason is not None:
             named = self._named(node, reason, "lost the connection to")
-            self._log_failure(node, named, now)
+            if failed or was_asked or not node.outage.is_stable(now):
+                self._log_failure(node, named, now)
+            else:
+                node.outage.closed_idle(node.node_id, node.address, named, now)
         elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
             named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)

@@ -47,31 +47,48 @@ class OutageLog:
         """An attempt failed or the connection broke."""
         fields = self._count(node_id, address, error, now)
         if self.failures == 1:
-            logger.warning("a broker is away, it is tried again: %s", error, extra={"event": "broker_away"} | fields)
+            logger.warning(
+                "a broker is away, it is tried again: %s", error, extra={"event_name": "broker_away"} | fields
+            )
         elif now - self.warned_at >= SUMMARY_INTERVAL:
             logger.warning(
                 "a broker is still away after %.0f s and %d failures: %s",
                 now - self.since,
                 self.failures,
                 error,
-                extra={"event": "broker_still_away"} | fields,
+                extra={"event_name": "broker_still_away"} | fields,
             )
         else:
-            logger.debug("a broker is still away: %s", error, extra={"event": "broker_attempt_failed"} | fields)
+            logger.debug("a broker is still away: %s", error, extra={"event_name": "broker_attempt_failed"} | fields)
             return
         self.warned_at = now
         self.is_logged = True
+
+    def is_stable(self, now: float) -> bool:
+        """Whether it has been connected for so long that a loss is not one more failure of the same outage."""
+        return self.back_at is not None and now - self.back_at >= STABLE
+
+    def closed_idle(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
+        """The broker closed a connection that nothing was asked on, as brokers do when it is idle (its
+        connections.max.idle.ms): no failure. If the broker is away indeed, the next attempt to connect says so.
+        """
+        self.failures = 0
+        self.back_at = None
+        fields = self._fields(node_id, address, now)
+        logger.debug(
+            "the broker closed an idle connection: %s", error, extra={"event_name": "broker_closed_idle"} | fields
+        )
 
     def refused(self, node_id: int, address: str, error: KafkaError, now: float) -> None:
         """The broker does not take us for who we say we are, or we do not take it for the broker."""
         fields = self._count(node_id, address, error, now)
         if self.is_refused and now - self.warned_at < SUMMARY_INTERVAL:
-            logger.debug("refused again: %s", error, extra={"event": "broker_attempt_failed"} | fields)
+            logger.debug("refused again: %s", error, extra={"event_name": "broker_attempt_failed"} | fields)
             return
         logger.error(
             "a broker refuses who we are, it is tried again; check the credentials: %s",
             error,
-            extra={"event": "authentication_failed"} | fields,
+            extra={"event_name": "authentication_failed"} | fields,
         )
         self.warned_at = now
         self.is_logged = self.is_refused = True
@@ -81,7 +98,7 @@ class OutageLog:
         self.back_at = now
         fields = self._fields(node_id, address, now)
         if not self.is_logged:
-            logger.debug("connected to %s", address, extra={"event": "broker_connected"} | fields)
+            logger.debug("connected to %s", address, extra={"event_name": "broker_connected"} | fields)
             return
         self.is_logged = False
         logger.info(
@@ -89,7 +106,7 @@ class OutageLog:
             address,
             now - self.since,
             self.failures,
-            extra={"event": "broker_back"} | fields,
+            extra={"event_name": "broker_back"} | fields,
         )
 
     def _count(self, node_id: int, address: str, error: KafkaError, now: float) -> dict[str, object]:

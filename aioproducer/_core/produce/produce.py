@@ -352,7 +352,7 @@ class Produce:
             batch.partition,
             error,
             extra={
-                "event": "batch_split",
+                "event_name": "batch_split",
                 "topic": batch.topic,
                 "partition": batch.partition,
                 "count": batch.count,

@@ -257,7 +257,7 @@ class Sequences:
             len(remaining),
             len(doomed),
             extra={
-                "event": "sequences_reset",
+                "event_name": "sequences_reset",
                 "topic": key[0],
                 "partition": key[1],
                 "producer_epoch": self.producer_epoch,

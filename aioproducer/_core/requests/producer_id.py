@@ -113,7 +113,7 @@ class IdempotentProducerId:
         granted = ProducerIdRequest.granted(message)
         self._sequences.set_producer_id(*granted)
         fields = {
-            "event": "producer_id",
+            "event_name": "producer_id",
             "producer_id": granted.producer_id,
             "producer_epoch": granted.producer_epoch,
         }

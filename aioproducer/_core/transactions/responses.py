@@ -136,7 +136,7 @@ class TransactionResponses:
         self._sequences.set_producer_id(*granted)
         self._requests.raise_epoch(None)
         version = self._feature.adopt()
-        fields = {"event": "producer_id", "producer_id": granted[0], "producer_epoch": granted[1]}
+        fields = {"event_name": "producer_id", "producer_id": granted[0], "producer_epoch": granted[1]}
         logger.debug("producer id %d, epoch %d, transactions version %d", *granted, version, extra=fields)
         self._machine.move(TransactionEvent.IDENTIFIED)
 

@@ -77,7 +77,7 @@ class TransactionStateMachine:
             return  # it follows from the failure, or from the abort
         if transaction.cause is None:
             transaction.cause = error
-            fields = {"event": "transaction_poisoned", "reason": error.name or type(error).__name__}
+            fields = {"event_name": "transaction_poisoned", "reason": error.name or type(error).__name__}
             logger.info("the transaction can only be aborted: %s", error, extra=fields)
         transaction.is_new_epoch_needed = True
         if self.state is not _S.ABORTING:

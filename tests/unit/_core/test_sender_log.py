@@ -31,7 +31,7 @@ def outage(shell: Shell, seconds: float) -> int:
 
 def at_least(caplog: pytest.LogCaptureFixture, level: int) -> Counter[str]:
     """The events of this level and above, by their number."""
-    return Counter(str(getattr(record, "event", "")) for record in caplog.records if record.levelno >= level)
+    return Counter(str(getattr(record, "event_name", "")) for record in caplog.records if record.levelno >= level)
 
 
 @pytest.mark.parametrize("brokers", [(1,), (1, 2, 3)])
@@ -67,6 +67,18 @@ def test_the_return_is_one_line_for_each_broker(caplog: pytest.LogCaptureFixture
     caplog.clear()
     shell.answers_connects = True
     shell.wait_until(lambda: at_least(caplog, logging.INFO)["broker_back"], within=5)
-    back = [record.getMessage() for record in caplog.records if getattr(record, "event", "") == "broker_back"]
+    back = [record.getMessage() for record in caplog.records if getattr(record, "event_name", "") == "broker_back"]
     assert 1 <= len(back) <= 2  # and the bootstrap server
     assert all("is back after 4" in line for line in back), back
+
+
+def test_an_idle_connection_that_is_closed_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "aioproducer")
+    shell = Shell().start()
+    shell.send()
+    shell.acknowledge()
+    shell.poll(after=60)
+    caplog.clear()
+    shell.break_connection()
+    assert at_least(caplog, logging.INFO) == Counter()
+    assert at_least(caplog, logging.DEBUG)["broker_closed_idle"] == 1

@@ -144,7 +144,7 @@ def test_one_warning_for_each(caplog: pytest.LogCaptureFixture) -> None:
         "our own certificate has ended on 1970-01-12 13"
     ]
     assert "the certificate of b:1 ends on 1970-01-12 13:48 UTC: renew it" in caplog.text
-    assert {getattr(record, "event", "") for record in caplog.records} == {"certificate_ending"}
+    assert {getattr(record, "event_name", "") for record in caplog.records} == {"certificate_ending"}
 
 
 def test_what_is_remembered_is_bounded(caplog: pytest.LogCaptureFixture) -> None:

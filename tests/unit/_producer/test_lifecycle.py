@@ -42,7 +42,9 @@ def test_settings_that_are_surprising_are_told_when_it_is_made(caplog: pytest.Lo
     with caplog.at_level("INFO", "aioproducer.producer"):
         told = lifecycle(acks=1).config
     assert [*told.warnings, *told.notes]
-    assert [record.__dict__["event"] for record in caplog.records] == ["settings"] * len([*told.warnings, *told.notes])
+    assert [record.__dict__["event_name"] for record in caplog.records] == ["settings"] * len(
+        [*told.warnings, *told.notes]
+    )
 
 
 async def test_what_was_never_started_is_closed_at_once() -> None:

@@ -88,7 +88,7 @@ def test_interceptors_change_the_record_each_what_the_one_before_made() -> None:
 
 def test_an_interceptor_that_raises_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     assert prepared(RecordPreparer(None, None, (Noting(KeyError()), Noting())), b"v").headers == (("n", b"1"),)
-    assert [record.__dict__["event"] for record in caplog.records] == ["interceptor_failed"]
+    assert [record.__dict__["event_name"] for record in caplog.records] == ["interceptor_failed"]
 
 
 def test_an_interceptor_returns_a_record() -> None:

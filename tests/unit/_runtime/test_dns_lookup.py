@@ -67,7 +67,7 @@ async def test_a_name_that_cannot_be_resolved_is_left_out_and_logged(
         resolved = await resolve(config(bad, "kafka:9092"))
     assert [host for host, _ in resolved.bootstrap_servers] == ["broker-1.example", "broker-2.example"]
     (line,) = caplog.records
-    assert (vars(line)["event"], vars(line)["address"]) == ("name_unresolved", bad)
+    assert (vars(line)["event_name"], vars(line)["address"]) == ("name_unresolved", bad)
 
 
 async def test_without_any_name_there_is_an_error_that_tells_of_each() -> None:

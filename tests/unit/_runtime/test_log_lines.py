@@ -31,7 +31,7 @@ def test_start_and_close_are_told_at_info(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level("INFO"):
         log_lines.started("c")
         log_lines.closed("c")
-    assert [(r.name, r.__dict__["event"]) for r in caplog.records] == [
+    assert [(r.name, r.__dict__["event_name"]) for r in caplog.records] == [
         ("aioproducer.producer", "started"),
         ("aioproducer.producer", "closed"),
     ]
@@ -53,7 +53,7 @@ def test_an_interceptor_that_raises_is_named_without_its_words(method: str, capl
 def test_a_callback_that_raises_is_an_error_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
     log_lines.callback_failed("<Delivery>", raised("secret"))
     (record,) = caplog.records
-    assert (record.name, record.levelname, record.__dict__["event"]) == (
+    assert (record.name, record.levelname, record.__dict__["event_name"]) == (
         "aioproducer.delivery",
         "ERROR",
         "callback_failed",

@@ -45,7 +45,7 @@ def fail_for(outage: OutageLog, start: float, seconds: int) -> None:
 
 
 def events(told: list[logging.LogRecord]) -> list[str]:
-    return [field(line, "event") for line in told]
+    return [field(line, "event_name") for line in told]
 
 
 def field(line: logging.LogRecord, name: str) -> Any:
@@ -138,3 +138,16 @@ def test_one_that_refuses_now_and_then_is_as_quiet(told: list[logging.LogRecord]
         outage.refused(1, ADDRESS, REFUSED, float(second))
         outage.connected(1, ADDRESS, second + 1.0)
     assert events(told).count("authentication_failed") == 1
+
+
+def test_an_idle_connection_that_the_broker_closes_is_no_failure(told: list[logging.LogRecord]) -> None:
+    outage = OutageLog()
+    outage.connected(1, ADDRESS, 0.0)
+    assert not outage.is_stable(STABLE / 2)
+    assert outage.is_stable(STABLE)
+    outage.closed_idle(1, ADDRESS, LOST, STABLE)
+    outage.connected(1, ADDRESS, STABLE + 1)
+    assert events(told) == []
+    outage.closed_idle(1, ADDRESS, LOST, 3 * STABLE)
+    outage.failed(1, ADDRESS, LOST, 3 * STABLE + 1)
+    assert events(told) == ["broker_away"], "but that it cannot be connected to is one"
