@@ -209,6 +209,10 @@ class AsyncioBackend:
         """See `Backend.is_current`."""
         return self.current_token() is self.token
 
+    def is_closed(self) -> bool:
+        """See `Backend.is_closed`."""
+        return self._loop.is_closed()
+
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """See `Backend.spawn_host`."""
         task = self._loop.create_task(main(), name=name, context=self._context.copy())

@@ -119,6 +119,10 @@ class Backend(Protocol):
         """True in this loop, thread and process only."""
         ...
 
+    def is_closed(self) -> bool:
+        """True when nothing will ever run in this loop again, though its tasks were not ended. Asked from anywhere."""
+        ...
+
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """Run `main` in a task that belongs to the loop, not to the caller. `main` lets no Exception out."""
         ...

@@ -133,7 +133,8 @@ class TrioBackend:
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        self.clock: Callable[[], float] = trio.current_time
+        # What trio.current_time() asks; this can be asked in other threads, too.
+        self.clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.token: object = self._token
         process_id = os.getpid()
 
@@ -150,6 +151,10 @@ class TrioBackend:
     def is_current(self) -> bool:
         """See `Backend.is_current`."""
         return self.current_token() is self.token
+
+    def is_closed(self) -> bool:
+        """See `Backend.is_closed`. At its end a run of trio ends all tasks, which is known without asking."""
+        return False
 
     def spawn_host(self, main: Callable[[], Coroutine[Any, Any, None]], name: str = "aioproducer") -> None:
         """See `Backend.spawn_host`."""

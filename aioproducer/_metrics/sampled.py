@@ -68,7 +68,8 @@ class SampledStat:
 
     def read(self, now: float) -> SampledReading:
         """Return what the samples say; one whose newest value is older than all samples are long is left out."""
-        samples = [sample for sample in self._samples if now - sample.last < self._length]
+        # A copy, made at once: whoever reads may be in another thread than who records.
+        samples = [sample for sample in tuple(self._samples) if now - sample.last < self._length]
         if not samples:
             return _NOTHING
         count = sum(sample.count for sample in samples)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, ClassVar, Protocol
+import os
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import anyio
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from aioproducer._net.setup import SetupSteps
     from aioproducer._producer.status import ProducerStatus
     from aioproducer._runtime.loop import Runtime
+
+
+LOOP_IS_GONE: Final = (
+    "the event loop that it was started in has ended before it was closed, and what it had not delivered is lost;"
+    " await close() here, then it can be started again"
+)
 
 
 class Lifecycle:
@@ -60,6 +67,7 @@ class Lifecycle:
         self.runtime: Runtime | None = None
         self.loop_token: EventLoopToken | None = None
         self._last_statistics = MetricsSnapshot({})
+        self._process_id = os.getpid()  # of the last start
         if config.warnings or config.notes:
             from aioproducer._runtime import log_lines
 
@@ -77,7 +85,8 @@ class Lifecycle:
         """Connect and let records in; as `Producer.start`. Cancelled or failed, it is CLOSED, and nothing is open."""
         send_path = self.send_path
         if send_path.state not in {State.NEW, State.CLOSED}:
-            raise IllegalStateError(f"cannot start {self._client_id}: {send_path.state.value}")
+            reason = LOOP_IS_GONE if self._is_loop_gone() else send_path.state.value
+            raise IllegalStateError(f"cannot start {self._client_id}: {reason}")
         # Here and not at the top: they load the event loop, crc32c and the codec, 100 ms that only start() should cost.
         from anyio.lowlevel import current_token
 
@@ -85,6 +94,7 @@ class Lifecycle:
         from aioproducer._runtime.startup import open_runtime
 
         send_path.close(State.STARTING)
+        self._process_id = os.getpid()
         try:
             self.loop_token = current_token()
             self.runtime = await open_runtime(
@@ -110,6 +120,10 @@ class Lifecycle:
             raise IllegalStateError(f"cannot close {self._client_id}: {send_path.state.value}; cancel start() instead")
         if runtime is None:
             send_path.close(State.CLOSED)
+            return
+        if self._is_loop_gone():
+            runtime.bury()
+            self._end(runtime)
             return
         self.check_loop(runtime)
         runtime.check_idle()
@@ -145,23 +159,35 @@ class Lifecycle:
 
     def statistics(self) -> MetricsSnapshot:
         """What was counted since the last start; as `Producer.statistics`."""
-        if self.runtime is None:
+        runtime = self.runtime  # once: another thread may close it meanwhile
+        if runtime is None:
             return self._last_statistics
-        self.check_loop(self.runtime)
-        from aioproducer._producer.statistics import statistics_of  # start() has loaded it; import has no use for it
+        from aioproducer._producer.statistics import read, statistics_of  # start() has loaded it
 
-        return statistics_of(self.runtime)
+        return read(statistics_of, self._runtime_to_read(runtime))
 
     def status(self) -> ProducerStatus:
         """How it is now; as `Producer.status`."""
-        if self.runtime is None:
+        runtime = self.runtime
+        if runtime is None:
             from aioproducer._producer.status import ProducerStatus
 
             return ProducerStatus()
-        self.check_loop(self.runtime)
-        from aioproducer._producer.statistics import status_of
+        from aioproducer._producer.statistics import read, status_of
 
-        return status_of(self.runtime)
+        return read(status_of, self._runtime_to_read(runtime))
+
+    def _runtime_to_read(self, runtime: Runtime) -> Runtime:
+        if self._process_id != os.getpid():  # the copy in a forked child would tell of its parent as it was
+            raise self.send_path.refusal()
+        return runtime
+
+    def _is_loop_gone(self) -> bool:
+        """Whether the event loop that it was started in has ended without it being closed."""
+        runtime = self.runtime
+        if runtime is None or self._process_id != os.getpid() or runtime.backend.is_current():
+            return False
+        return runtime.finished.is_set() or runtime.backend.is_closed()
 
     def check_loop(self, runtime: Runtime) -> None:
         """Refuse calls from another event loop, thread or process."""

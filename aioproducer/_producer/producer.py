@@ -154,7 +154,8 @@ class Producer(Generic[K, V]):
         """Deliver what was accepted, then close every connection. Sockets and tasks are gone on return.
 
         May be called from any task of the loop, any number of times; each call returns when the producer is closed.
-        Cancelling it leaves the closing going on in the background; call it again to wait for the end.
+        Cancelling it leaves the closing going on in the background; call it again to wait for the end. When the event
+        loop has ended without it, a later one may close it: that only lets go of it, and it can be started again.
 
         Args:
             timeout: seconds after which what is left fails with ProducerClosedError; 0 drops everything at once;
@@ -592,10 +593,10 @@ class Producer(Generic[K, V]):
     def statistics(self) -> MetricsSnapshot:
         """Return the producer's metrics as they are now, under the Java producer's names; see docs/statistics.md.
 
-        Before the first start it is empty; after close() it is what it was at the end.
+        Before the first start it is empty; after close() it is what it was at the end. May be called from any thread.
 
         Raises:
-            IllegalStateError: called from another loop or thread.
+            IllegalStateError: called in a forked child.
 
         Example:
             print(producer.statistics()["record-send-total"])
@@ -603,10 +604,11 @@ class Producer(Generic[K, V]):
         return self._lifecycle.statistics()
 
     def status(self) -> ProducerStatus:
-        """Return how the producer is now, for a readiness check. Not started, or closed, it is not ready.
+        """Return how the producer is now, for a readiness check. Not started, or closed, it is not ready. May be called
+        from any thread.
 
         Raises:
-            IllegalStateError: called from another loop or thread.
+            IllegalStateError: called in a forked child.
 
         Example:
             print("ready" if producer.status().is_ready else producer.status().last_error)

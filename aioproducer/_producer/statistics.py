@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aioproducer._producer.status import ProducerStatus
 from aioproducer.metrics import MetricsSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aioproducer._runtime.loop import Runtime
+
+
+T = TypeVar("T")
+
+READ_AT_MOST: Final = 1000
+
+
+def read(what: Callable[[Runtime], T], runtime: Runtime) -> T:
+    """Read it, in any thread: what the loop's thread changes while it is read is read once more.
+
+    Nothing is locked, as the loop would have to take the lock for each batch. A dictionary that was changed while it
+    was gone through says so; that a number is a moment older than another one does no harm.
+    """
+    for _ in range(READ_AT_MOST):
+        try:
+            return what(runtime)
+        except RuntimeError:
+            continue
+    return what(runtime)
 
 
 def statistics_of(runtime: Runtime) -> MetricsSnapshot:

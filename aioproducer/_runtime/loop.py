@@ -379,6 +379,13 @@ class Runtime:
             )
         # Those that had their outcome before, too: the poll that was to tell of it may be the one that failed.
         batches = self.sender.take_completed() + self.call(self.accumulator.fail_all, outcome)
+        self._log_lost(outcome, batches)
+        self._completion.schedule(batches)
+        self._wake(self.accumulator.take_woken())
+        self._wake_transaction()
+
+    @staticmethod
+    def _log_lost(outcome: KafkaError, batches: Iterable[ProducerBatch]) -> None:
         lost: dict[str, int] = {}
         for batch in batches:
             if batch.error is not None:
@@ -390,9 +397,17 @@ class Runtime:
                 lost,
                 extra={"event_name": "records_lost", "lost": lost},
             )
-        self._completion.schedule(batches)
-        self._wake(self.accumulator.take_woken())
-        self._wake_transaction()
+
+    def bury(self) -> None:
+        """The event loop has ended. If it did so without ending its tasks, fail what is open: the log is told, and
+        whoever asks a Delivery; there is no loop to call anybody in.
+        """
+        if self.finished.is_set():
+            return  # its task was ended, and has done that
+        self.finished.set()
+        outcome = ProducerClosedError(LOOP_ENDED)
+        self.call(self.sender.abort, outcome, self.clock())
+        self._log_lost(outcome, self.sender.take_completed() + self.call(self.accumulator.fail_all, outcome))
 
     # ── as the host of the connections (ConnectionHost) ──────────────────────────────────────────────────────────────
 

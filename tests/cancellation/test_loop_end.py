@@ -184,7 +184,7 @@ def test_a_task_that_outlives_the_main_one_on_asyncio_is_told(caplog: pytest.Log
     assert any("event loop ended" in line for line in errors_of(caplog))
 
 
-def test_a_producer_whose_loop_has_ended_refuses_calls_in_another(run: Run) -> None:
+def test_a_producer_whose_loop_has_ended_refuses_calls_in_another_but_to_close_it(run: Run) -> None:
     producers: list[Producer[bytes, bytes]] = []
 
     async def first() -> None:
@@ -193,9 +193,12 @@ def test_a_producer_whose_loop_has_ended_refuses_calls_in_another(run: Run) -> N
             producers.append(await started(cluster))
 
     async def second() -> None:
-        for call in (producers[0].flush, producers[0].close, lambda: producers[0].send("orders", b"v")):
+        for call in (producers[0].flush, producers[0].start, lambda: producers[0].send("orders", b"v")):
             with pytest.raises(IllegalStateError):
                 await call()
+        await producers[0].close()
+        with pytest.raises(ProducerClosedError):
+            await producers[0].flush()
 
     run(first)
     run(second)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import anyio
@@ -300,6 +302,36 @@ async def test_an_on_error_that_raises_hurts_nobody(
 
 async def test_another_thread_is_told_to_ask_in_the_loop(cluster: Cluster) -> None:
     async with Producer(bootstrap_servers=cluster.bootstrap_servers) as producer:
-        for ask in (producer.statistics, producer.status, producer.thread_entry):
-            with pytest.raises(IllegalStateError, match="another event loop, thread"):
-                await anyio.to_thread.run_sync(ask)
+        with pytest.raises(IllegalStateError, match="another event loop, thread"):
+            await anyio.to_thread.run_sync(producer.thread_entry)
+
+
+async def test_statistics_and_status_can_be_read_in_any_thread_while_the_loop_works(embedded: EmbeddedCluster) -> None:
+    read: list[float] = []
+
+    def watch() -> None:
+        while not is_over.is_set():
+            status = producer.status()
+            assert status.is_ready
+            assert 0 <= status.buffer_used <= 1
+            read.append(producer.statistics()["record-send-total"])
+
+    is_over = threading.Event()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    producer = Producer(bootstrap_servers=embedded.bootstrap_servers, metrics_sample_window_ms=1, linger_ms=0)
+    try:
+        async with producer, anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, watch)
+            for number in range(60):
+                await producer.send(f"t{number}", b"v")
+                call = producer.send("t0", b"v", partition=99)  # waits, and is given up
+                with anyio.move_on_after(0):
+                    await call
+            is_over.set()
+    finally:
+        is_over.set()
+        sys.setswitchinterval(interval)
+    assert len(read) > 10
+    assert read == sorted(read)
+    assert producer.statistics()["record-send-total"] == 60

@@ -476,7 +476,7 @@ class Accumulator:
             batches=len(self._unfinished),
             waiting_for_topic=sum(
                 len(state.lookups) + len(state.awaiting_partition) + (0 if state.is_known else len(state.call_queue))
-                for state in self._topics.states.values()
+                for state in list(self._topics.states.values())
             ),
             waiting_for_memory=self._wait_queue.waiting_for_memory,
             closed_batches=self.appender.closed_batches,
@@ -492,7 +492,7 @@ class Accumulator:
     def oldest_at(self) -> float | None:
         """Since when the oldest that has no outcome is here, batch or waiting call; None when there is none."""
         oldest = self._unfinished.oldest_at()
-        wait = self._wait_queue.next_deadline()
+        wait = self._wait_queue.look_at_next_deadline()
         if wait is None:
             return oldest
         called_at = wait - self._max_block

@@ -263,6 +263,10 @@ class WaitQueue:
         """Return the soonest deadline of a wait that goes on; None if nobody waits."""
         return self._deadlines.next()
 
+    def look_at_next_deadline(self) -> float | None:
+        """As `next_deadline`, and changes nothing, so that other threads may ask. Cost: the waits."""
+        return self._deadlines.look_at_next()
+
     def fail_overdue(self, now: float) -> None:
         """Fail the waits whose deadline has come."""
         while (waiting := self._deadlines.pop_due(now)) is not None:

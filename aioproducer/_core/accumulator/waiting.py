@@ -243,6 +243,10 @@ class Deadlines:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    def look_at_next(self) -> float | None:
+        """As `next`, and changes nothing."""
+        return min([deadline for deadline, _, waiting in list(self._heap) if _is_waiting(waiting)], default=None)
+
     def pop_due(self, now: float) -> PendingAppend | PendingTopic | None:
         """Return one wait whose deadline has come, and forget it; None if there is none."""
         soonest = self.next()
