@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
 from aioproducer._config.showing import concealed
+from aioproducer._config.signature import SettingsSignature
 from aioproducer._public import public_in
 from aioproducer.errors import ConfigurationError
 
@@ -37,6 +38,10 @@ class ProducerConfig(DeclaredSettings):
 
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    _given: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)  # what `replace` begins with
+    _source_notes: tuple[str, ...] = field(default=(), compare=False)
+
+    __signature__ = SettingsSignature(is_complete=True)
 
     def __init__(self, **settings: Unpack[ProducerSettings]) -> None:
         """Check the settings and add the defaults.
@@ -130,6 +135,31 @@ class ProducerConfig(DeclaredSettings):
             del settings
         return self
 
+    def replace(self, **settings: Unpack[ProducerSettings]) -> ProducerConfig:
+        """Return a configuration that differs in some settings; what was never given follows from them anew.
+
+        Args:
+            settings: as for the constructor; None takes one back to its default.
+
+        Raises:
+            ConfigurationError: as the constructor.
+
+        Example:
+            >>> config = ProducerConfig(bootstrap_servers="localhost:9092", linger_ms=20)
+            >>> config.replace(linger_ms=0).linger_ms
+            0
+        """
+        changed = ProducerConfig.__new__(ProducerConfig)
+        kept = {name: value for name, value in self._given.items() if name not in settings}
+        problems = _explain_unknown(settings)
+        try:
+            changed._fill(concealed(settings), problems, self._source_notes, text_is_parsed=False, kept=kept)
+        finally:
+            del settings, kept
+        return changed
+
+    __replace__ = replace  # copy.replace of Python 3.13
+
     def describe(self) -> dict[str, str]:
         """Return the settings in force, by name, as texts fit for a log: no secrets, objects by their type."""
         return {name: shown(declaration, getattr(self, name)) for name, declaration in SETTINGS.items()}
@@ -145,28 +175,40 @@ class ProducerConfig(DeclaredSettings):
         return f"ProducerConfig({', '.join(changed)})"
 
     def _fill(
-        self, settings: dict[str, Any], problems: list[str], notes: Sequence[str] = (), *, text_is_parsed: bool
+        self,
+        settings: dict[str, Any],
+        problems: list[str],
+        notes: Sequence[str] = (),
+        *,
+        text_is_parsed: bool,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
         settings = {name: value for name, value in settings.items() if value is not None}  # None: it is not set
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {} if kept is None else dict(kept)
+        given = (frozenset(settings) | values.keys()) & SETTINGS.keys()
         broken: set[str] = set()
         for name, declaration in SETTINGS.items():
+            if name in values:
+                continue
             try:
                 values[name] = _value(declaration, settings, text_is_parsed)
             except ValueError as error:
                 problems.append(f"{name} {error}")
                 values[name] = declaration.default
                 broken.add(name)
-        found = Findings(values, frozenset(settings) & SETTINGS.keys(), problems)
+        as_given = {name: values[name] for name in given}  # the rules change values
+        found = Findings(values, given, problems)
         found.notes.extend(notes)
         apply_rules(found, broken)
         if found.problems:
-            del settings, values  # what is no setting, or stands in the wrong one, may be a credential
+            del settings, values, kept, as_given  # what is no setting, or stands in the wrong one, may be a credential
             raise ConfigurationError(found.problems)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "warnings", tuple(found.warnings))
         object.__setattr__(self, "notes", tuple(found.notes))
+        object.__setattr__(self, "_given", as_given)
+        object.__setattr__(self, "_source_notes", tuple(notes))
 
 
 def _explain_unknown(settings: Iterable[str]) -> list[str]:

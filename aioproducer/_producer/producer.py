@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 import anyio
 
-from aioproducer._config import ProducerConfig
+from aioproducer._config import ProducerConfig, SettingsSignature
 from aioproducer._core.accumulator.batch import BatchState, ProducerBatch
 from aioproducer._producer.delivery import Delivery, DeliveryCallback, check_callback
 from aioproducer._producer.lifecycle import Lifecycle, close_at_exit
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from aioproducer._backend import Backend, Connector
-    from aioproducer._config import ProducerSettings
+    from aioproducer._config import ProducerSettings, SettingsByName
     from aioproducer._producer.status import ProducerStatus
     from aioproducer._producer.threads import ThreadEntry
     from aioproducer._producer.transaction import Transaction, TransactionBlock
@@ -51,10 +51,12 @@ class Producer(Generic[K, V]):
     also be called from different tasks of the same loop. All other calls are made in that loop's thread.
 
     Args:
-        config: a ProducerConfig; or none, and settings by name.
+        config: a ProducerConfig; settings by name change it, or are all when there is none.
         connect: opens the byte stream to (host, port), for those who must go through a proxy; default: TCP.
         on_error: called on the loop, with an UndeliveredError, for each batch with failed records that nobody waits for
             and no callback was given for. They are logged and raised by the next flush() all the same.
+        key_serializer, value_serializer: turn keys and values into bytes; None: they are bytes. Type checkers take K
+            and V from them.
         **settings: see ProducerConfig and docs/settings.md.
 
     Raises:
@@ -65,23 +67,27 @@ class Producer(Generic[K, V]):
             metadata = await producer.send("orders", b"value", key=b"k")
     """
 
+    __signature__ = SettingsSignature(is_complete=False)
+
     def __init__(
         self,
         config: ProducerConfig | None = None,
         *,
         connect: Connector | None = None,
         on_error: Callable[[KafkaError], object] | None = None,
-        **settings: Unpack[ProducerSettings],
+        key_serializer: Serializer[K] | None = None,
+        value_serializer: Serializer[V] | None = None,
+        **settings: Unpack[SettingsByName],
     ) -> None:
-        if config is not None and settings:
-            raise TypeError("give a ProducerConfig or settings by name, not both")
         if config is not None and not isinstance(config, ProducerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(config).__name__
+            del config, settings
             raise TypeError(
-                f"config is {type(config).__name__}; it must be a ProducerConfig: give settings by name "
-                "(bootstrap_servers=...), or a mapping to Producer.from_config"
+                f"config is {kind}; it must be a ProducerConfig: give settings by name (bootstrap_servers=...), or a"
+                " mapping to Producer.from_config"
             )
         try:
-            self._config = ProducerConfig(**settings) if config is None else config
+            self._config = _configured(config, _joined(settings, key_serializer, value_serializer))
         finally:
             del settings  # a traceback with locals shows this frame, and it has the passwords
         self._lifecycle = Lifecycle(self._config, connect, on_error)
@@ -628,3 +634,19 @@ class Producer(Generic[K, V]):
         from aioproducer._producer.threads import ThreadEntry
 
         return ThreadEntry(self, self._send_path.backend, self._lifecycle.loop_token)
+
+
+def _joined(settings: SettingsByName, key_serializer: object, value_serializer: object) -> ProducerSettings:
+    """All settings that were given by name, the serializers among them."""
+    serializers = {"key_serializer": key_serializer, "value_serializer": value_serializer}
+    given = {name: serializer for name, serializer in serializers.items() if serializer is not None}
+    return cast("ProducerSettings", {**settings, **given})
+
+
+def _configured(config: ProducerConfig | None, settings: ProducerSettings) -> ProducerConfig:
+    try:
+        if config is None:
+            return ProducerConfig(**settings)
+        return config.replace(**settings) if settings else config
+    finally:
+        del settings  # as in the constructor

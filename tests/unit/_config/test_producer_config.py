@@ -21,7 +21,8 @@ def test_every_setting_is_an_attribute_with_its_default() -> None:
     assert config.bootstrap_servers == (("a", 1),)
     for name, setting in SETTINGS.items():
         assert setting.required or getattr(config, name) == setting.default
-    assert {field.name for field in fields(config)} == {*SETTINGS, "warnings", "notes"}
+    public = {field.name for field in fields(config) if not field.name.startswith("_")}
+    assert public == {*SETTINGS, "warnings", "notes"}
 
 
 def test_values_given_are_kept() -> None:
@@ -136,3 +137,45 @@ def test_the_repr_tells_what_is_not_the_default() -> None:
     assert repr(ProducerConfig(bootstrap_servers="a:1", linger_ms=9, acks="all")) == (
         "ProducerConfig(bootstrap_servers=a:1, linger_ms=9)"
     )
+
+
+def test_replace_keeps_what_was_given_and_lets_the_rest_follow_anew() -> None:
+    config = ProducerConfig(bootstrap_servers="a:1", acks=1, linger_ms=60_000, request_timeout_ms=90_000)
+    assert (config.delivery_timeout_ms, config.enable_idempotence) == (150_000, False)
+    changed = config.replace(acks="all", linger_ms=0)
+    assert (changed.bootstrap_servers, changed.request_timeout_ms) == ((("a", 1),), 90_000)
+    assert (changed.delivery_timeout_ms, changed.enable_idempotence, changed.notes) == (120_000, True, ())
+    assert (config.acks, config.linger_ms) == (1, 60_000)
+    unset: Any = {"linger_ms": None, "request_timeout_ms": None}
+    assert changed.replace(**unset) == ProducerConfig(bootstrap_servers="a:1")
+
+
+def test_replace_takes_texts_and_secrets_over_as_they_were_read() -> None:
+    config = ProducerConfig.from_config(
+        {
+            "bootstrap.servers": "a:1,b:2",
+            "linger.ms": "7",
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "u",
+            "sasl.password": "made-up",
+            "compression.level": "3",
+        }
+    )
+    assert config.replace() == config
+    assert config.replace().notes == config.notes != ()
+    changed = config.replace(linger_ms=8)
+    assert (changed.sasl_password, changed.linger_ms) == (config.sasl_password, 8)
+    assert changed.bootstrap_servers == (("a", 1), ("b", 2))
+
+
+def test_replace_refuses_as_the_constructor_does() -> None:
+    config = ProducerConfig(bootstrap_servers="a:1", acks=1)
+    wrong: Any = {"lingr_ms": 1, "enable_idempotence": True, "batch_size": -1}
+    with pytest.raises(ConfigurationError) as caught:
+        config.replace(**wrong)
+    assert [problem.split()[0] for problem in caught.value.problems] == [
+        "lingr_ms",
+        "batch_size",
+        "enable_idempotence=True",
+    ]

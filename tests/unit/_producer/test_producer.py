@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 from unittest.mock import Mock, create_autospec
 
 import pytest
 
 from aioproducer import ConfigurationError, Producer, ProducerConfig, ProducerProtocol
+from aioproducer._config import SETTINGS
 from aioproducer._producer.status import ProducerStatus
+from aioproducer.serializers import utf8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +38,27 @@ def test_wrong_settings_are_told_at_once() -> None:
         Producer.from_config({"bootstrap.servers": "a:1", "linger.mz": "7"})
 
 
-def test_a_config_and_settings_exclude_each_other() -> None:
-    config: Any = ProducerConfig(bootstrap_servers="a:1")
-    with pytest.raises(TypeError, match="not both"):
-        Producer(config, linger_ms=1)
+def test_settings_beside_a_config_change_it() -> None:
+    config = ProducerConfig(bootstrap_servers="a:1", batch_size=5)
+    changed = Producer(config, linger_ms=1, value_serializer=utf8).config
+    assert (changed.batch_size, changed.linger_ms, changed.value_serializer) == (5, 1, utf8)
+    assert Producer(config).config is config
+    assert (config.linger_ms, config.value_serializer) == (5, None)
+
+
+def test_the_signature_has_every_setting() -> None:
+    parameters = inspect.signature(Producer).parameters
+    assert list(parameters)[:5] == ["config", "connect", "on_error", "key_serializer", "value_serializer"]
+    assert set(SETTINGS) < set(parameters)
+    assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters.values())
+    assert parameters["linger_ms"].default == 5
+
+
+def test_serializers_given_by_name_are_what_types_are_inferred_from() -> None:
+    # The type checkers see to what assert_type says.
+    assert_type(Producer(bootstrap_servers="a:1"), Producer[bytes, bytes])
+    assert_type(Producer(bootstrap_servers="a:1", value_serializer=utf8), Producer[bytes, str])
+    assert_type(Producer(bootstrap_servers="a:1", key_serializer=utf8, value_serializer=utf8), Producer[str, str])
 
 
 @pytest.mark.parametrize("config", ["localhost:9092", ["localhost:9092"], {"bootstrap.servers": "localhost:9092"}])
