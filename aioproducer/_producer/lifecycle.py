@@ -81,7 +81,7 @@ class Lifecycle:
         """Whether it was started and never closed, as far as can be said now."""
         return self.runtime is not None and not self.runtime.finished.is_set()
 
-    async def start(self) -> Runtime:
+    async def start(self, *, wait: bool = True) -> Runtime:
         """Connect and let records in; as `Producer.start`. Cancelled or failed, it is CLOSED, and nothing is open."""
         send_path = self.send_path
         if send_path.state not in {State.NEW, State.CLOSED}:
@@ -91,13 +91,14 @@ class Lifecycle:
         from anyio.lowlevel import current_token
 
         from aioproducer._runtime import log_lines
-        from aioproducer._runtime.startup import open_runtime
+        from aioproducer._runtime.startup import begin_runtime, open_runtime
 
+        open_or_begin = open_runtime if wait else begin_runtime
         send_path.close(State.STARTING)
         self._process_id = os.getpid()
         try:
             self.loop_token = current_token()
-            self.runtime = await open_runtime(
+            self.runtime = await open_or_begin(
                 self.config, self._client_id, self._connect, self.interceptors, self.setup_steps
             )
         except BaseException:

@@ -138,10 +138,15 @@ class Producer(Generic[K, V]):
 
     # ── life cycle ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self) -> None:
+    async def start(self, *, wait: bool = True) -> None:
         """Connect: return when one broker is connected, within max_block_ms.
 
         Cancelled or failed, nothing is left open. A closed producer may be started again.
+
+        Args:
+            wait: False returns at once and connects in the background, for as long as it takes: for a service that has
+                to come up without Kafka. Calls wait for a broker then, at most max_block_ms each; `status()` says
+                whether there is one, and why not.
 
         Raises:
             AuthenticationError: a broker refuses who we are, or we do not trust it; `start` does not wait any longer.
@@ -153,7 +158,7 @@ class Producer(Generic[K, V]):
             await producer.start()
             await producer.close()
         """
-        runtime = await self._lifecycle.start()
+        runtime = await self._lifecycle.start(wait=wait)
         self._backend = runtime.backend
 
     async def close(self, timeout: float | None = None) -> None:

@@ -35,14 +35,36 @@ async def open_runtime(
     """Start the background task and wait for the first connection. Cancelled or failed, nothing is left.
 
     Raises:
-        ConfigurationError: a file that the settings of TLS name cannot be read or used.
+        ConfigurationError: as `begin_runtime`.
         AuthenticationError: a broker does not take us for who we say we are, or we do not take it for the broker.
         BootstrapError: no connection within max_block_ms.
         KafkaTimeoutError: connected, but no producer id for the transactional id within max_block_ms.
         KafkaError: the cluster cannot be used at all, for example because it is too old.
     """
-    backend = _backend.current()
     deadline = anyio.current_time() + config.max_block_ms / 1000
+    runtime = await begin_runtime(config, client_id, connect, interceptors, steps)
+    try:
+        await _wait_connected(runtime, config, deadline)
+    except BaseException:
+        runtime.abort(ProducerClosedError("the producer could not be started"))
+        await _end(runtime)
+        raise
+    return runtime
+
+
+async def begin_runtime(
+    config: ProducerConfig,
+    client_id: str,
+    connect: Connector | None,
+    interceptors: Sequence[ProducerInterceptor[Any, Any]],
+    steps: SetupSteps | None = None,
+) -> Runtime:
+    """Start the background task, which connects; wait for no broker.
+
+    Raises:
+        ConfigurationError: a file that the settings of TLS name cannot be read or used.
+    """
+    backend = _backend.current()
     if config.client_dns_lookup == "resolve_canonical_bootstrap_servers_only":
         config = await with_canonical_servers(config, Resolver())
     connector = connect or backend.tcp_connector(config.send_buffer_bytes, config.receive_buffer_bytes)
@@ -51,12 +73,6 @@ async def open_runtime(
     dialer = Dialer(connector, client_id, backend.clock, config.request_timeout_ms / 1000, steps)
     runtime = Runtime(config, client_id, backend, dialer, interceptors, random.Random())
     backend.spawn_host(runtime.run)
-    try:
-        await _wait_connected(runtime, config, deadline)
-    except BaseException:
-        runtime.abort(ProducerClosedError("the producer could not be started"))
-        await _end(runtime)
-        raise
     return runtime
 
 

@@ -172,8 +172,9 @@ class RecordingProducer:
             self.complete_next()
         await current().yield_now()
 
-    async def start(self) -> None:
-        """Open it again after `close`."""
+    async def start(self, *, wait: bool = True) -> None:
+        """Open it again after `close`; there is nothing to wait for."""
+        del wait
         self._is_closed = False
 
     async def close(self, timeout: float | None = None) -> None:

@@ -96,7 +96,7 @@ async def test_async_with_calls_what_a_derived_class_has_made_of_start_and_close
     class Ours(Producer[bytes, bytes]):
         """One that is told of its life."""
 
-        async def start(self) -> None:
+        async def start(self, *, wait: bool = True) -> None:
             calls.append("start")
 
         async def close(self, timeout: float | None = None) -> None:
