@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never, cast
 
 import anyio
 
@@ -215,8 +216,13 @@ class _Attempt:
     async def _request(self, connection: Connection, ask: Ask) -> Response:
         self._correlation_id += 1
         message, version = ask
-        frame = encode_request(message, version, self._correlation_id, self._dialer.client_id)
-        answer = await _ask(connection, frame)
+        try:
+            answer = await _ask(
+                connection, encode_request(message, version, self._correlation_id, self._dialer.client_id)
+            )
+        except BaseException as error:
+            _forget_locals(error)
+            raise
         return decode_response(answer, message.api_key, version, self._correlation_id)
 
     @contextmanager
@@ -256,3 +262,18 @@ def _failing_as_connection(what: str) -> Generator[None]:
         if ends_this_task(error):
             raise
         raise KafkaConnectionError(f"{what} ({type(error).__name__}, see __cause__)") from error
+
+
+def _forget_locals(error: BaseException) -> None:
+    """Have the frames that an error has come through forget their variables.
+
+    The request that was on its way may be a password, and it is a variable of every frame down to the stream, which may
+    be somebody else's code (`connect=`): error trackers print them. Frames that still run, the caller's, keep theirs.
+    """
+    found: list[BaseException] = [error]
+    for one in found:  # which grows
+        traceback.clear_frames(one.__traceback__)
+        nested: list[BaseException | None] = [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            nested += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        found += [each for each in nested if each is not None and not any(each is known for known in found)]
