@@ -154,6 +154,12 @@ class DeclaredSettings(DeclaredSecurity):
     metadata_recovery_rebootstrap_trigger_ms: int = setting(
         _MS, "Begin again when metadata could not be fetched for so long (KIP-1102).", default=300_000
     )
+    metadata_cluster_check_enable: bool = setting(
+        Boolean(),
+        "Refuse a broker of another cluster than the one that this producer has sent to so far, and keep trying"
+        " (KIP-1242). With False it goes over to that cluster, with a warning.",
+        default=True,
+    )
     allow_auto_create_topics: bool = setting(
         Boolean(),
         "Let the broker create a topic that is not there, if it is set up so. Java has this for consumers only and"

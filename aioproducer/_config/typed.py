@@ -96,6 +96,9 @@ class SettingsByName(TypedDict, total=False):
     """When no known broker can be reached: begin again with bootstrap_servers, or not (KIP-899)."""
     metadata_recovery_rebootstrap_trigger_ms: int
     """Begin again when metadata could not be fetched for so long (KIP-1102)."""
+    metadata_cluster_check_enable: bool
+    """Refuse a broker of another cluster than the one that this producer has sent to so far, and keep trying
+    (KIP-1242). With False it goes over to that cluster, with a warning."""
     allow_auto_create_topics: bool
     """Let the broker create a topic that is not there, if it is set up so. Java has this for consumers only and
     always creates; with False a mistyped name fails instead of making a topic."""

@@ -25,7 +25,7 @@ from aioproducer._core.cluster.metadata import (
 from aioproducer._core.requests.backoff import RetryTimer
 from aioproducer._core.requests.verdicts import METADATA_VERDICTS, Verdict
 from aioproducer.errors import ProtocolError
-from aioproducer.errors._codes import name_of
+from aioproducer.errors._codes import ErrorCode, name_of
 from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ logger = logging.getLogger("aioproducer.metadata")
 
 _RELIABLE_EPOCHS_SINCE: Final = 9  # Metadata v7 and v8 have leader epochs that a broker may take back (KIP-320)
 _TOPIC_IDS_SINCE: Final = 10
+_ANSWERS_AGAINST_A_LEADER: Final = 3
+"""So many answers in a row with older epochs than those known, after the leader known has denied that it is one, are no
+brokers that lag behind: the topic was made anew, and its epochs begin again."""
 _MAX_PARTITIONS: Final = 2**20
 """Of a topic. Some answers leave partitions out, so that the highest number is believed, up to here."""
 
@@ -73,12 +76,15 @@ class MetadataState:
         self._changed: dict[str, None] = {}  # in order, as each run is to be like the other
         self._max_age = config.metadata_max_age_ms / 1000
         self._max_idle = config.metadata_max_idle_ms / 1000
+        self._is_checking_cluster = config.metadata_cluster_check_enable
         self._last_used: dict[str, float] = {}  # topic → when it was last wanted or sent to
         self._need_full = True
         self._need_topics: set[str] = set()
         self._request_version = 0
         self._equivalent_answers = 0
         self._needed_since: float | None = None
+        self._denied: dict[str, int] = {}  # topics whose known leader denies it → answers with older epochs since
+        self._made_anew: set[str] = set()
 
     # ── when ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,6 +121,11 @@ class MetadataState:
             self._need_full = True
         else:
             self._need_topics.add(topic)
+
+    def doubt(self, topic: str) -> None:
+        """The leader that is known of a partition of the topic denies to be it: ask for the topic after the backoff."""
+        self._denied.setdefault(topic, 0)
+        self.request_update(topic)
 
     def is_due(self, now: float) -> bool:
         """Whether a request should be made now; False while one is in flight."""
@@ -177,16 +188,16 @@ class MetadataState:
             now: monotonic seconds.
 
         Raises:
-            ProtocolError: the partitions of a topic have numbers that cannot be. Nothing is taken over, and the request
-                counts as failed.
+            ProtocolError: the partitions of a topic have numbers that cannot be, or it is the answer of another
+                cluster. Nothing is taken over, and the request counts as failed.
         """
         if not response.brokers:
             self.fail(None, now)
             return self.cluster
-        misnumbered = _misnumbered(response)
-        if misnumbered is not None:
-            self.fail(misnumbered, now)
-            raise misnumbered
+        refusal = self._other_cluster(response) or _misnumbered(response)
+        if refusal is not None:
+            self.fail(refusal, now)
+            raise refusal
         before = self.cluster
         if need.is_full:
             self._retire_idle(busy, now)
@@ -212,6 +223,11 @@ class MetadataState:
         self._note_progress(before, told, now)
         return self.cluster
 
+    def take_made_anew(self) -> set[str]:
+        """Return the topics that turned out to be others than before, though no id says so, and forget them."""
+        taken, self._made_anew = self._made_anew, set()
+        return taken
+
     def apply_hint(
         self, topic: str, partition: int, leader: int, leader_epoch: int, endpoints: Iterable[Broker]
     ) -> bool:
@@ -231,6 +247,15 @@ class MetadataState:
         self.cluster = replace(self.cluster, brokers=brokers, topics=topics, version=self.cluster.version + 1)
         self._changed[topic] = None
         return True
+
+    def _other_cluster(self, response: MetadataResponse) -> ProtocolError | None:
+        known, told = self.cluster.cluster_id, response.cluster_id
+        if not self._is_checking_cluster or known is None or told in (None, known):
+            return None
+        return ProtocolError(
+            f"it is a broker of cluster {told}, and this producer sends to cluster {known}; check where the address"
+            " leads to, or set metadata_cluster_check_enable=False if a running producer may go over to another cluster"
+        )
 
     def _retire_idle(self, busy: Collection[str], now: float) -> None:
         oldest = now - self._max_idle
@@ -268,7 +293,7 @@ class MetadataState:
             errors.pop(name, None)
             if answer.error_code:
                 errors[name] = error_for(answer.error_code, api="Metadata", topic=name)
-                self._on_topic_error(name, answer.error_code, topics, busy)
+                self._on_topic_error(name, answer.error_code, version, topics, busy)
             else:
                 topics[name] = self._merged_topic(name, answer, version)
         self._need_topics |= left_out  # the next answer may have it: an answer is no refusal by what it does not say
@@ -284,8 +309,12 @@ class MetadataState:
             else:
                 ids.by_name.pop(name, None)
 
-    def _on_topic_error(self, topic: str, code: int, topics: dict[str, TopicMetadata], busy: Collection[str]) -> None:
+    def _on_topic_error(
+        self, topic: str, code: int, version: int, topics: dict[str, TopicMetadata], busy: Collection[str]
+    ) -> None:
         verdict = METADATA_VERDICTS.get(code, Verdict.IGNORE)
+        if code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION and version < _TOPIC_IDS_SINCE and topic in topics:
+            self._denied[topic] = _ANSWERS_AGAINST_A_LEADER - 1  # the next one may be about another topic of that name
         if verdict is Verdict.REFRESH and topic in busy:
             self._need_topics.add(topic)
         if verdict is Verdict.FAIL:
@@ -304,6 +333,8 @@ class MetadataState:
         old = () if before is None or recreated else before.partitions
         # Without epochs to rely on, an answer may be older than what is known; nothing can tell, so it is believed.
         trusted = version >= _RELIABLE_EPOCHS_SINCE
+        if name in self._denied and self._has_begun_again(name, answer, old, trusted):
+            old = ()
         count = max([partition.partition_index for partition in answer.partitions], default=-1) + 1
         # One that is left out has no leader, and is there all the same: keys are distributed over all of them.
         partitions = [PartitionMetadata(NO_LEADER, each.leader_epoch) for each in old[:count]]
@@ -320,6 +351,31 @@ class MetadataState:
         if before is not None and before.topic_id == topic_id and before.partitions == merged:
             return before
         return TopicMetadata(name, topic_id, merged)
+
+    def _has_begun_again(
+        self, name: str, answer: MetadataResponseTopic, old: tuple[PartitionMetadata, ...], trusted: bool
+    ) -> bool:
+        """Whether the epochs that are known must be those of a topic that is gone.
+
+        1. A topic is deleted and made again. 2. Its epochs begin again; without ids of topics, an answer seems to be
+        older than what is known (KIP-320). 3. What is known is a leader who denies it: no answer would ever be newer.
+        Should all of these answers be old after all, then the true leader's epoch is higher than theirs, and is taken.
+        """
+        count = len(old)
+        is_older = trusted and any(
+            partition.partition_index < count
+            and NO_EPOCH != partition.leader_epoch < old[partition.partition_index].leader_epoch
+            for partition in answer.partitions
+        )
+        self._denied[name] += 1
+        if is_older and self._denied[name] < _ANSWERS_AGAINST_A_LEADER:
+            return False
+        del self._denied[name]
+        if is_older:
+            self._made_anew.add(name)
+            fields = {"event": "topic_recreated", "topic": name, "topic_id": None, "before": None}
+            logger.info("topic %s was made anew: its leader epochs begin again", name, extra=fields)
+        return is_older
 
     def _note_progress(self, before: ClusterMetadata, told: Mapping[str, None], now: float) -> None:
         after = self.cluster

@@ -68,6 +68,8 @@ class MetadataUpdater(ControlRequest):
         since = self._metadata.needed_since()
         if self._is_rebootstrapping and since is not None and now - since > self._rebootstrap_after:
             self._rebootstrap("no metadata for metadata_recovery_rebootstrap_trigger_ms", now)
+        elif self._is_rebootstrapping and self._nodes.is_unheard(now):
+            self._ask_bootstrap_too()
         return True
 
     def on_no_broker(self, now: float) -> bool:
@@ -111,15 +113,24 @@ class MetadataUpdater(ControlRequest):
             return
         if after.brokers is not before.brokers or not self._nodes.has_all(after.brokers):
             self._nodes.update(after.brokers, now)
-        changed = self._metadata.take_changed()
+        changed, made_anew = self._metadata.take_changed(), self._metadata.take_made_anew()
         for name in changed:
             earlier, topic = before.topics.get(name), after.topics.get(name)
-            if earlier is not None and topic is not None and earlier.topic_id != topic.topic_id:
+            if earlier is None or topic is None:
+                continue
+            if earlier.topic_id != topic.topic_id or name in made_anew:
                 self._sequences.on_topic_recreated(name, topic.partition_count)
         self._accumulator.update_topics(after, now, changed)
         for name in changed:
             if name in before.topics and name not in after.topics:
                 self._accumulator.forget_topic(name, now)
+                self._sequences.on_topic_forgotten(name, before.topics[name].partition_count)
+
+    def _ask_bootstrap_too(self) -> None:
+        """No known broker answers: they may all have moved, with nobody at the old addresses to refuse a connection."""
+        if self._nodes.rebootstrap():
+            why = "no known broker has answered for a while"
+            logger.warning("asking the bootstrap servers: %s", why, extra={"event": "rebootstrap", "reason": why})
 
     def _rebootstrap(self, why: str, now: float) -> None:
         logger.warning(

@@ -41,6 +41,9 @@ SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""
 STALL: Final = 0.5
 """Seconds without an answer after which a broker counts as stalled. Leaving one that is only slow costs nothing."""
+UNHEARD: Final = 10.0
+"""Seconds without an answer of any broker, though one was asked, after which the bootstrap servers are asked first (the
+request timeout, if that is shorter): all addresses may be others by now, and a name is resolved for each connection."""
 REFUSED_BACKOFF_MIN: Final = 0.05
 REFUSED_BACKOFF_MAX: Final = 30.0
 """Seconds between two attempts, in the end, at a broker that refuses who we are: accounts that are tried too often are
@@ -61,6 +64,7 @@ class Nodes:
         self._rng = rng
         self._max_in_flight = config.max_in_flight_requests_per_connection
         self._request_timeout = config.request_timeout_ms / 1000
+        self._unheard = min(UNHEARD, self._request_timeout)
         availability = config.partitioner_availability_timeout_ms / 1000
         self._stall = min(STALL, availability) if availability > 0 else STALL
         self._first_due = min(self._stall, self._request_timeout)
@@ -73,6 +77,8 @@ class Nodes:
         self._nodes = {-1 - i: Node(-1 - i, host, port) for i, (host, port) in enumerate(bootstrap)}
         self._bootstrap = list(self._nodes.values())
         self._moved: dict[int, tuple[str, int]] = {}
+        self._heard_at = -math.inf  # when any broker last answered anything
+        self._unheard_since: float | None = None  # when that was asked which failed first; holds unless heard since
 
     # ── who there is ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,10 +120,21 @@ class Nodes:
         node = self._nodes[broker.node_id] = Node(broker.node_id, broker.host, broker.port)
         return node
 
-    def rebootstrap(self) -> None:
-        """Ask the bootstrap servers again, besides the brokers known so far (KIP-899)."""
+    def rebootstrap(self) -> bool:
+        """Ask the bootstrap servers again, besides the brokers known so far (KIP-899); False if that was so before."""
+        is_new = not all(node.is_current for node in self._bootstrap)
         for node in self._bootstrap:
             node.is_current = True
+        return is_new
+
+    def is_unheard(self, now: float) -> bool:
+        """Whether no broker has answered anything for a while (`UNHEARD`), though one was asked."""
+        since = self._unheard_since
+        return since is not None and since >= self._heard_at and now - since >= self._unheard
+
+    def _note_unheard(self, asked_at: float) -> None:
+        if self._unheard_since is None or self._unheard_since < self._heard_at:
+            self._unheard_since = max(asked_at, self._heard_at)
 
     def close_all(self, error: KafkaError) -> list[Disconnect]:
         """Close every connection; what is in flight there fails when the end is reported."""
@@ -169,11 +186,18 @@ class Nodes:
     def least_loaded(self, now: float) -> Node | None:
         """Return the node to ask something that any broker can answer; None if all back off or are throttled.
 
+        Bootstrap servers that may be asked come first when no broker has answered for a while. Among equals:
         A usable connection with the fewest requests under way; else one that is being opened (wait for it); else the
         one whose last attempt was longest ago (connect to it). Ties are broken at random. Cost: the number of
         brokers.
         """
-        nodes = self._candidates()
+        if self.is_unheard(now):
+            node = self._least_loaded([node for node in self._bootstrap if node.is_current], now)
+            if node is not None:
+                return node
+        return self._least_loaded(self._candidates(), now)
+
+    def _least_loaded(self, nodes: list[Node], now: float) -> Node | None:
         if not nodes:
             return None
         offset = int(self._rng.random() * len(nodes))
@@ -316,6 +340,7 @@ class Nodes:
     def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
         """The connection is usable."""
         node.on_connected(versions, now)
+        self._heard_at = now
         self._note_stall(node)
         if node.state is NodeState.READY:
             self.next_due = -math.inf  # others may not be needed any more
@@ -324,8 +349,10 @@ class Nodes:
         """The attempt failed; return the error as people should read it, with the broker's name."""
         node.move(NodeEvent.CONNECT_FAILED)
         if isinstance(error, AuthenticationError):
+            self._heard_at = now
             reason: KafkaError = error  # also if we were about to close it: what the broker has said counts more
         else:
+            self._note_unheard(node.last_attempt)
             node.setup_failures += 1
             reason = node.closing_error or error
         named = self._named(node, reason, "cannot connect to")
@@ -346,6 +373,7 @@ class Nodes:
         failed = list(node.in_flight)
         named: KafkaError | None = None
         if reason is not None:
+            self._note_unheard(failed[0].sent_at if failed else now)
             named = self._named(node, reason, "lost the connection to")
             if failed or was_asked or not node.outage.is_stable(now):
                 self._log_failure(node, named, now)
@@ -366,6 +394,7 @@ class Nodes:
     def on_response(self, node: Node, request: InFlight, now: float) -> list[InFlight]:
         """See `Node.on_response`."""
         completed = node.on_response(request, now)
+        self._heard_at = now
         if node.is_silent:
             node.is_silent = False
             self._note_stall(node)

@@ -226,7 +226,7 @@ class Produce:
         return answers, list(waiting.values())
 
     def _learn(self, batch: ProducerBatch, answer: PartitionProduceResponse, endpoints: list[Broker]) -> None:
-        self._metadata.request_update(batch.topic)
+        self._metadata.doubt(batch.topic)
         hint = answer.current_leader
         self._metadata.apply_hint(batch.topic, batch.partition, hint.leader_id, hint.leader_epoch, endpoints)
 

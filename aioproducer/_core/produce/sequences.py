@@ -55,6 +55,11 @@ class _Partition:
     is_reset_due: bool = False  # there is a gap: go on in a new epoch, once nothing is on the wire
 
 
+FORGOTTEN_MAX: Final = 10_000
+"""Of so many partitions of topics that are not used any more the numbers are kept, 2 MB. They cannot just be dropped: a
+partition that is sent to again would begin with 0, which the broker may take for a repetition and throw away."""
+
+
 _Key: TypeAlias = tuple[str, int]
 """Topic and partition, as a plain tuple: a TopicPartition takes 0.25 µs to make, and it is asked for in each step."""
 
@@ -73,11 +78,17 @@ class Sequences:
         self.epoch_bumps = 0
         self._partitions: dict[_Key, _Partition] = {}
         self._gaps: dict[_Key, _Partition] = {}
+        self._forgotten: set[_Key] = set()
 
     @property
     def has_gaps(self) -> bool:
         """Whether there is something to `close_gaps`."""
         return bool(self._gaps)
+
+    @property
+    def known_partitions(self) -> int:
+        """Of how many partitions the numbers are kept."""
+        return len(self._partitions)
 
     @property
     def needs_producer_id(self) -> bool:
@@ -217,6 +228,32 @@ class Sequences:
             partition = self._partitions.get((topic, number))
             if partition is not None:
                 partition.has_ack = False
+
+    def on_topic_forgotten(self, topic: str, partition_count: int) -> None:
+        """Nothing is sent to the topic for now. Many of those are dropped together, for the price of an epoch.
+
+        In a new epoch every partition begins with 0 anyway, so what is kept of older ones says nothing.
+        """
+        keys = [(topic, number) for number in range(partition_count)]
+        self._forgotten.update([key for key in keys if key in self._partitions])
+        if len(self._forgotten) < FORGOTTEN_MAX:
+            return
+        self._drop_of_older_epochs()
+        # The epoch of a transactional producer is the coordinator's to give; its partitions are dropped as it comes.
+        if not self._is_transactional and len(self._forgotten) >= FORGOTTEN_MAX:
+            self._bump()
+            self._drop_of_older_epochs()
+
+    def _drop_of_older_epochs(self) -> None:
+        current = (self.producer_id, self.producer_epoch)
+        self._partitions = {
+            key: partition
+            for key, partition in self._partitions.items()
+            if (partition.producer_id, partition.producer_epoch) == current
+            or partition.outstanding
+            or key in self._gaps
+        }
+        self._forgotten.intersection_update(self._partitions)
 
     # ── gaps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

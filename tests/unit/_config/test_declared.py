@@ -32,6 +32,8 @@ OURS = {
     "ssl_keyfile",
 }
 
+NEWER = {"metadata.cluster.check.enable": "true"}  # of Kafka 4.4, with its default (KIP-1242)
+
 DIFFERENT = {  # Java's default → ours
     "client.id": ("", "None"),
     "compression.lz4.level": ("9", "1"),
@@ -51,7 +53,7 @@ DIFFERENT = {  # Java's default → ours
 
 def kafka_defaults() -> dict[str, str]:
     pairs = (line.split("=", 1) for line in KAFKA_DEFAULTS.read_text("utf-8").splitlines())
-    return {name.strip(): default.strip() for name, default in pairs}
+    return {name.strip(): default.strip() for name, default in pairs} | NEWER
 
 
 def test_every_setting_of_kafka_is_declared_or_refused_by_name() -> None:

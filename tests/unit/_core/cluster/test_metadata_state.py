@@ -309,11 +309,91 @@ def test_an_idle_topic_is_dropped_with_the_next_answer_unless_it_is_busy() -> No
     assert state.begin_request().topics == ("t",)
 
 
-def test_a_changed_cluster_id_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_answer_of_another_cluster_is_refused_and_counts_as_a_failure() -> None:
     state = Known()
+    before = state.tell(topic_answer())
+    need = state.begin_request()
+    with pytest.raises(ProtocolError, match=r"of cluster other, .* sends to cluster c;"):
+        state.apply(metadata_answer(topic_answer(leaders=(2,)), cluster_id="other"), 13, need, (), 1.0)
+    assert state.cluster is before
+    assert state.next_at() > 1.0
+    state.tell(topic_answer(leaders=(2,)), now=2.0)
+    assert state.cluster.leader("t", 0) == 2
+
+
+@pytest.mark.parametrize("cluster_id", ["c", None])
+def test_an_answer_of_the_same_cluster_or_of_one_without_a_name_is_taken(cluster_id: str | None) -> None:
+    state = Known()
+    state.tell(topic_answer())
+    state.exchange(metadata_answer(topic_answer(leaders=(1, 1)), cluster_id=cluster_id), 1.0)
+    assert state.cluster.available("t") == (0, 1)
+    assert state.cluster.cluster_id == "c"
+
+
+def test_a_changed_cluster_id_is_a_warning_if_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:
+    state = Known(metadata_cluster_check_enable=False)
     state.tell(topic_answer())
     state.exchange(metadata_answer(topic_answer(), cluster_id="other"), 1.0)
     assert "the cluster's id changed from c to other" in caplog.text
+    assert state.cluster.cluster_id == "other"
+
+
+# ── a topic made anew, where topics have no ids (below version 10) ───────────────────────────────────────────────────
+
+
+def test_an_unknown_topic_takes_its_epochs_along() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    state.tell(topic_answer(leaders=(), error=3), version=9, busy=["t"])
+    assert state.cluster.leader("t", 0) == 1, "the answer may be one of a broker that lags behind"
+    cluster = state.tell(topic_answer(leaders=(2,), epoch=0), version=9)
+    assert (cluster.leader("t", 0), cluster.leader_epoch("t", 0)) == (2, 0)
+    assert state.take_made_anew() == {"t"}
+    assert state.take_made_anew() == set()
+
+
+def test_with_ids_an_unknown_topic_keeps_its_epochs() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5))
+    state.tell(topic_answer(leaders=(), error=3), busy=["t"])
+    assert state.tell(topic_answer(leaders=(2,), epoch=0)).leader("t", 0) == 1
+
+
+def test_a_leader_who_denies_it_and_answers_that_repeat_are_believed_over_a_higher_epoch() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    state.doubt("t")
+    old = topic_answer(leaders=(2,), epoch=0)
+    assert [state.tell(old, version=9).leader("t", 0) for _ in range(3)] == [1, 1, 2]
+    assert state.take_made_anew() == {"t"}
+
+
+def test_answers_that_repeat_are_not_believed_while_no_leader_denies_it() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    old = topic_answer(leaders=(2,), epoch=0)
+    assert [state.tell(old, version=9).leader("t", 0) for _ in range(5)] == [1] * 5
+
+
+def test_an_answer_as_new_as_what_is_known_ends_the_doubt() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    old = topic_answer(leaders=(2,), epoch=0)
+    state.doubt("t")
+    state.tell(old, version=9)
+    state.tell(old, version=9)
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    assert [state.tell(old, version=9).leader("t", 0) for _ in range(5)] == [1] * 5
+    assert state.take_made_anew() == set()
+
+
+def test_a_true_leader_is_taken_again_after_three_answers_that_were_old_after_all() -> None:
+    state = Known()
+    state.tell(topic_answer(leaders=(1,), epoch=5), version=9)
+    state.doubt("t")
+    for _ in range(3):
+        state.tell(topic_answer(leaders=(2,), epoch=4), version=9)
+    assert state.tell(topic_answer(leaders=(1,), epoch=6), version=9).leader("t", 0) == 1
 
 
 @pytest.mark.parametrize("indices", [(-1,), (0, 0), (2**20,), (2**31 - 1,)])

@@ -475,3 +475,67 @@ def test_a_poll_with_nothing_due_does_not_look_at_the_nodes() -> None:
         ready(nodes, node_id)
     nodes.check(0.0)
     assert nodes.next_due == 540.0
+
+
+# ── nobody answers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_is_unheard_while_nothing_is_asked() -> None:
+    nodes = make(1)
+    ready(nodes, 1)
+    assert not nodes.is_unheard(10_000.0)
+
+
+def test_a_request_that_nobody_answers_counts_from_when_it_was_sent() -> None:
+    nodes = make(1)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, METADATA, 13, None, 100.0)
+    nodes.on_disconnected(node, LOST, 105.0)
+    assert not nodes.is_unheard(109.9)
+    assert nodes.is_unheard(110.0)
+
+
+def test_a_short_request_timeout_is_a_while() -> None:
+    nodes = make(1, request_timeout_ms=500, delivery_timeout_ms=1000)
+    node = ready(nodes, 1)
+    nodes.begin_request(node, METADATA, 13, None, 100.0)
+    nodes.on_disconnected(node, LOST, 100.1)
+    assert nodes.is_unheard(100.5)
+
+
+def test_one_broker_that_answers_is_enough_to_be_heard_of() -> None:
+    nodes = make(1, 2)
+    lost, well = ready(nodes, 1), ready(nodes, 2)
+    nodes.begin_request(lost, METADATA, 13, None, 100.0)
+    request = nodes.begin_request(well, METADATA, 13, None, 100.0)
+    nodes.on_response(well, request, 129.0)
+    nodes.on_disconnected(lost, LOST, 130.0)
+    assert not nodes.is_unheard(138.9), "counted from the last answer"
+    request = nodes.begin_request(well, METADATA, 13, None, 138.0)
+    nodes.on_response(well, request, 138.5)
+    assert not nodes.is_unheard(10_000.0)
+
+
+def test_attempts_to_connect_that_fail_count_and_one_that_is_refused_is_an_answer() -> None:
+    nodes = make(1)
+    node = nodes[1]
+    nodes.connect(node, 100.0)
+    nodes.on_connect_failed(node, LOST, 110.0)
+    assert nodes.is_unheard(110.0)
+    nodes.connect(node, 120.0)
+    nodes.on_connect_failed(node, REFUSED, 120.1)
+    assert not nodes.is_unheard(1_000.0)
+
+
+def test_bootstrap_servers_are_asked_first_when_nobody_answers() -> None:
+    nodes = make(1, 2)
+    lost, idle = ready(nodes, 1), ready(nodes, 2)
+    nodes.begin_request(lost, METADATA, 13, None, 100.0)
+    nodes.on_disconnected(lost, LOST, 130.0)
+    assert nodes.least_loaded(130.0) is idle, "they are not to be asked"
+    assert nodes.rebootstrap()
+    assert not nodes.rebootstrap(), "they were to be asked already"
+    assert nodes.least_loaded(130.0) is nodes[-1]
+    nodes.connect(nodes[-1], 130.0)
+    nodes.on_connect_failed(nodes[-1], LOST, 131.0)
+    assert nodes.least_loaded(131.0) is idle, "it has to wait, and nobody else is to wait for it"

@@ -11,7 +11,7 @@ from aioproducer._core.accumulator.batch import (
     sequence_after,
     sequence_distance,
 )
-from aioproducer._core.produce.sequences import MAX_PRODUCER_EPOCH, Sequences
+from aioproducer._core.produce.sequences import FORGOTTEN_MAX, MAX_PRODUCER_EPOCH, Sequences
 
 
 class Partition:
@@ -423,3 +423,89 @@ def test_a_topic_made_anew_gets_one_batch_at_a_time_until_its_first_acknowledgem
     assert not p.sequences.can_send(p.batch())
     p.deliver(first)
     assert p.sequences.can_send(p.batch())
+
+
+# ── topics that are not used any more ────────────────────────────────────────────────────────────────────────────────
+
+
+def deliver_to(sequences: Sequences, topic: str, partition: int = 0) -> ProducerBatch:
+    batch = ProducerBatch(topic, partition, 0.0)
+    batch.count = 1
+    assert sequences.can_send(batch)
+    sequences.assign(batch)
+    batch.state = BatchState.DONE
+    sequences.on_delivered(batch)
+    return batch
+
+
+def fresh(*, is_transactional: bool = False) -> Sequences:
+    sequences = Sequences(is_enabled=True, is_transactional=is_transactional)
+    sequences.set_producer_id(7, 0)
+    return sequences
+
+
+def forget_many(sequences: Sequences, count: int = FORGOTTEN_MAX) -> None:
+    for partition in range(count):
+        deliver_to(sequences, "gone", partition)
+    sequences.on_topic_forgotten("gone", count)
+
+
+def test_a_topic_that_is_used_again_goes_on_with_its_numbers() -> None:
+    sequences = fresh()
+    deliver_to(sequences, "t")
+    sequences.on_topic_forgotten("t", 1)
+    assert stamp(deliver_to(sequences, "t")) == (7, 0, 1)
+
+
+def test_many_forgotten_partitions_are_dropped_and_all_go_on_in_a_new_epoch() -> None:
+    sequences = fresh()
+    deliver_to(sequences, "t")
+    forget_many(sequences, FORGOTTEN_MAX - 1)
+    assert (sequences.producer_epoch, sequences.known_partitions) == (0, FORGOTTEN_MAX)
+    sequences.on_topic_forgotten("t", 1)
+    assert (sequences.producer_epoch, sequences.known_partitions) == (1, 0)
+    assert stamp(deliver_to(sequences, "t")) == (7, 1, 0)
+    assert stamp(deliver_to(sequences, "gone")) == (7, 1, 0), "not a number that the broker knows of the old epoch"
+
+
+def test_topics_that_come_and_go_take_bounded_memory_and_few_epochs() -> None:
+    sequences = fresh()
+    for number in range(3 * FORGOTTEN_MAX):
+        deliver_to(sequences, f"t{number}")
+        sequences.on_topic_forgotten(f"t{number}", 1)
+    assert sequences.known_partitions <= FORGOTTEN_MAX
+    assert sequences.producer_epoch == 3
+
+
+def test_a_partition_with_batches_on_the_wire_or_a_gap_is_not_dropped() -> None:
+    sequences = fresh()
+    on_wire = Partition(sequences=sequences)
+    batch = on_wire.sent()
+    doubtful = Partition(partition=1, sequences=sequences)
+    doubtful.fail(doubtful.sent(), possibly_written=True)
+    forget_many(sequences)
+    assert sequences.known_partitions == 2
+    assert not sequences.can_send(doubtful.batch())
+    assert not sequences.can_send(on_wire.batch()), "nothing of a new epoch before what is under way is known"
+    on_wire.deliver(batch)
+    assert stamp(on_wire.sent()) == (7, 1, 0)
+
+
+def test_a_late_answer_about_a_dropped_partition_changes_nothing() -> None:
+    sequences = fresh()
+    old = deliver_to(sequences, "t")
+    forget_many(sequences)
+    sequences.on_late_delivery(old)
+    sequences.on_late_refusal(old)
+    assert not sequences.has_gaps
+    assert stamp(deliver_to(sequences, "t")) == (7, 1, 0)
+
+
+def test_a_transactional_producer_drops_what_is_of_older_epochs_only() -> None:
+    sequences = fresh(is_transactional=True)
+    forget_many(sequences)
+    assert (sequences.producer_epoch, sequences.known_partitions) == (0, FORGOTTEN_MAX)
+    sequences.set_producer_id(7, 1)
+    deliver_to(sequences, "t")
+    sequences.on_topic_forgotten("t", 1)
+    assert (sequences.producer_epoch, sequences.known_partitions) == (1, 1)
