@@ -26,6 +26,7 @@ from aioproducer.errors import (
     ProtocolError,
     UnsupportedVersionError,
 )
+from tests.gates.counting import Bytecodes
 from tests.unit._core.harness import TOPIC_ID, Shell, metadata_answer, topic_answer, versions
 
 REFUSED = KafkaConnectionError("Connection refused")
@@ -544,6 +545,34 @@ def test_without_rebootstrap_only_known_brokers_are_tried() -> None:
             assert isinstance(effect, Connect)
             assert effect.node_id == 1
             shell.sender.on_connect_failed(effect.node_id, REFUSED, shell.now)
+
+
+def test_one_more_topic_costs_the_same_however_many_are_known() -> None:
+    counts: set[int] = set()
+    for known in (10, 1_000):
+        shell = Shell().start(*[topic_answer(f"k{number}") for number in range(known)])
+        shell.poll(1.0)
+        with Bytecodes() as counted:
+            shell.accumulator.wait_for_topic("new", shell.now, shell.now + 60)
+            shell.poll()
+            shell.answer_metadata(topic_answer("new"))
+            shell.poll()
+        assert "new" in shell.sender.cluster.topics
+        counts.add(counted.count)
+    assert len(counts) == 1
+
+
+def test_silence_asks_the_bootstrap_server_rather_than_a_connection_that_is_there() -> None:
+    shell = Shell(brokers=(1, 2)).start(topic_answer(leaders=(1, 2)))
+    for partition, node_id in ((0, 1), (1, 2)):
+        shell.send(partition)
+        shell.acknowledge(node_id)
+    shell.send(0)
+    shell.answers_connects = False
+    opened = len(shell.events)
+    shell.wait_until(
+        lambda: any(isinstance(event, Connect) and event.node_id == -1 for event in shell.events[opened:]), within=31.0
+    )
 
 
 def test_a_broker_may_ask_to_start_over_from_the_bootstrap_servers() -> None:
