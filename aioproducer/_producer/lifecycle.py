@@ -11,7 +11,13 @@ import anyio
 from aioproducer._producer.prepare import RecordPreparer
 from aioproducer._producer.send_path import SendPath, State, check_timeout
 from aioproducer._types import is_coroutine_function
-from aioproducer.errors import IllegalStateError, KafkaError, ProducerClosedError
+from aioproducer.errors import (
+    AuthenticationError,
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerClosedError,
+)
 from aioproducer.metrics import MetricsSnapshot
 
 if TYPE_CHECKING:
@@ -101,8 +107,12 @@ class Lifecycle:
             self.runtime = await open_or_begin(
                 self.config, self._client_id, self._connect, self.interceptors, self.setup_steps
             )
-        except BaseException:
+        except BaseException as error:
             send_path.close(State.CLOSED)
+            if isinstance(error, (AuthenticationError, KafkaConnectionError)):
+                from aioproducer._config.clouds import add_hints  # for a start that failed
+
+                add_hints(error, self.config)
             raise
         self.runtime.undelivered.on_error = self._on_error
         send_path.open(self.runtime)

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aioproducer import IllegalStateError, Producer, ProducerClosedError, ProducerConfig
+from aioproducer import BootstrapError, IllegalStateError, Producer, ProducerClosedError, ProducerConfig
 from aioproducer._producer.lifecycle import Lifecycle, close_at_exit
 from aioproducer._producer.send_path import State
 
@@ -116,3 +116,13 @@ async def test_a_close_that_is_cancelled_goes_on_for_a_bounded_time() -> None:
         await close_at_exit(close, 5000, has_failed=False)
     assert scope.cancelled_caught
     assert close.timeouts == [None, 5]
+
+
+async def test_a_start_that_fails_says_what_cannot_work_with_a_cloud() -> None:
+    async def refuse(host: str, port: int) -> Any:
+        raise OSError("refused")
+
+    server = "pkc-1.eu-west-1.aws.confluent.cloud:9092"
+    producer = Producer(bootstrap_servers=server, connect=refuse, max_block_ms=10)
+    with pytest.raises(BootstrapError, match=r"Confluent Cloud: .*it takes SASL_SSL with PLAIN"):
+        await producer.start()
