@@ -131,6 +131,20 @@ class Producer(Generic[K, V]):
         if lifecycle is not None and lifecycle.is_abandoned:
             _warn(f"{self!r} was not closed: use `async with`, or await close()", ResourceWarning, source=self)
 
+    if not TYPE_CHECKING:  # type checkers are to go on telling of names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            from aioproducer._producer.elsewhere import explain  # for a name that is not there
+
+            text = f"{type(self).__name__!r} object has no attribute {name!r}{explain(name)}"
+            raise AttributeError(text, name=name, obj=self)
+
+        def __enter__(self) -> Any:
+            raise TypeError("a producer is started and closed by the event loop: use `async with`")
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("__enter__ raises")
+
     @property
     def config(self) -> ProducerConfig:
         """The effective settings."""
