@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from aioproducer._core.accumulator.batch import BatchState
+from aioproducer._logger import get_logger
 from aioproducer.errors import ErrorCode, KafkaError
 from aioproducer.errors._from_code import error_for
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aioproducer._core.produce.sequences import Sequences
     from aioproducer.errors import BrokerError
 
-logger = logging.getLogger("aioproducer.sender")
+logger = get_logger("aioproducer.sender")
 
 
 class Failures:

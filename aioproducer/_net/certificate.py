@@ -7,17 +7,17 @@ read here (X.509 in DER, RFC 5280 §4.1) may be anybody's: whatever is not under
 from __future__ import annotations
 
 import ipaddress
-import logging
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from aioproducer._logger import get_logger
 from aioproducer.sasl._turns import shown
 from aioproducer.security._clock import wall_clock_ms
 
-_log = logging.getLogger("aioproducer.connection")
+_log = get_logger("aioproducer.connection")
 
 SOON_SECONDS: Final = 14 * 86_400
 SOON_PART: Final = 0.1

@@ -7,7 +7,6 @@ Before a new connection the files are looked at again: certificates that live fo
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import ssl
 import tempfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import anyio
 
+from aioproducer._logger import get_logger
 from aioproducer._net.certificate import Certificate, EndingCertificates, certificate_of_pem
 from aioproducer._net.ciphers import CipherError, openssl_ciphers
 from aioproducer._secret import Secret
@@ -29,7 +29,7 @@ from aioproducer.security._threads import run_in_thread
 if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
 
-_log = logging.getLogger("aioproducer.connection")
+_log = get_logger("aioproducer.connection")
 
 LOOK_SECONDS: Final = 1.0
 """Files are looked at no more often than that, however many connections are made."""

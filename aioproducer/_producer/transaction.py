@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from aioproducer._logger import get_logger
 from aioproducer._producer.consumer_offsets import offset_commit
 from aioproducer._producer.send_path import park
 from aioproducer._public import public_in
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     OffsetsLike = Mapping[TopicPartition, OffsetAndMetadata] | Mapping[Any, Any] | Iterable[Any]
     GroupLike = str | ConsumerGroupMetadata | bytes | Any
 
-_log = logging.getLogger("aioproducer.transactions")
+_log = get_logger("aioproducer.transactions")
 
 
 @public_in("aioproducer")

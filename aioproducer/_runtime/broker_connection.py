@@ -6,13 +6,13 @@ long as the socket takes it, and an answer is handed over in the pass of the loo
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 
+from aioproducer._logger import get_logger
 from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aioproducer._runtime.encoding import Encoder
     from aioproducer._wire.schema import Message
 
-_log = logging.getLogger("aioproducer.connection")
+_log = get_logger("aioproducer.connection")
 
 
 class PausedWriter(Protocol):

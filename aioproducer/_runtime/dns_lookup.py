@@ -6,18 +6,18 @@ For clusters behind one alias whose brokers have names of their own, which certi
 from __future__ import annotations
 
 import copy
-import logging
 from typing import TYPE_CHECKING
 
 import anyio
 
+from aioproducer._logger import get_logger
 from aioproducer.errors import BootstrapError
 
 if TYPE_CHECKING:
     from aioproducer._backend.names import Resolver
     from aioproducer._config import ProducerConfig
 
-_log = logging.getLogger("aioproducer.connection")
+_log = get_logger("aioproducer.connection")
 
 
 async def with_canonical_servers(config: ProducerConfig, resolver: Resolver) -> ProducerConfig:

@@ -6,9 +6,9 @@ without. Event loops have it anyway.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
+from aioproducer._logger import get_logger
 from aioproducer.errors._redact import redacted
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from aioproducer.interceptors import ProducerInterceptor
 
-_producer = logging.getLogger("aioproducer.producer")
-_delivery = logging.getLogger("aioproducer.delivery")
+_producer = get_logger("aioproducer.producer")
+_delivery = get_logger("aioproducer.delivery")
 
 
 def settings(client_id: str, warnings: Iterable[str], notes: Iterable[str]) -> None:

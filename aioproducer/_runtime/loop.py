@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never, cast
@@ -13,6 +12,7 @@ from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend
 from aioproducer._core.accumulator.append import BUSY
 from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
 from aioproducer._core.sender import Sender
+from aioproducer._logger import get_logger
 from aioproducer._metrics.counters import Counters
 from aioproducer._metrics.sampled import SampledMetrics
 from aioproducer._runtime.broker_connection import BrokerConnection
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aioproducer._wire.schema import Message
     from aioproducer.interceptors import ProducerInterceptor
 
-_log = logging.getLogger("aioproducer.producer")
+_log = get_logger("aioproducer.producer")
 
 T = TypeVar("T")
 

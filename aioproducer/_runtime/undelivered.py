@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from aioproducer._backend.ending import ENDS_THE_PROGRAM
+from aioproducer._logger import get_logger
 from aioproducer.errors import KafkaError, UndeliveredError
 from aioproducer.errors._redact import redacted
 
-_log = logging.getLogger("aioproducer.delivery")
+_log = get_logger("aioproducer.delivery")
 
 LOG_INTERVAL: Final = 30.0
 """Seconds between two lines about the same topic and reason."""

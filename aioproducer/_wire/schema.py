@@ -242,9 +242,9 @@ class Response(Message):
 
     @classmethod
     def _on_left_over(cls, version: int, count: int) -> None:
-        import logging  # it is rarely needed, and 5 ms of an import
+        from aioproducer._logger import get_logger  # it is rarely needed, and 5 ms of an import
 
-        log = logging.getLogger("aioproducer.protocol")
+        log = get_logger("aioproducer.protocol")
         log.debug(
             "%s v%d: %d bytes after its end are not read",
             cls.__name__,

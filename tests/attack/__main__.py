@@ -4,6 +4,7 @@
     python -m tests.attack --minutes 60 --python build/compiled/venv/bin/python
     python -m tests.attack --point receive --error EndOfStream --loop trio
     python -m tests.attack --call Producer.send --way "forked child"
+    python -m tests.attack --host "descriptors exhausted" --loop uvloop
 
 Each attack has a process of its own, so that one that hangs or ends its loop is told as what it is. With --python those
 are of that interpreter: the one of `make test-compiled` plays them on what was compiled, with the tests beside it.
@@ -28,6 +29,7 @@ from typing import Final, NamedTuple
 
 from tests.attack.answers import APIS, Damage, attack_with, damages
 from tests.attack.calls import Call, calls
+from tests.attack.host import CONDITIONS, attack_host, can_be
 from tests.attack.law import LOOPS
 from tests.attack.play import attack
 from tests.attack.points import ERRORS, NETWORK_POINTS, USER_POINTS
@@ -59,6 +61,9 @@ def product() -> Iterator[Case]:
         for api in APIS:
             for damage in damages(api):
                 yield Case(f"answers of {api.name}", ("--answer", str(damage), *of_loop))
+        for condition in CONDITIONS:
+            if can_be(condition, loop):
+                yield Case(f"host: {condition}", ("--host", condition, *of_loop))
         for way, call in itertools.product(WAYS, calls()):
             if applies(call, way):
                 yield Case(f"calls: {way}", ("--call", str(call), "--way", way, *of_loop))
@@ -136,6 +141,7 @@ def main() -> int:
     parser.add_argument("--answer", type=Damage.parse, help="as test_answers.py prints it")
     parser.add_argument("--call", type=lambda text: Call(*text.split(".")), help="Producer.send")
     parser.add_argument("--way", choices=WAYS, default=WAYS[0])
+    parser.add_argument("--host", choices=list(CONDITIONS))
     parser.add_argument("--loop", choices=list(LOOPS), default="asyncio")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
@@ -147,6 +153,8 @@ def main() -> int:
         problems = attack_with(arguments.answer, arguments.loop)
     elif arguments.call is not None:
         problems = attack_call(arguments.call, arguments.way, arguments.loop)
+    elif arguments.host is not None:
+        problems = attack_host(arguments.host, arguments.loop)
     else:
         return many(arguments.minutes, arguments.seed, Runner(arguments.python))
     print("\n".join(problems) or "every promise was kept")

@@ -252,7 +252,9 @@ async def _play(damage: Damage, verdict: Verdict) -> None:
             for topic in ("good", "bad"):
                 await producer.send(topic, b"before")
             await _lie(liar, producer, verdict)
-            for topic in ("good", "bad"):
+            # Who was told to wait for weeks does so for a minute.
+            is_throttled = damage.path == ("throttle_time_ms",) and damage.kind == "highest"
+            for topic in ("good",) if is_throttled else ("good", "bad"):
                 await _works_again(producer, topic, verdict)
         finally:
             await bounded(verdict, "close", producer.close)

@@ -10,7 +10,7 @@ import anyio
 
 from aioproducer import Producer, RecordMetadata
 from aioproducer.errors import ErrorCode
-from aioproducer.testing import EmbeddedCluster
+from aioproducer.testing import BlockingCluster, EmbeddedCluster
 from tests.attack.law import Verdict, bounded, bounded_cost, logging_to, quiet, run_in
 from tests.attack.points import ENDING, NETWORK_POINTS, Handler, Interceptor, Network, Strike
 
@@ -72,9 +72,11 @@ async def _play(strike: Strike, verdict: Verdict) -> None:
 
 
 def new_producer(
-    cluster: EmbeddedCluster, strike: Strike, network: Network | None = None, **settings: Any
+    cluster: EmbeddedCluster | BlockingCluster, strike: Strike, network: Network | None = None, **settings: Any
 ) -> Producer[Any, Any]:
     """Make a producer that calls a strike wherever it calls what an application gives it; the timeouts are short."""
+
+    given: dict[str, Any] = {"bootstrap_servers": cluster.bootstrap_servers, **SETTINGS, **settings}
 
     def serializer(point: str) -> Callable[[str], bytes]:
         def serialize(value: str) -> bytes:
@@ -89,14 +91,13 @@ def new_producer(
         return None if key is None else 0
 
     return Producer(
-        bootstrap_servers=cluster.bootstrap_servers,
         connect=None if network is None else network.connect,
         on_error=lambda error: strike.at("on_error"),
         key_serializer=serializer("key_serializer"),
         value_serializer=serializer("value_serializer"),
         partitioner=partitioner,
         interceptors=[Interceptor(strike)],
-        **(SETTINGS | settings),
+        **given,
     )
 
 

@@ -279,7 +279,7 @@ def attack_call(call: Call, way: str, loop: str) -> list[str]:
                     await _play(scene, loop)
             await quiet(verdict)
 
-    with bounded_cost(verdict, CPU_SECONDS), nothing_left(verdict):
+    with bounded_cost(verdict, CPU_SECONDS), nothing_left(verdict, loop):
         try:
             run_in(loop, main)
         except BaseException as raised:

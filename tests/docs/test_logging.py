@@ -35,7 +35,10 @@ def logger_names(tree: ast.Module) -> dict[str, str]:
         match node:
             case ast.Assign(
                 targets=[ast.Name(id=name)],
-                value=ast.Call(func=ast.Attribute(attr="getLogger"), args=[ast.Constant(value=str(logger))]),
+                value=ast.Call(
+                    func=ast.Attribute(attr="getLogger") | ast.Name(id="get_logger"),
+                    args=[ast.Constant(value=str(logger))],
+                ),
             ):
                 found[name] = logger
             case _:

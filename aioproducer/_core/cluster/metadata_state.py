@@ -9,7 +9,6 @@ An answer is a delta: it costs what it tells about and one copy of the tables, w
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,6 +23,7 @@ from aioproducer._core.cluster.metadata import (
 )
 from aioproducer._core.requests.backoff import RetryTimer
 from aioproducer._core.requests.verdicts import METADATA_VERDICTS, Verdict
+from aioproducer._logger import get_logger
 from aioproducer.errors import ProtocolError
 from aioproducer.errors._codes import ErrorCode, name_of
 from aioproducer.errors._from_code import error_for
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
     from aioproducer.errors import KafkaError
 
-logger = logging.getLogger("aioproducer.metadata")
+logger = get_logger("aioproducer.metadata")
 
 _RELIABLE_EPOCHS_SINCE: Final = 9  # Metadata v7 and v8 have leader epochs that a broker may take back (KIP-320)
 _TOPIC_IDS_SINCE: Final = 10

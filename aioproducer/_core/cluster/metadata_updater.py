@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from aioproducer._core.requests.control_request import ControlRequest
+from aioproducer._logger import get_logger
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from aioproducer.errors import ErrorCode, ProtocolError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aioproducer._wire.schema import Message
     from aioproducer.errors import KafkaError, UnsupportedVersionError
 
-logger = logging.getLogger("aioproducer.sender")
+logger = get_logger("aioproducer.sender")
 
 
 class MetadataUpdater(ControlRequest):

@@ -12,13 +12,13 @@ nothing gets: records that may go to any partition are kept from them (`accumula
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
 from aioproducer._core.effects import Connect, Disconnect
 from aioproducer._core.requests.backoff import exponential_backoff
+from aioproducer._logger import get_logger
 from aioproducer.errors import (
     AuthenticationError,
     KafkaConnectionError,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
 
-logger = logging.getLogger("aioproducer.connection")
+logger = get_logger("aioproducer.connection")
 
 SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""

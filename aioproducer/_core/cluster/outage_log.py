@@ -7,14 +7,15 @@ A broker that refuses who we are is an error from the first time on: it needs so
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from aioproducer._logger import get_logger
 
 if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
-logger = logging.getLogger("aioproducer.connection")
+logger = get_logger("aioproducer.connection")
 
 SUMMARY_INTERVAL: Final = 30.0
 """Seconds between two warnings about one outage."""

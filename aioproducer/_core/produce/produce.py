@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +19,7 @@ from aioproducer._core.produce.errors import (
 )
 from aioproducer._core.requests.backoff import SOON, exponential_backoff
 from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict
+from aioproducer._logger import get_logger
 from aioproducer._wire.messages.produce import ProduceRequest
 from aioproducer.errors import ErrorCode, KafkaError, ProtocolError, UnsupportedVersionError
 from aioproducer.errors._from_code import error_for
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aioproducer._wire.messages.produce import PartitionProduceResponse, ProduceResponse
     from aioproducer._wire.negotiation import BrokerVersions
 
-logger = logging.getLogger("aioproducer.sender")
+logger = get_logger("aioproducer.sender")
 
 _NO_OFFSET: Final = -1
 _TOPIC_IDS_SINCE: Final = 13

@@ -16,7 +16,6 @@ Where this differs from the Java producer, the promise is "no acknowledged recor
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -27,11 +26,12 @@ from aioproducer._core.accumulator.batch import (
     sequence_after,
     sequence_distance,
 )
+from aioproducer._logger import get_logger
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
 
-logger = logging.getLogger("aioproducer.idempotence")
+logger = get_logger("aioproducer.idempotence")
 
 NO_PRODUCER_EPOCH: Final = -1
 MAX_PRODUCER_EPOCH: Final = 2**15 - 1

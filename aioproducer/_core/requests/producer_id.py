@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core.requests.backoff import RetryTimer
 from aioproducer._core.requests.control_request import ControlRequest, OwnedRequest, RequestOwner, ResponseError
 from aioproducer._core.requests.verdicts import INIT_PRODUCER_ID_VERDICTS, TRANSACTION_VERDICTS, Verdict
+from aioproducer._logger import get_logger
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer.errors import BrokerError, ErrorCode, UnsupportedVersionError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aioproducer._core.requests.coordinators import Coordinator
     from aioproducer._wire.schema import Message
 
-logger = logging.getLogger("aioproducer.idempotence")
+logger = get_logger("aioproducer.idempotence")
 
 _NO_TRANSACTION_TIMEOUT: Final = 2**31 - 1  # what Kafka expects of a producer without transactions
 _OWN_ID_SINCE: Final = 3

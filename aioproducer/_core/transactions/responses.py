@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from aioproducer._core.requests.coordinators import CoordinatorType
@@ -20,6 +19,7 @@ from aioproducer._core.transactions.requests import (
     FindCoordinator,
 )
 from aioproducer._core.transactions.states import TransactionEvent
+from aioproducer._logger import get_logger
 from aioproducer._types import TopicPartition
 from aioproducer._wire.messages.describe_transactions import DescribeTransactionsResponse
 from aioproducer._wire.messages.end_txn import EndTxnResponse
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aioproducer._wire.schema import Message
     from aioproducer.errors import UnsupportedVersionError
 
-logger = logging.getLogger("aioproducer.transactions")
+logger = get_logger("aioproducer.transactions")
 
 
 class TransactionResponses:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-import logging
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.transactions.errors import refusal_of_sends
 from aioproducer._core.transactions.states import TRANSITIONS, TransactionEvent, TransactionState, next_state
+from aioproducer._logger import get_logger
 from aioproducer.errors import KafkaError, TransactionAbortedError
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.accumulator import Accumulator
     from aioproducer._core.transactions.open_transaction import OpenTransaction, TransactionOutcome
 
-logger = logging.getLogger("aioproducer.transactions")
+logger = get_logger("aioproducer.transactions")
 
 _S = TransactionState
 _PASSING: Final = frozenset({_S.INITIALIZING, _S.ABORTING, _S.FENCED_OR_TIMED_OUT})

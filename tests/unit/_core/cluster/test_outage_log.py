@@ -32,10 +32,10 @@ class Kept(logging.Handler):
 def told(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
     """The lines that a log at level INFO gets."""
     kept = Kept()
-    logger.addHandler(kept)
+    logger.logger.addHandler(kept)
     with caplog.at_level(logging.INFO, logger.name):
         yield kept.lines
-    logger.removeHandler(kept)
+    logger.logger.removeHandler(kept)
 
 
 def fail_for(outage: OutageLog, start: float, seconds: int) -> None:
