@@ -157,7 +157,7 @@ def _why_hidden(work: Work) -> str:
 
 
 def _is_told_not_committed(refusal: KafkaError | None) -> bool:
-    return isinstance(refusal, ProducerFencedError) and not refusal.possibly_written
+    return refusal is not None and not refusal.possibly_written
 
 
 def _examine_strays(party: Party, transactor: Transactor) -> None:

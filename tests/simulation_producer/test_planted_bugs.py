@@ -198,6 +198,19 @@ def _cancelled_commit_always_aborted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TransactionManager, "is_commit_sent", False)
 
 
+def _closed_in_doubt_told_as_not_committed(patch: pytest.MonkeyPatch) -> None:
+    # What was wrong once: close ends the wait for a commit, and says nothing of what it may have done.
+    def without_doubt(self: Any, error: Any) -> None:
+        self._responses.fail_fatal(error)
+
+    patch.setattr(TransactionManager, "on_fatal", without_doubt)
+
+
+def _background_ends_silently(patch: pytest.MonkeyPatch) -> None:
+    # Wrong once, too: its tasks are cancelled from outside, of which a task group says nothing.
+    patch.setattr(Runtime, "_die", _nothing)
+
+
 def _noticed_by_a_transactional_history(patch: pytest.MonkeyPatch, plant: Plant) -> bool:
     return _noticed_by_a_history(patch, plant, TransactionalStory)
 
@@ -280,6 +293,11 @@ BUGS: Final[dict[str, tuple[Plant, Notice]]] = {
     "written in another order": (_written_in_another_order, _noticed_by_the_core("calm")),
     "connection left open": (_connection_left_open, _noticed_by_a_history),
     "ends of waits not told": (_ends_of_waits_not_told, _noticed_by_a_transactional_history),
+    "closed in doubt, told as not committed": (
+        _closed_in_doubt_told_as_not_committed,
+        _noticed_by_a_transactional_history,
+    ),
+    "the background ends silently": (_background_ends_silently, _noticed_by_waking("the background is cancelled")),
     "left block not aborted": (_left_block_not_aborted, _noticed_by_cancelling("async with transaction()")),
     "cancelled commit always aborted": (
         _cancelled_commit_always_aborted,

@@ -5,6 +5,7 @@ Time is virtual, so "at once" can be told: the producer's own next deadline, whi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 
-from aioproducer import Delivery, Producer, ProducerClosedError
+from aioproducer import Delivery, FatalProducerError, Producer, ProducerClosedError, UndeliveredError
 from tests.contract.support import settled
 from tests.simulation_producer.network import MemoryCluster
 
@@ -158,6 +159,33 @@ async def _many_requests_in_a_calm(producer: Producer[bytes, bytes], cluster: Me
     await gathered([all_of_them], cluster.release)
 
 
+async def _the_background_is_cancelled(producer: Producer[bytes, bytes], cluster: MemoryCluster) -> None:
+    cluster.hold()
+    delivery = producer.submit_nowait("orders", b"x" * 2_500)
+
+    async def ended(call: Callable[[], Awaitable[object]]) -> None:
+        with contextlib.suppress(FatalProducerError, UndeliveredError):
+            await call()
+
+    async def wait() -> None:
+        await delivery
+
+    calls: list[Callable[[], Awaitable[object]]] = [
+        partial(ended, call)
+        for call in (
+            lambda: producer.submit("orders", b"x" * 400),
+            lambda: producer.send("late", b"v"),
+            lambda: producer.partitions_for("late"),
+            lambda: producer.wait_for_buffer(2_000),
+            producer.flush,
+            wait,
+        )
+    ]
+    runtime = producer._lifecycle.runtime  # pyright: ignore[reportPrivateUsage]
+    tasks: Any = getattr(runtime, "_tasks")  # noqa: B009 - private to it; somebody cancels all that runs
+    await gathered(calls, tasks.cancel_scope.cancel)
+
+
 CHECKS: Final[dict[str, tuple[dict[str, Any], Check]]] = {
     "for a topic": (ROOMY, _for_a_topic),
     "for a topic, many": (ROOMY, _many_for_a_topic),
@@ -170,8 +198,9 @@ CHECKS: Final[dict[str, tuple[dict[str, Any], Check]]] = {
     "refused": ({**ROOMY, "reconnect_backoff_max_ms": 50}, _a_refused_connection_is_tried_again),
     "broken": (ROOMY, _a_broken_connection_is_made_again),
     "calm": (SMALL, _many_requests_in_a_calm),
+    "the background is cancelled": (SMALL, _the_background_is_cancelled),
 }
-NOISY: Final = {"refused", "broken"}
+NOISY: Final = {"refused", "broken", "the background is cancelled"}
 
 
 def play(name: str) -> list[str]:

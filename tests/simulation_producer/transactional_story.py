@@ -5,7 +5,8 @@ Sometimes another producer with the same id comes: the first one is fenced then,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import random
+from typing import Any, Final
 
 import anyio
 
@@ -23,9 +24,6 @@ from aioproducer.testing._broker.state import Options
 from tests.simulation_producer.ledger import Ledger
 from tests.simulation_producer.story import Story
 from tests.simulation_producer.works import Told, Work, Works
-
-if TYPE_CHECKING:
-    import random
 
 APIS: Final = (
     ApiKey.END_TXN,
@@ -61,6 +59,9 @@ class TransactionalStory(Story):
         self.rival_ledger = Ledger()
         self.rival_works = Works(ID, self.rival_ledger, "a")
         self.has_rival = False
+        self.is_closed_early = False
+        # Of its own, so that the other histories stay what they are.
+        self._closing = random.Random(f"closed in a commit {seed}")
         self.cluster.core.state.create_topic("r")
 
     def options_for(self, rng: random.Random, topic_config: dict[str, str]) -> Options:
@@ -89,6 +90,19 @@ class TransactionalStory(Story):
         callers.start_soon(self._transactions)
         if self.rng.random() < 0.2:
             callers.start_soon(self._rival)
+        if self._closing.random() < 0.2:
+            callers.start_soon(self._close_in_a_commit)
+
+    async def _close_in_a_commit(self) -> None:
+        """As at SIGTERM: somebody closes, with no time left, while a commit is on its way, whose answer is lost."""
+        for _ in range(1_000):
+            if self.works.committing:
+                break
+            await anyio.sleep(0.01)
+        self.cluster.core.faults.add(Fault(Effect.LOSE_RESPONSE, api=int(ApiKey.END_TXN), remaining=3))
+        await anyio.sleep(self._closing.uniform(0.0, 1.0))
+        self.is_closed_early = True
+        await self.producer.close(0)
 
     async def _transactions(self) -> None:
         for _ in range(self.rng.randint(3, 10)):
@@ -171,6 +185,8 @@ class TransactionalStory(Story):
 
     async def before_close(self) -> None:
         """With all well again, the next transaction works, or says for ever that it cannot."""
+        if self.is_closed_early:
+            return
         fatal: KafkaError | None = None
         for _ in range(4):
             try:

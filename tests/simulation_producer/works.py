@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from aioproducer import OffsetAndMetadata, TopicPartition
+from aioproducer import OffsetAndMetadata, ProducerClosedError, TopicPartition
 from aioproducer.errors import CommitOutcomeUnknownError, KafkaError, KafkaTimeoutError, TransactionAbortedError
 from aioproducer.testing._assertions import records_of
 from aioproducer.testing._broker.transactions import TransactionState
@@ -35,6 +35,8 @@ class Work:
         since: the records from that entry of the ledger on belong to it, until the next transaction.
         has_offsets: offsets were given to it.
         told: how it ended.
+        commits: so often commit was called.
+        is_refused: the first commit ended for good, and was told to have had no effect.
     """
 
     number: int
@@ -42,6 +44,8 @@ class Work:
     since: int
     has_offsets: bool = False
     told: Told = Told.NOTHING
+    commits: int = 0
+    is_refused: bool = False
 
     @property
     def group(self) -> str:
@@ -61,6 +65,7 @@ class Works:
 
     def __init__(self, transactional_id: str, ledger: Ledger, topic: str) -> None:
         self.all: list[Work] = []
+        self.committing = 0
         self._id = transactional_id
         self._tp = TopicPartition(topic, 0)
         self._ledger = ledger
@@ -82,11 +87,20 @@ class Works:
 
     async def commit(self, work: Work) -> None:
         """Transaction.commit."""
+        work.commits += 1
+        self.committing += 1
         try:
             await work.transaction.commit()
         except TransactionAbortedError:
             self._tell(work, Told.ABORTED)
             raise
+        except KafkaError as error:
+            is_final = error.fatal or isinstance(error, ProducerClosedError)
+            # A later call is refused as one to a closed producer; of the commit itself only the first is told.
+            work.is_refused = is_final and work.commits == 1 and not error.possibly_written
+            raise
+        finally:
+            self.committing -= 1
         self._tell(work, Told.COMMITTED)
 
     async def abort(self, work: Work) -> None:
@@ -138,6 +152,8 @@ class Works:
             return [f"{work}: hidden are {hidden}"]
         if work.told is Told.ABORTED and visible:
             return [f"{work}: visible are {visible}"]
+        if work.is_refused and visible:
+            return [f"{work}: its commit was told to have had no effect; visible are {visible}"]
         if visible and hidden:
             return [f"{work}: visible are {visible}, hidden are {hidden}"]
         return []

@@ -75,9 +75,13 @@ class TransactionWaiters:
             self._woken.append(ticket)
 
     def finish_all(self, error: KafkaError) -> None:
-        """End all waits in vain."""
+        """End all waits: in vain, but for those whose transaction has come to its end, of which nobody was told yet."""
         for ticket in list(self._tickets):
-            self.finish(ticket, error)
+            outcome = None if ticket.transaction is None else ticket.transaction.outcome
+            if outcome is None or ticket.awaited is Awaited.OFFSETS:
+                self.finish(ticket, error)
+            else:
+                self._finish_ended(ticket, outcome)
 
     def refuse_ready(self, error: KafkaError) -> None:
         """End the waits for the next transaction: there will be none."""
@@ -91,23 +95,18 @@ class TransactionWaiters:
             self._check(ticket, now)
 
     def _check(self, ticket: TransactionTicket, now: float) -> None:
-        transaction = ticket.transaction
-        outcome = None if transaction is None else transaction.outcome
-        if transaction is not None and outcome is TransactionOutcome.ABORTED and ticket.awaited is Awaited.COMMIT:
-            self.finish(ticket, aborted(transaction))
-        elif self._is_over(ticket):
+        outcome = None if ticket.transaction is None else ticket.transaction.outcome
+        if outcome is not None and ticket.awaited is not Awaited.OFFSETS:  # whose last request ends it
+            self._finish_ended(ticket, outcome)
+        elif ticket.awaited is Awaited.READY and not self._machine.is_passing:
             self.finish(ticket, None)
         elif now >= self._deadline(ticket):
             self.finish(ticket, self._timeout_of(ticket, now))
 
-    def _is_over(self, ticket: TransactionTicket) -> bool:
-        match ticket.awaited:
-            case Awaited.READY:
-                return not self._machine.is_passing
-            case Awaited.COMMIT | Awaited.ABORT:
-                return ticket.transaction is not None and ticket.transaction.outcome is not None
-            case Awaited.OFFSETS:
-                return False  # its last request ends it
+    def _finish_ended(self, ticket: TransactionTicket, outcome: TransactionOutcome) -> None:
+        transaction = ticket.transaction
+        is_in_vain = outcome is TransactionOutcome.ABORTED and ticket.awaited is Awaited.COMMIT
+        self.finish(ticket, aborted(transaction) if is_in_vain and transaction is not None else None)
 
     def _deadline(self, ticket: TransactionTicket) -> float:
         if ticket.transaction is None or ticket.awaited is Awaited.OFFSETS:

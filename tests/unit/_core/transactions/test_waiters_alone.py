@@ -64,6 +64,23 @@ def test_an_outcome_ends_the_waits_for_it_in_their_order() -> None:
     assert it.waiters.take_woken() == []
 
 
+def test_who_closes_ends_no_wait_in_vain_for_what_has_come() -> None:
+    it = Waits()
+    abort, commit, offsets = it.wait(Awaited.ABORT), it.wait(Awaited.COMMIT), it.wait(Awaited.OFFSETS)
+    it.end(TransactionOutcome.ABORTED)
+    it.waiters.finish_all(WHY)
+    assert (abort.error, offsets.error) == (None, WHY)
+    assert isinstance(commit.error, TransactionAbortedError)
+
+
+def test_who_closes_ends_every_wait_for_what_has_not() -> None:
+    it = Waits()
+    tickets = [it.wait(awaited) for awaited in (Awaited.ABORT, Awaited.COMMIT, Awaited.OFFSETS)]
+    it.waiters.finish_all(WHY)
+    assert [ticket.error for ticket in tickets] == [WHY, WHY, WHY]
+    assert it.waiters.take_woken() == tickets
+
+
 def test_offsets_cannot_be_forgotten_as_their_time_fails_the_transaction() -> None:
     it = Waits()
     ticket = it.wait(Awaited.OFFSETS)
