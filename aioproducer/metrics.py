@@ -25,12 +25,14 @@ TOTALS: Final[dict[str, str]] = {
     "incoming-byte-total": "bytes of those answers",
     "connection-creation-total": "connections made",
     "connection-close-total": "connections closed, by either side",
+    "successful-reauthentication-total": "sessions renewed on their connections (KIP-368)",
 }
 """Names of the totals, and what each counts."""
 
 GAUGES: Final[dict[str, str]] = {
     "requests-in-flight": "requests written and not answered",
     "connection-count": "connections open",
+    "reauthentication-latency-max": "the most milliseconds that a broker was sent nothing while a session was renewed",
     "metadata-age": "seconds since metadata was last refreshed; NaN before the first time",
     "buffer-total-bytes": "the setting buffer_memory",
     "buffer-available-bytes": "bytes of buffer_memory not taken by records without an outcome",

@@ -33,6 +33,18 @@ class Connect(NamedTuple):
     name: str = ""
 
 
+class Reauthenticate(NamedTuple):
+    """Authenticate again on an open connection (KIP-368); report on_reauthenticated, or close it with what went wrong.
+
+    Nothing else is to be sent on it until then; what is in flight is answered before.
+
+    Attributes:
+        node_id: the connection's.
+    """
+
+    node_id: int
+
+
 class ProducePlan(NamedTuple):
     """A Produce request whose bytes the shell makes.
 
@@ -82,4 +94,4 @@ class Completed(NamedTuple):
     batches: list[ProducerBatch]
 
 
-Effect: TypeAlias = Connect | Send | Disconnect | Completed
+Effect: TypeAlias = Connect | Reauthenticate | Send | Disconnect | Completed

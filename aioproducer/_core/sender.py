@@ -49,11 +49,15 @@ class Sender:
         transactions: those of a transactional producer, else None.
         last_connection_error: the last failure of a connection, until one succeeds; for messages to people.
         authentication_error: that of the last broker that refused who we are, until one accepts it.
+        reauthentications: how often a broker has accepted us again on the same connection.
+        longest_reauthentication: seconds for which nothing could be sent to it, at most.
     """
 
     def __init__(self, config: ProducerConfig, accumulator: Accumulator, rng: random.Random) -> None:
         self.last_connection_error: KafkaError | None = None
         self.authentication_error: AuthenticationError | None = None
+        self.reauthentications = 0
+        self.longest_reauthentication = 0.0
         self._config = config
         self._accumulator = accumulator
         is_transactional = config.transactional_id is not None
@@ -197,6 +201,8 @@ class Sender:
             expired_batches=self._produce.expired,
             late_deliveries=self._produce.late_deliveries,
             producer_epoch_bumps=self._sequences.epoch_bumps,
+            reauthentications=self.reauthentications,
+            reauthentication_seconds_max=self.longest_reauthentication,
             requests_in_flight=sum(len(node.in_flight) for node in self._nodes.all()),
             metadata_at=self._metadata.last_success,
         )
@@ -225,13 +231,30 @@ class Sender:
 
     # ── told: connections ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_connected(self, node_id: int, versions: BrokerVersions, now: float) -> None:
-        """The connection that was asked for is usable."""
+    def on_connected(
+        self,
+        node_id: int,
+        versions: BrokerVersions,
+        now: float,
+        authenticated_at: float = 0.0,
+        session_lifetime: float | None = None,
+    ) -> None:
+        """The connection that was asked for is usable; its session lasts so many seconds, None: as long as it does."""
         self._has_news = True
-        self._nodes.on_connected(self._nodes[node_id], versions, now)
+        self._nodes.on_connected(self._nodes[node_id], versions, now, authenticated_at, session_lifetime)
         if self.transactions is not None:
             self.transactions.on_versions(versions)
         self.last_connection_error = self.authentication_error = None
+
+    def on_reauthenticated(
+        self, node_id: int, authenticated_at: float, session_lifetime: float | None, now: float
+    ) -> None:
+        """The broker has accepted who we are once more (see `Reauthenticate`)."""
+        self._has_news = True
+        paused = self._nodes.on_reauthenticated(self._nodes[node_id], authenticated_at, session_lifetime, now)
+        if paused is not None:
+            self.reauthentications += 1
+            self.longest_reauthentication = max(self.longest_reauthentication, paused)
 
     def on_connect_failed(self, node_id: int, error: KafkaError, now: float) -> None:
         """The connection that was asked for could not be made."""

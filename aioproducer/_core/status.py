@@ -56,6 +56,8 @@ class SenderStatistics(NamedTuple):
         expired_batches: batches that were not acknowledged in time.
         late_deliveries: expired batches that turned out to be written.
         producer_epoch_bumps: how often a gap in the sequence made a new producer epoch necessary.
+        reauthentications: how often a session was renewed on its connection (KIP-368).
+        reauthentication_seconds_max: for how long nothing could be sent to that broker, at most.
         requests_in_flight: requests without an answer.
         metadata_at: when metadata was last refreshed; None before the first time.
     """
@@ -65,5 +67,7 @@ class SenderStatistics(NamedTuple):
     expired_batches: int
     late_deliveries: int
     producer_epoch_bumps: int
+    reauthentications: int
+    reauthentication_seconds_max: float
     requests_in_flight: int
     metadata_at: float | None

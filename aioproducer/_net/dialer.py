@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, assert_never, cast
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import anyio
 
 from aioproducer._backend import Stream
 from aioproducer._backend.ending import ends_this_task
+from aioproducer._net.authentication import authenticated, failing_as_connection, named
 from aioproducer._net.connection import Connection, close, in_words, reason
 from aioproducer._net.layer import LayeredStream
-from aioproducer._net.setup import NO_STEPS, ApiVersionsExchange, Ask, Await, Session
+from aioproducer._net.setup import NO_STEPS, ApiVersionsExchange
 from aioproducer._wire.frames import FrameBuffer, decode_response, encode_request
 from aioproducer._wire.negotiation import BrokerVersions
 from aioproducer.errors import (
-    AuthenticationError,
     ConnectionTimeoutError,
     KafkaConnectionError,
     KafkaError,
-    ProtocolError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
     from aioproducer._backend import Connector
-    from aioproducer._net.setup import AuthenticateStep, SecureStep, SetupSteps
+    from aioproducer._net.setup import Ask, AuthenticateStep, SecureStep, Session, SetupSteps
     from aioproducer._wire.schema import Response
 
 
@@ -99,6 +99,24 @@ class Dialer:
                 elapsed=elapsed,
             ) from None
 
+    async def authenticate_again(
+        self, host: str, port: int, versions: BrokerVersions, ask: Callable[[Ask], Awaitable[Response]], *, name: str
+    ) -> Session:
+        """Authenticate on a connection that is in use (KIP-368).
+
+        Args:
+            host, port, name: as for `dial`.
+            versions: what the broker speaks on it.
+            ask: sends a request over it and returns its answer.
+
+        Raises:
+            KafkaError: as `dial`, but for what is about connecting.
+        """
+        step = self.steps.authenticate
+        assert step is not None, "a session without authentication has no end"
+        with named(f"{step.name} (again)", name or f"{host}:{port}", (host, port)):
+            return await authenticated(step.exchange(host, port, versions), ask, self.clock)
+
 
 class _Attempt:
     """One connection that is being set up.
@@ -125,7 +143,7 @@ class _Attempt:
         """Do all steps."""
         stream = await self._connect()
         try:
-            secure, authenticate = self._dialer.steps
+            secure, authenticate = self._dialer.steps.secure, self._dialer.steps.authenticate
             if secure is not None:
                 stream = await self._secure(secure, stream)
             connection = Connection(stream, FrameBuffer())
@@ -163,7 +181,7 @@ class _Attempt:
 
     async def _secure(self, step: SecureStep, stream: Stream) -> Stream:
         with self._during(step.name):
-            with _failing_as_connection("it could not be prepared"):
+            with failing_as_connection("it could not be prepared"):
                 layer = await step.new_layer(self._host, self._port)
             secured = LayeredStream(stream, layer)
             with in_words():
@@ -196,22 +214,7 @@ class _Attempt:
     async def _authenticate(self, step: AuthenticateStep, connection: Connection, versions: BrokerVersions) -> Session:
         with self._during(step.name):
             exchange = step.exchange(self._host, self._port, versions)
-            asked_at = self._dialer.clock()
-            outcome: object = None
-            while True:
-                try:
-                    wanted = exchange.send(outcome)
-                except StopIteration as end:
-                    return Session(asked_at, end.value)
-                match wanted:
-                    case Ask():
-                        asked_at = self._dialer.clock()
-                        outcome = await self._request(connection, wanted)
-                    case Await():
-                        with _failing_as_connection("its credentials could not be had"):
-                            outcome = await wanted.work()
-                    case _:
-                        assert_never(wanted)
+            return await authenticated(exchange, partial(self._request, connection), self._dialer.clock)
 
     async def _request(self, connection: Connection, ask: Ask) -> Response:
         self._correlation_id += 1
@@ -229,18 +232,8 @@ class _Attempt:
     def _during(self, step: str) -> Generator[None]:
         """Bound a step in time, and name it in what it raises."""
         self.step = step
-        try:
-            with anyio.fail_after(self._dialer.answer_timeout):
-                yield
-        except AuthenticationError as error:
-            refused = AuthenticationError(f"{step} with {self._name} failed: {error}", api=error.api)
-            refused.code, refused.name, refused.phase = error.code, error.name, error.phase
-            raise refused from error
-        except KafkaConnectionError as error:
-            text = f"{step} with {self._name} failed: {error}"
-            raise KafkaConnectionError(text, address=(self._host, self._port)) from error
-        except ProtocolError as error:
-            raise ProtocolError(f"{step}: {error}") from error
+        with named(step, self._name, (self._host, self._port)), anyio.fail_after(self._dialer.answer_timeout):
+            yield
 
 
 async def _ask(connection: Connection, request: bytes) -> bytes:
@@ -249,19 +242,6 @@ async def _ask(connection: Connection, request: bytes) -> bytes:
     while not frames:
         frames = await connection.read_frames()
     return frames[0]
-
-
-@contextmanager
-def _failing_as_connection(what: str) -> Generator[None]:
-    """Have the code of others fail this connection, not the producer; its words may have a secret in them."""
-    try:
-        yield
-    except (KafkaError, TimeoutError):
-        raise
-    except BaseException as error:
-        if ends_this_task(error):
-            raise
-        raise KafkaConnectionError(f"{what} ({type(error).__name__}, see __cause__)") from error
 
 
 def _forget_locals(error: BaseException) -> None:

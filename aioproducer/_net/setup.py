@@ -11,18 +11,17 @@ A step that is refused for who we are (wrong password, a certificate that is not
 which the core tells from a lost connection: start() raises it at once, a running producer tries again after longer
 pauses. Whatever else a step raises counts as a connection that could not be made.
 
-Authentication again on the same connection (KIP-368): `Session.ends_at` is when the broker ends it otherwise. Before
-that, `AuthenticateStep.exchange` is begun anew and driven as the Dialer drives it, but by the connection's usual path:
-each `Ask` is written as the request of a Send effect and its answer, which comes in the order of the requests, is sent
-into the exchange; each `Await` is done in a task meanwhile. No other request may be written between the first and the
-last; those in flight are answered before.
+Authentication again on the same connection (KIP-368): the core says when (`_core.cluster.nodes`). `exchange` is begun
+anew then and driven as the Dialer drives it (`authentication`), but by the connection's usual path: each `Ask` is
+written as the request of a Send effect is, and its answer comes in the order of the requests. No other request is
+written between the first and the last; those in flight are answered before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from aioproducer._version import __version__
 from aioproducer._wire.frames import decode_response_header, encode_request
@@ -99,10 +98,16 @@ class AuthenticateStep(Protocol):
 
 
 class SetupSteps(NamedTuple):
-    """What connections need besides TCP and ApiVersions."""
+    """What connections need besides TCP and ApiVersions.
+
+    Attributes:
+        secure, authenticate: the steps.
+        keep_ready: fetches credentials before they are needed; run in a task for as long as the producer lives.
+    """
 
     secure: SecureStep | None = None
     authenticate: AuthenticateStep | None = None
+    keep_ready: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 NO_STEPS = SetupSteps()
@@ -120,11 +125,6 @@ class Session(NamedTuple):
 
     asked_at: float
     lifetime: float | None
-
-    @property
-    def ends_at(self) -> float | None:
-        """When to be authenticated again by, at the latest."""
-        return None if self.lifetime is None else self.asked_at + self.lifetime
 
 
 class ApiVersionsExchange:

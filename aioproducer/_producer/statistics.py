@@ -52,6 +52,8 @@ def statistics_of(runtime: Runtime) -> MetricsSnapshot:
             "incoming-byte-total": figures.bytes_in,
             "connection-creation-total": figures.connections_made,
             "connection-close-total": figures.connections_closed,
+            "successful-reauthentication-total": sender.reauthentications,
+            "reauthentication-latency-max": sender.reauthentication_seconds_max * 1000,
             "connection-count": figures.connections_made - figures.connections_closed,
             "requests-in-flight": sender.requests_in_flight,
             "metadata-age": math.nan if sender.metadata_at is None else now - sender.metadata_at,

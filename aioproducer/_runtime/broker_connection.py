@@ -6,29 +6,33 @@ long as the socket takes it, and an answer is handed over in the pass of the loo
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 
+from aioproducer._core.cluster.node import LAST_CORRELATION_IDS, MAX_CORRELATION_ID, InFlight
+from aioproducer._core.effects import Send
 from aioproducer._logger import get_logger
 from aioproducer._wire.frames import decode_response, encode_request
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData
 from aioproducer._wire.primitives import ZERO_UUID
-from aioproducer._wire.schema import Request
+from aioproducer._wire.schema import Request, Response
 from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aioproducer._core.accumulator.batch import ProducerBatch
-    from aioproducer._core.cluster.node import InFlight
-    from aioproducer._core.effects import Connect, ProducePlan, Send
+    from aioproducer._core.effects import Connect, ProducePlan
     from aioproducer._metrics.counters import Counters
     from aioproducer._net.connection import Connection
     from aioproducer._net.dialer import Dialer, Established
+    from aioproducer._net.setup import Ask, Session
     from aioproducer._runtime.encoding import Encoder
+    from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
 
 _log = get_logger("aioproducer.connection")
@@ -86,6 +90,10 @@ class ConnectionHost(Protocol):
         """The connection can be used."""
         ...
 
+    def on_reauthenticated(self, connection: BrokerConnection, session: Session) -> None:
+        """The broker has accepted who we are once more; requests can be sent again."""
+        ...
+
     def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:
         """It could not be opened, or was closed before it was."""
         ...
@@ -136,6 +144,10 @@ class BrokerConnection:
         self._can_write = False  # the socket has taken all so far, and no batch is with a worker thread
         self._written_last: InFlight | None = None  # expects no answer: complete once the socket has taken it
         self._expected: deque[InFlight] = deque()  # written and not answered, in the order of the requests
+        self._versions: BrokerVersions | None = None
+        self._asked: InFlight | None = None  # a request of ours, to authenticate again
+        self._asked_last = 0
+        self._answer: Message | None = None
         self._error: KafkaError | None = None
 
     def send(self, effect: Send) -> None:
@@ -203,6 +215,7 @@ class BrokerConnection:
 
     async def _serve(self, established: Established) -> None:
         self._connection = connection = established.connection
+        self._versions = established.versions
         others: BaseExceptionGroup[BaseException] | None = None
         try:
             async with anyio.create_task_group() as self._tasks:
@@ -231,6 +244,41 @@ class BrokerConnection:
             f"{error}, and has answered nothing but ApiVersions: if it asks for SASL, set security_protocol={wanted}",
             address=self.address,
         )
+
+    # ── authentication again ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def reauthenticate(self) -> None:
+        """Authenticate again, after what was sent until now (KIP-368); refused, the connection is closed."""
+        self._host.call_in_task(self._begin_reauthentication)
+
+    def _begin_reauthentication(self) -> None:
+        if not self._is_closed:
+            self._tasks.start_soon(self._reauthenticate)
+
+    async def _reauthenticate(self) -> None:
+        assert self._versions is not None, "the connection is open"
+        (host, port), name = self.address, self._effect.name
+        try:
+            session = await self._dialer.authenticate_again(host, port, self._versions, self._ask, name=name)
+        except KafkaError as error:
+            self.close(error)
+            return
+        self._host.on_reauthenticated(self, session)
+
+    async def _ask(self, ask: Ask) -> Response:
+        message, version = ask
+        # Of the eight numbers that no other request of this connection gets.
+        self._asked_last = self._asked_last % LAST_CORRELATION_IDS + 1
+        request = InFlight(
+            message.api_key, version, MAX_CORRELATION_ID + self._asked_last, None, self._clock(), math.inf
+        )
+        self._asked = request
+        self._has_answer = anyio.Event()
+        self.send(Send(self.node_id, request, message, None))
+        await self._has_answer.wait()
+        answer, self._answer = self._answer, None
+        assert isinstance(answer, Response), "decoded as the answer to that request"
+        return answer
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -353,6 +401,10 @@ class BrokerConnection:
             raise ProtocolError("the broker sent an answer that was not asked for")
         request = self._expected.popleft()
         message = decode_response(frame, request.api_key, request.version, request.correlation_id)
+        if request is self._asked:
+            self._asked, self._answer = None, message
+            self._has_answer.set()
+            return
         if isinstance(message, ProduceResponse):
             now = self._clock()
             figures.windowed.request_latency_ms.record((now - request.written_at) * 1000, now)

@@ -10,7 +10,7 @@ import anyio
 
 from aioproducer._core.accumulator.accumulator import Accumulator, PendingAppend
 from aioproducer._core.accumulator.append import BUSY
-from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
+from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Reauthenticate, Send
 from aioproducer._core.sender import Sender
 from aioproducer._logger import get_logger
 from aioproducer._metrics.counters import Counters
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.cluster.node import InFlight
     from aioproducer._net.dialer import Dialer, Established
+    from aioproducer._net.setup import Session
     from aioproducer._runtime.broker_connection import PausedWriter
     from aioproducer._wire.schema import Message
     from aioproducer.interceptors import ProducerInterceptor
@@ -190,6 +191,8 @@ class Runtime:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._call_asked)
+                if self._dialer.steps.keep_ready is not None:
+                    tasks.start_soon(self._dialer.steps.keep_ready)
                 await self._poller.serve()
                 is_over = True
                 tasks.cancel_scope.cancel()
@@ -311,6 +314,10 @@ class Runtime:
                     self._completion.schedule(effect.batches)
                 case Connect():
                     self._connect(effect)
+                case Reauthenticate():
+                    connection = self._connections.get(effect.node_id)
+                    if connection is not None:
+                        connection.reauthenticate()
                 case Disconnect():
                     connection = self._connections.get(effect.node_id)
                     if connection is not None:
@@ -432,7 +439,14 @@ class Runtime:
 
     def on_open(self, connection: BrokerConnection, established: Established) -> None:
         """See `ConnectionHost.on_open`."""
-        self.call(self.sender.on_connected, connection.node_id, established.versions, self.clock())
+        asked_at, lifetime = established.session or (0.0, None)
+        self.call(self.sender.on_connected, connection.node_id, established.versions, self.clock(), asked_at, lifetime)
+        self._wake_poller()
+
+    def on_reauthenticated(self, connection: BrokerConnection, session: Session) -> None:
+        """See `ConnectionHost.on_reauthenticated`."""
+        asked_at, lifetime = session
+        self.call(self.sender.on_reauthenticated, connection.node_id, asked_at, lifetime, self.clock())
         self._wake_poller()
 
     def on_failed(self, connection: BrokerConnection, error: KafkaError) -> None:

@@ -23,10 +23,15 @@ async def prepared_steps(config: ProducerConfig) -> SetupSteps:
     protocol = config.security_protocol
     if protocol == "PLAINTEXT":
         return NO_STEPS
-    return SetupSteps(
-        secure=await _tls(config) if protocol.endswith("SSL") else None,
-        authenticate=_sasl(config) if protocol.startswith("SASL") else None,
-    )
+    secure = await _tls(config) if protocol.endswith("SSL") else None
+    if not protocol.startswith("SASL"):
+        return SetupSteps(secure)
+    if config.sasl_mechanism == "OAUTHBEARER":
+        from aioproducer._net import sasl
+
+        cache = _token_cache(config)
+        return SetupSteps(secure, sasl.SaslStep("OAUTHBEARER", sasl.TokenCredentials(cache)), cache.run)
+    return SetupSteps(secure, _sasl(config))
 
 
 # What each needs is imported here: ssl and the providers of tokens are only for those who use them.
@@ -55,8 +60,6 @@ def _sasl(config: ProducerConfig) -> AuthenticateStep:
             return sasl.SaslStep(
                 mechanism, sasl.scram_credentials(mechanism, username, password, is_delegation_token=is_token)
             )
-        case "OAUTHBEARER":
-            return sasl.SaslStep(mechanism, sasl.TokenCredentials(_token_cache(config)))
         case "GSSAPI":
             return sasl.SaslStep(mechanism, _kerberos(config))
         case _:

@@ -339,6 +339,30 @@ def _place_of_the_call(sender: Sender, accumulator: Accumulator) -> None:
     queue.give_number = only_once
 
 
+def _sent_while_renewing(sender: Sender, accumulator: Accumulator) -> None:
+    nodes = inside(sender, "_nodes")
+    can_send = nodes.can_send
+
+    def regardless(node: Any, now: float) -> Any:
+        renew_at, node.renew_at = node.renew_at, float("inf") if node.renewing_since is not None else node.renew_at
+        try:
+            return can_send(node, now)
+        finally:
+            node.renew_at = renew_at
+
+    nodes.can_send = regardless
+
+
+def _session_outlived(sender: Sender, accumulator: Accumulator) -> None:
+    nodes = inside(sender, "_nodes")
+    begin_session = nodes._begin_session
+
+    def as_if_it_lasted(node: Any, authenticated_at: float, lifetime: float | None) -> None:
+        begin_session(node, authenticated_at, None if lifetime is None else 2 * lifetime)
+
+    nodes._begin_session = as_if_it_lasted
+
+
 BUGS: Final = (
     PlantedBug("sequence assigned twice", "two batches get the same sequence number", _sequence_assigned_twice),
     PlantedBug("epoch not bumped", "after a gap the partition begins at 0 again in the same epoch", _epoch_not_bumped),
@@ -389,5 +413,7 @@ BUGS: Final = (
     PlantedBug("due too late", "what is due is noticed after the metadata step of a poll", _due_too_late),
     PlantedBug("room of others", "records are accepted into the room of calls before them", _room_of_others),
     PlantedBug("place of the call", "who joins a queue late is granted before those ahead", _place_of_the_call),
+    PlantedBug("sent while renewing", "a request goes out in the middle of an authentication", _sent_while_renewing),
+    PlantedBug("session outlived", "sessions are taken to last twice as long as they do", _session_outlived),
 )
 """In the order of the table in docs/promises.md."""

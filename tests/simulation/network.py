@@ -16,7 +16,7 @@ from aioproducer._wire.messages.metadata import MetadataResponse
 from aioproducer._wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from aioproducer._wire.negotiation import ApiVersionRange, BrokerVersions
 from aioproducer._wire.schema import ZERO_UUID
-from aioproducer.errors import KafkaConnectionError
+from aioproducer.errors import AuthenticationError, KafkaConnectionError
 from aioproducer.testing._broker import Closed, Reply
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from aioproducer._core.accumulator.batch import ProducerBatch
     from aioproducer._core.cluster.node import InFlight
-    from aioproducer._core.effects import Connect, Disconnect, ProducePlan, Send
+    from aioproducer._core.effects import Connect, Disconnect, ProducePlan, Reauthenticate, Send
     from aioproducer._core.sender import Sender
     from aioproducer._wire.schema import Message
+    from aioproducer.errors import KafkaError
     from aioproducer.testing._broker import ClusterCore, Output
     from tests.simulation.clock import Clock
     from tests.simulation.scenario import Scenario
@@ -51,6 +52,7 @@ class Connection:
         "is_closed",
         "is_closing",
         "is_open",
+        "is_renewing",
         "is_writing",
         "last_arrival",
         "last_reply",
@@ -58,6 +60,7 @@ class Connection:
         "node_id",
         "on_wire",
         "outbox",
+        "session_ends",
     )
 
     def __init__(self, network: Network, node_id: int, broker_id: int) -> None:
@@ -69,6 +72,8 @@ class Connection:
         self.is_closing = False  # the sender has asked for its end
         self.is_broker_gone = False  # nothing arrives any more
         self.is_writing = False
+        self.is_renewing = False  # the broker is in the middle of an authentication
+        self.session_ends = float("inf")
         self.held_until = 0.0  # what is on its way to the broker is stuck until then
         self.last_arrival = 0.0
         self.last_reply = 0.0
@@ -164,6 +169,43 @@ class Network:
             connection.is_writing = True
             self._clock.after(self._rng.random() * self._scenario.write_lateness, self._write, connection)
 
+    def reauthenticate(self, effect: Reauthenticate) -> None:
+        """Ask for another session, after what was sent before."""
+        connection = self._connections.get(effect.node_id)
+        if connection is not None:
+            self._ask_for_session(connection)
+
+    def _ask_for_session(self, connection: Connection) -> None:
+        if connection.is_closed:
+            return
+        if connection.is_writing:
+            self._clock.after(0.001, self._ask_for_session, connection)
+            return
+        connection.last_arrival = max(connection.last_arrival, self._clock.now + self._latency())
+        self._clock.at(connection.last_arrival, self._begin_session, connection, self._clock.now)
+
+    def _begin_session(self, connection: Connection, asked_at: float) -> None:
+        if connection.is_broker_gone:
+            return
+        if self._clock.now < self.swallowing_until:
+            self.cut_off(connection)
+            return
+        connection.is_renewing = True
+        self._clock.after(2 * self._latency(), self._end_session, connection, asked_at)
+
+    def _end_session(self, connection: Connection, asked_at: float) -> None:
+        if connection.is_closed or connection.is_broker_gone:
+            return
+        connection.is_renewing = False
+        if self._scenario.faults and self._rng.random() < 0.1:
+            self.cut_off(connection)
+            self.lose(connection, "refused", AuthenticationError("other credentials, please"))
+            return
+        connection.session_ends = self._clock.now + self._scenario.session
+        self._trace("session", connection)
+        self._sender.on_reauthenticated(connection.node_id, asked_at, self._scenario.session, self._clock.now)
+        self._wake()
+
     # ── the life of a connection ─────────────────────────────────────────────────────────────────────────────────────
 
     def open_connections(self) -> list[Connection]:
@@ -195,10 +237,15 @@ class Network:
             finalized_features={"transaction.version": state.options.transaction_version},
             finalized_features_epoch=state.options.transaction_version,
         )
-        self._sender.on_connected(connection.node_id, versions, self._clock.now)
+        if self._scenario.session:
+            now = self._clock.now
+            connection.session_ends = now + self._scenario.session
+            self._sender.on_connected(connection.node_id, versions, now, now, self._scenario.session)
+        else:
+            self._sender.on_connected(connection.node_id, versions, self._clock.now)
         self._wake()
 
-    def lose(self, connection: Connection, why: str) -> None:
+    def lose(self, connection: Connection, why: str, cause: KafkaError | None = None) -> None:
         """Tell the sender of a connection's end. What is on its way to the broker may arrive all the same."""
         if connection.is_closed:
             return
@@ -207,7 +254,7 @@ class Network:
         connection.outbox.clear()
         del self._connections[connection.node_id]
         self._trace("lost", connection, why)
-        error = KafkaConnectionError(why) if why else None
+        error = cause or (KafkaConnectionError(why) if why else None)
         if connection.is_open:
             self._sender.on_disconnected(connection.node_id, error, self._clock.now)
         else:
@@ -304,6 +351,12 @@ class Network:
             return
         if self._clock.now < self.swallowing_until:
             self.cut_off(connection)
+            return
+        assert not connection.is_renewing, "a request came in the middle of an authentication"
+        if self._clock.now >= connection.session_ends:
+            assert self._scenario.faults, "a request came after the end of the session"
+            self.cut_off(connection)
+            self._clock.after(self._latency(), self.lose, connection, "the session is over")
             return
         connection.inbox.append((message, version, correlation_id))
         if len(connection.inbox) == 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, assert_never
 
 from aioproducer._core.accumulator.accumulator import Accumulator
-from aioproducer._core.effects import Completed, Connect, Disconnect, Send
+from aioproducer._core.effects import Completed, Connect, Disconnect, Reauthenticate, Send
 from aioproducer._core.sender import Sender
 from tests.simulation import evidence
 from tests.simulation.calls import Calls, Violation
@@ -154,6 +154,8 @@ class Party:
                     self._complete(batch)
             case Connect():
                 self.network.connect(effect)
+            case Reauthenticate():
+                self.network.reauthenticate(effect)
             case Disconnect():
                 self.network.disconnect(effect)
             case _:

@@ -83,6 +83,7 @@ class Scenario:
         first_sequence: of each partition, in the first epoch; near 2**31 - 1 so that it wraps.
         first_epoch: of the first producer id, as its broker gives it.
         transactional: what is particular to a history with transactions; None for one without.
+        session: seconds after which a broker takes no more requests on a connection without another login; 0: for ever.
     """
 
     seed: int
@@ -108,6 +109,7 @@ class Scenario:
     first_epoch: int
     config: ProducerConfig = field(repr=False)
     transactional: Transactional | None = None
+    session: float = 0.0
 
     @property
     def is_sparse(self) -> bool:
@@ -128,6 +130,14 @@ class Scenario:
     def keeps_promises(self) -> bool:
         """Whether the brokers keep acknowledged data and producer state."""
         return not set(self.faults) & set(FORGETFUL)
+
+
+SESSIONS: Final = 10**9
+"""Seeds of their own: what else is in a history does not depend on them."""
+
+
+def _session(rng: Random) -> float:
+    return rng.choice((1.2, 1.6, 2.5)) if rng.random() < 0.15 else 0.0
 
 
 def draw(seed: int) -> Scenario:
@@ -171,7 +181,15 @@ def draw(seed: int) -> Scenario:
     if is_transactional:
         make_transactional(rng, drawn, settings, theme, is_patient=is_patient)
     config = ProducerConfig(bootstrap_servers=_bootstrap(drawn["brokers"]), **settings)
-    return Scenario(seed=seed, theme=theme, is_patient=is_patient, settings=settings, config=config, **drawn)
+    return Scenario(
+        seed=seed,
+        theme=theme,
+        is_patient=is_patient,
+        settings=settings,
+        config=config,
+        session=_session(Random(seed + SESSIONS)),
+        **drawn,
+    )
 
 
 # ── themes ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,11 +34,13 @@ class Dispatcher:
         return effects
 
     def is_usable(self, node: Node, now: float) -> bool:
-        """Whether the node can take a request; if not, connect to it or note when it may be able to."""
+        """Whether the node can take a request; if not, connect to it, log in anew, or note when it may be able to."""
         if self.nodes.can_send(node, now):
             return True
         if self.nodes.can_connect(node, now):
             self.effects.append(self.nodes.connect(node, now))
+        elif self.nodes.has_to_renew(node, now):
+            self.effects.append(self.nodes.renew(node, now))
         else:
             self.wake_at = min(self.wake_at, self.nodes.blocked_until(node, now))
         return False

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from aioproducer.errors import KafkaError
 
 
-MAX_CORRELATION_ID: Final = 2**31 - 1 - 8  # the last eight are kept for re-authentication, as Kafka's clients do
+LAST_CORRELATION_IDS: Final = 8
+MAX_CORRELATION_ID: Final = 2**31 - 1 - LAST_CORRELATION_IDS
+"""The last eight are kept for authentication on a connection in use, as Kafka's clients do."""
 
 
 MAX_THROTTLE: Final = 60.0
 """Seconds. Quotas are kept over windows of seconds, and brokers throttle by no more than what is left of one; an answer
 of days is a broker gone mad."""
+
+
+MIN_RENEWED_SESSION: Final = 1.5
+"""Seconds. Brokers let a session be renewed once a second; a shorter one is followed by another connection."""
+MIN_SESSION_AGE: Final = 1.1
+"""Seconds. Not renewed before, by the same reason."""
+MAX_SESSION: Final = 365 * 86_400.0
 
 
 class NodeState(Enum):
@@ -123,6 +132,9 @@ class Node:
     last_attempt: float = -math.inf
     last_used: float = -math.inf
     throttled_until: float = -math.inf
+    renew_at: float = math.inf  # when the session has to be authenticated again, before anything more is sent
+    is_renewable: bool = True  # it lasts long enough for that; else another connection follows
+    renewing_since: float | None = None
     answered_at: float = -math.inf  # last, on this connection
     is_silent: bool = False  # what is in flight has not been answered for so long that nothing seems to move there
     is_current: bool = True  # in the latest metadata, or a bootstrap server in use
@@ -179,6 +191,26 @@ class Node:
         self.last_error = None
         self.outage.connected(self.node_id, self.address, now)
 
+    def end_session(self) -> None:
+        """Whatever was known of a session is over; without another, the connection is good as long as it lives."""
+        self.renewing_since = None
+        self.renew_at = math.inf
+        self.is_renewable = True
+
+    def begin_session(self, authenticated_at: float, lifetime: float, share: float) -> None:
+        """The broker has accepted who we are, for so many seconds (KIP-368).
+
+        Args:
+            authenticated_at: when we asked for it last, before the broker's own count began.
+            lifetime: seconds.
+            share: the part of it after which it is renewed.
+        """
+        lifetime = min(lifetime, MAX_SESSION)
+        self.is_renewable = lifetime >= MIN_RENEWED_SESSION
+        self.renew_at = authenticated_at + lifetime * share
+        if self.is_renewable:
+            self.renew_at = max(self.renew_at, authenticated_at + MIN_SESSION_AGE)
+
     def begin_close(self, error: KafkaError | None) -> None:
         """The connection is asked to close, because of the error or because it is not needed."""
         self.move(NodeEvent.CLOSE)
@@ -191,6 +223,7 @@ class Node:
         self.throttled_until = -math.inf
         self.closing_error = None
         self.is_silent = False
+        self.end_session()
         self.last_error = error
         if isinstance(error, AuthenticationError):
             self.refusals += 1

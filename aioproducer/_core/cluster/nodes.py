@@ -4,6 +4,10 @@ A connection has at most `max_in_flight_requests_per_connection` requests in fli
 answered in time closes the connection (time in which the broker throttles us does not count, KIP-219). Attempts to
 connect back off exponentially per broker, and so does the time they may take (KIP-601).
 
+A broker may have us authenticate again from time to time (KIP-368). When that is due, nothing more is sent to it; what
+is in flight is answered before; then it goes on where it was. That is begun by whoever has something to send, so that
+an idle connection is left alone.
+
 Metadata says who leads; only the connections show who can be reached from here. `stalled` has the brokers to which
 nothing gets: records that may go to any partition are kept from them (`accumulator.topics`).
 
@@ -16,7 +20,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
-from aioproducer._core.effects import Connect, Disconnect
+from aioproducer._core.effects import Connect, Disconnect, Reauthenticate
 from aioproducer._core.requests.backoff import exponential_backoff
 from aioproducer._logger import get_logger
 from aioproducer.errors import (
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from aioproducer._wire.schema import Message
 
 logger = get_logger("aioproducer.connection")
+
+RENEWED_AFTER: Final = (0.85, 0.95)
+"""Of a session's lifetime, between which it is renewed, at random: not all connections at once (as Java's client)."""
 
 SILENCE: Final = 1.0
 """Seconds without an answer that are worth telling, if there is something else to tell."""
@@ -167,9 +174,33 @@ class Nodes:
         return (
             node.state is NodeState.READY
             and now >= node.throttled_until
+            and now < node.renew_at
             and len(node.in_flight) < self._max_in_flight
             and node.node_id not in self._moved
         )
+
+    def has_to_renew(self, node: Node, now: float) -> bool:
+        """Whether the broker has to be authenticated with again before anything more is sent to it, and that may begin.
+
+        Where sessions are too short for that, `check` closes the connection instead, once all is answered on it.
+        """
+        return (
+            node.state is NodeState.READY
+            and now >= node.renew_at
+            and node.is_renewable
+            and node.renewing_since is None
+            and now >= node.throttled_until
+            and node.node_id not in self._moved
+        )
+
+    def _is_about_to_serve(self, node: Node, now: float) -> bool:
+        return self.has_to_renew(node, now) or (node.renewing_since is not None and not node.is_silent)
+
+    def renew(self, node: Node, now: float) -> Reauthenticate:
+        """Begin another session; `has_to_renew` must hold."""
+        node.renewing_since = now
+        self.next_due = min(self.next_due, now + self._first_due)
+        return Reauthenticate(node.node_id)
 
     def blocked_until(self, node: Node, now: float) -> float:
         """Return when a broker that cannot take a request may be able to; infinity if an event must come first."""
@@ -208,6 +239,9 @@ class Nodes:
         connecting = next((node for node in nodes if node.state is NodeState.CONNECTING), None)
         if connecting is not None:
             return connecting
+        renewing = next((node for node in nodes if self._is_about_to_serve(node, now)), None)
+        if renewing is not None:
+            return renewing
         connectable = [node for node in nodes if self.can_connect(node, now)]
         return min(connectable, key=lambda node: node.last_attempt) if connectable else None
 
@@ -283,9 +317,10 @@ class Nodes:
 
         Counted from the last answer: one that answers many requests slowly, in turn, does move.
         """
-        if not node.in_flight or node.is_silent:
+        if node.is_silent:
             return math.inf
-        return max(node.in_flight[0].sent_at, node.answered_at) + self._stall
+        since = node.in_flight[0].sent_at if node.in_flight else node.renewing_since
+        return math.inf if since is None else max(since, node.answered_at) + self._stall
 
     def _due_at(self, node: Node) -> float:
         if node.state is NodeState.CONNECTING:
@@ -296,9 +331,12 @@ class Nodes:
             return -math.inf
         if node.in_flight:
             return node.in_flight[0].deadline
+        if node.renewing_since is not None:
+            return node.renewing_since + self._request_timeout
         if not node.is_current and self._has_ready_candidate():
             return -math.inf
-        return node.last_used + self._max_idle
+        idle_at = node.last_used + self._max_idle
+        return idle_at if node.is_renewable else min(idle_at, node.renew_at)
 
     def _has_ready_candidate(self) -> bool:
         return any(node.is_current and node.state is NodeState.READY for node in self._nodes.values())
@@ -316,6 +354,12 @@ class Nodes:
                 f"{node.address} did not answer within request_timeout_ms={self._request_timeout * 1000:.0f};"
                 " its connection is closed and the requests on it are sent again",
                 elapsed=now - node.in_flight[0].sent_at,
+            )
+        if node.renewing_since is not None and node.node_id not in self._moved:
+            return RequestTimeoutError(
+                f"{node.address} did not authenticate us again within"
+                f" request_timeout_ms={self._request_timeout * 1000:.0f}; its connection is closed",
+                elapsed=now - node.renewing_since,
             )
         return None
 
@@ -337,13 +381,41 @@ class Nodes:
 
     # ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_connected(self, node: Node, versions: BrokerVersions, now: float) -> None:
-        """The connection is usable."""
+    def on_connected(
+        self,
+        node: Node,
+        versions: BrokerVersions,
+        now: float,
+        authenticated_at: float = 0.0,
+        session_lifetime: float | None = None,
+    ) -> None:
+        """The connection is usable; see `Node.begin_session` for how long its session lasts."""
         node.on_connected(versions, now)
         self._heard_at = now
+        self._begin_session(node, authenticated_at, session_lifetime)
         self._note_stall(node)
         if node.state is NodeState.READY:
             self.next_due = -math.inf  # others may not be needed any more
+
+    def on_reauthenticated(
+        self, node: Node, authenticated_at: float, session_lifetime: float | None, now: float
+    ) -> float | None:
+        """Another session has begun; return for how long nothing could be sent. None: it is being closed meanwhile."""
+        since = node.renewing_since
+        if node.state is not NodeState.READY or since is None:
+            return None
+        self._begin_session(node, authenticated_at, session_lifetime)
+        node.last_used = now
+        node.is_silent = False
+        self._note_stall(node)
+        fields = {"event_name": "broker_reauthenticated", "node": node.node_id, "seconds": now - since}
+        logger.debug("authenticated with %s again in %.0f ms", node.address, (now - since) * 1000, extra=fields)
+        return now - since
+
+    def _begin_session(self, node: Node, authenticated_at: float, lifetime: float | None) -> None:
+        node.end_session()
+        if lifetime is not None:
+            node.begin_session(authenticated_at, lifetime, self._rng.uniform(*RENEWED_AFTER))
 
     def on_connect_failed(self, node: Node, error: KafkaError, now: float) -> KafkaError:
         """The attempt failed; return the error as people should read it, with the broker's name."""
@@ -370,6 +442,12 @@ class Nodes:
         was_asked = node.state is NodeState.CLOSING
         node.move(NodeEvent.LOST)
         reason = node.closing_error if was_asked else error
+        is_renewal = node.renewing_since is not None and isinstance(reason, AuthenticationError)
+        if is_renewal:
+            # It may be this connection only that it takes us on no more: credentials may name us otherwise now.
+            # Whether it takes us at all shows at once, on another one.
+            why, reason = reason, KafkaConnectionError(f"lost the connection to {node.address}: {reason}")
+            reason.__cause__ = why
         failed = list(node.in_flight)
         named: KafkaError | None = None
         if reason is not None:
@@ -382,6 +460,8 @@ class Nodes:
         elif failed:  # the producer ends and has nothing more to wait for: no news to anybody
             named = self._named(node, KafkaConnectionError("it was closed from this side"), "lost the connection to")
         self._end(node, named, now)
+        if is_renewal:
+            node.not_before = now
         return named, failed
 
     def on_written(self, node: Node, request: InFlight, now: float) -> bool:
@@ -410,8 +490,11 @@ class Nodes:
     def _after_answer(self, node: Node, now: float) -> None:
         if not node.is_current:
             self.next_due = -math.inf
-        elif not node.in_flight and now + self._max_idle < self.next_due:  # else the next request was counted when sent
-            self.next_due = now + self._max_idle
+        elif not node.in_flight:  # else the next request was counted when sent
+            if now + self._max_idle < self.next_due:
+                self.next_due = now + self._max_idle
+            if not node.is_renewable:
+                self.next_due = min(self.next_due, node.renew_at)
 
     def _end(self, node: Node, error: KafkaError | None, now: float) -> None:
         node.on_ended(error)

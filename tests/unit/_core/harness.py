@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from aioproducer._config import ProducerConfig, ProducerSettings
 from aioproducer._core.accumulator.accumulator import Accumulator
 from aioproducer._core.cluster.metadata import Broker
-from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Send
+from aioproducer._core.effects import Completed, Connect, Disconnect, Effect, Reauthenticate, Send
 from aioproducer._core.sender import Sender
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -102,6 +102,8 @@ class Shell:
         sent: for each node, its requests that were not answered yet, oldest first.
         completed: all batches whose outcome was told, in order.
         events: the Connect and Disconnect effects, in order.
+        session_lifetime: of sessions that begin with a connection; None: they have no end.
+        renewals: the nodes that are to be authenticated with again, in order; whoever answers one removes it.
     """
 
     def __init__(self, *, brokers: tuple[int, ...] = (1,), **settings: Unpack[ProducerSettings]) -> None:
@@ -117,6 +119,8 @@ class Shell:
         self.completed: list[ProducerBatch] = []
         self.events: list[Connect | Disconnect] = []
         self.answers_connects = True
+        self.session_lifetime: float | None = None
+        self.renewals: list[int] = []
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +146,9 @@ class Shell:
             case Connect():
                 self.events.append(effect)
                 if self.answers_connects:
-                    self.sender.on_connected(effect.node_id, self.versions, self.now)
+                    self.sender.on_connected(effect.node_id, self.versions, self.now, self.now, self.session_lifetime)
+            case Reauthenticate():
+                self.renewals.append(effect.node_id)
             case Disconnect():
                 self.events.append(effect)
                 self.sent.pop(effect.node_id, None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, assert_never
 import pytest
 
 from aioproducer._core.accumulator.accumulator import Accumulator
-from aioproducer._core.effects import Completed, Connect, Disconnect, Send
+from aioproducer._core.effects import Completed, Connect, Disconnect, Reauthenticate, Send
 from aioproducer._core.sender import Sender
 from aioproducer._wire.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from aioproducer._wire.messages.metadata import MetadataRequest
@@ -120,6 +120,8 @@ class History:
                     else:
                         self.connections[effect.node_id] = deque()
                         self.sender.on_connected(effect.node_id, versions(), self.now)
+                case Reauthenticate():
+                    raise AssertionError("no session here has an end")
                 case Disconnect():
                     self.lose(effect.node_id)
                 case Send():

@@ -138,7 +138,7 @@ async def test_the_broker_is_asked_who_it_is_before_it_is_told_who_we_are() -> N
     assert [decode_request(sent[4:])[0].api_key for sent in stream.sent] == [API_VERSIONS, METADATA, METADATA]
     assert [decode_request(sent[4:])[0].correlation_id for sent in stream.sent[1:]] == [1, 2]
     assert established.session is not None
-    assert established.session.ends_at == 63.0  # from when the last request was written
+    assert established.session == (3.0, 60.0)  # from when the last request was written
     assert not stream.is_closed
 
 

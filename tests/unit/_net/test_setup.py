@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from aioproducer._net.setup import ApiVersionsExchange, Session
+from aioproducer._net.setup import ApiVersionsExchange
 from aioproducer._version import __version__
 from aioproducer._wire.frames import decode_request, decode_request_body, encode_response
 from aioproducer._wire.messages import ApiKey
@@ -127,8 +127,3 @@ def test_a_broker_without_magic_2_is_too_old() -> None:
         UnsupportedVersionError, match="Produce in versions 0 to 2, needed is one of 3 to 13; upgrade the broker"
     ):
         ApiVersionsExchange("me").on_response(_answer(ApiVersionsResponse(api_keys=[old]), 4))
-
-
-def test_a_session_ends_its_lifetime_after_it_was_asked_for() -> None:
-    assert Session(asked_at=100.0, lifetime=3.5).ends_at == 103.5
-    assert Session(asked_at=100.0, lifetime=None).ends_at is None

@@ -24,6 +24,7 @@ from aioproducer.errors import KafkaConnectionError, KafkaError, ProtocolError
 
 if TYPE_CHECKING:
     from aioproducer._core.accumulator.batch import ProducerBatch
+    from aioproducer._net.setup import Session
     from aioproducer._wire.schema import Message, Request
 
 METADATA, API_VERSIONS = 3, 18
@@ -102,6 +103,9 @@ class Host:
 
     def clock(self) -> float:
         return anyio.current_time() if self.now is None else self.now
+
+    def on_reauthenticated(self, connection: BrokerConnection, session: Session) -> None:
+        self._note("reauthenticated", session)
 
     def _note(self, *what: object) -> None:
         self.told.append(what)
