@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -115,7 +114,11 @@ class Dialer:
         step = self.steps.authenticate
         assert step is not None, "a session without authentication has no end"
         with named(f"{step.name} (again)", name or f"{host}:{port}", (host, port)):
-            return await authenticated(step.exchange(host, port, versions), ask, self.clock)
+            try:
+                return await authenticated(step.exchange(host, port, versions), ask, self.clock)
+            except BaseException as error:
+                _forget_frames(error)
+                raise
 
 
 class _Attempt:
@@ -224,7 +227,7 @@ class _Attempt:
                 connection, encode_request(message, version, self._correlation_id, self._dialer.client_id)
             )
         except BaseException as error:
-            _forget_locals(error)
+            _forget_frames(error)
             raise
         return decode_response(answer, message.api_key, version, self._correlation_id)
 
@@ -244,15 +247,17 @@ async def _ask(connection: Connection, request: bytes) -> bytes:
     return frames[0]
 
 
-def _forget_locals(error: BaseException) -> None:
-    """Have the frames that an error has come through forget their variables.
+def _forget_frames(error: BaseException) -> None:
+    """Have an error forget where it came through.
 
     The request that was on its way may be a password, and it is a variable of every frame down to the stream, which may
-    be somebody else's code (`connect=`): error trackers print them. Frames that still run, the caller's, keep theirs.
+    be somebody else's code (`connect=`): error trackers print them. Not by `traceback.clear_frames`, which would keep
+    the lines: 1. A stream's own task catches an error, shares it, and waits in that `except`. 2. We are given the same
+    error. 3. Before Python 3.13, clearing its frames ends the coroutine that waits.
     """
     found: list[BaseException] = [error]
     for one in found:  # which grows
-        traceback.clear_frames(one.__traceback__)
+        one.__traceback__ = None
         nested: list[BaseException | None] = [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             nested += cast("BaseExceptionGroup[BaseException]", one).exceptions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import anyio
@@ -125,6 +125,25 @@ async def test_an_unknown_name_is_told_as_such() -> None:
 
 
 # ── the steps after TCP ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _shares(errors: list[Exception]) -> Generator[str]:
+    """As a stream's own task: it catches an error, shares it, and has something to do before it goes on."""
+    try:
+        raise OSError("gone")
+    except OSError as error:
+        errors.append(error)
+        yield "waits"
+        yield "goes on"
+
+
+async def test_who_shares_an_error_with_a_login_goes_on() -> None:
+    errors: list[Exception] = []
+    task = _shares(errors)
+    assert next(task) == "waits"
+    with pytest.raises(KafkaConnectionError):
+        await dial(Script(api_versions(), errors[0]), SetupSteps(authenticate=Login()))
+    assert next(task) == "goes on"
 
 
 def metadata(correlation_id: int) -> bytes:
