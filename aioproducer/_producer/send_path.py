@@ -313,7 +313,7 @@ class SendPath:
         try:
             return (preparer or self._preparer).prepare(topic, value, key, partition, timestamp_ms, headers)
         except InvalidTopicError as error:
-            appender.note_refusal(error)
+            appender.notes.note_refusal(error)
             raise
 
     def append_prepared(self, record: PreparedRecord) -> Place | PreparedRecord:

@@ -130,6 +130,7 @@ def _lock(descriptor: int) -> None:
 
 
 def cache_folder() -> Path:
+    """Return where what is fetched or built once is kept: AIOPRODUCER_CACHE, else below the user's cache folder."""
     own = os.environ.get("AIOPRODUCER_CACHE")
     if own:
         return Path(own)

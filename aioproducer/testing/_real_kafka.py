@@ -142,9 +142,8 @@ class RealCluster:
             raise RealKafkaError("RealCluster uses process groups and signals, which Windows does not have")
         self._node_count = nodes
         self._is_proxied = proxied
-        self._features = dict(features or {})
-        if transaction_version is not None:
-            self._features["transaction.version"] = transaction_version
+        version = {} if transaction_version is None else {"transaction.version": transaction_version}
+        self._features = {**(features or {}), **version}
         self._format_arguments = tuple(format_arguments)
         self._client_security_protocol = client_security_protocol
         self._listeners = dict(listeners or {})

@@ -106,8 +106,8 @@ async def test_records_flow_through_renewals_on_the_same_connections(
     found: dict[bytes, list[int]] = defaultdict(list)
     for record in await read_topic(impatient.bootstrap_servers, topic):
         assert record.value is not None
-        name, _, number = record.value.partition(b":")
-        found[name].append(int(number))
+        sender, _, number = record.value.partition(b":")
+        found[sender].append(int(number))
         if int(number):
             assert offsets[record.partition][record.offset] == record.value
     for numbers in found.values():

@@ -254,11 +254,11 @@ class Accumulator:
 
     def take_refusal(self) -> KafkaError | None:
         """Return why a record was refused since the last call (the first reason), None if none was."""
-        return self.appender.take_refusal()
+        return self.appender.notes.take_refusal()
 
     def take_touched(self) -> set[TopicPartition]:
         """Return the partitions for which a batch was begun since the last call."""
-        return self.appender.take_touched()
+        return self.appender.notes.take_touched()
 
     # ── flush and close ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,8 +17,10 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.accumulator.batch import BatchEvent, ProducerBatch
+from aioproducer._core.accumulator.errors import too_large
 from aioproducer._core.accumulator.partitioning import PartitionChooser
 from aioproducer._core.accumulator.topics import RATIO_MARGIN, TopicState
+from aioproducer._core.accumulator.transaction_notes import TransactionNotes
 from aioproducer._records.record_headers import NO_HEADERS, HeaderBlocks, encode_headers
 from aioproducer._records.sizes import (
     BATCH_OVERHEAD,
@@ -27,8 +29,6 @@ from aioproducer._records.sizes import (
     record_size,
     record_upper_bound,
 )
-from aioproducer._types import TopicPartition
-from aioproducer.errors import RecordTooLargeError
 
 if TYPE_CHECKING:
     import random
@@ -70,6 +70,7 @@ class Appender:
 
     Attributes:
         needs_wake: a batch was made or sealed, or somebody began to wait, since the shell has cleared this.
+        notes: for the open transaction.
         closed_batches: how many batches have been sealed so far.
         closed_error: why nothing is accepted any more; see `close`.
         blocked_error: why nothing new is accepted at the moment, as no transaction is open; see `block`.
@@ -104,9 +105,7 @@ class Appender:
         self._schedule = schedule
         self._flushes = flushes
         self._unfinished = unfinished
-        self._is_transactional = config.transactional_id is not None
-        self._touched: set[TopicPartition] = set()  # what got batches, and why a call was refused: for its transaction
-        self._refusal: KafkaError | None = None
+        self.notes = TransactionNotes(is_transactional=config.transactional_id is not None)
         self._batch_size = config.batch_size
         self._max_request_size = config.max_request_size
         self._is_compressing = config.compression_type != "none"
@@ -383,10 +382,12 @@ class Appender:
         """
         bound = record_upper_bound(key, value, headers_size(headers) if headers else 1)
         if bound > self._max_request_size:
-            raise self.note_refusal(_too_large(topic, partition, bound, "max_request_size", self._max_request_size))
+            raise self.notes.note_refusal(
+                too_large(topic, partition, bound, "max_request_size", self._max_request_size)
+            )
         charge = bound + OBJECT_BYTES
         if charge > self.buffer_memory:
-            raise self.note_refusal(_too_large(topic, partition, charge, "buffer_memory", self.buffer_memory))
+            raise self.notes.note_refusal(too_large(topic, partition, charge, "buffer_memory", self.buffer_memory))
         return charge
 
     # ── one after the other ──────────────────────────────────────────────────────────────────────────────────────────
@@ -474,27 +475,6 @@ class Appender:
         """Give memory back; whoever waits for it gets it from MemoryQueue.grant."""
         self.free_bytes += size_bytes
 
-    # ── for the transaction ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def note_refusal(self, error: KafkaError) -> KafkaError:
-        """Note that a record was refused, which its transaction has to know; return the error."""
-        if self._is_transactional and self._refusal is None:
-            self._refusal = error
-        return error
-
-    def take_refusal(self) -> KafkaError | None:
-        """Return why a record was refused since the last call (the first reason), None if none was."""
-        refusal, self._refusal = self._refusal, None
-        return refusal
-
-    def take_touched(self) -> set[TopicPartition]:
-        """Return the partitions for which a batch was begun since the last call."""
-        touched = self._touched
-        if not touched:
-            return set()  # not the set itself, which will have those that come later
-        self._touched = set()
-        return touched
-
     # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def seal(self, queue: PartitionQueue, now: float) -> None:
@@ -531,8 +511,7 @@ class Appender:
         queue.open_batch = batch
         self._unfinished.add(state, batch)
         self._schedule.on_opened(queue, batch, now)
-        if self._is_transactional:
-            self._touched.add(TopicPartition(state.name, queue.partition))
+        self.notes.note_touched(state.name, queue.partition)
         self.needs_wake = True
         return batch
 
@@ -566,18 +545,3 @@ def full_size(batch_size: int, size_factor: float) -> int:
     if batch_size <= BATCH_OVERHEAD or size_factor == 1.0:
         return batch_size
     return BATCH_OVERHEAD + ceil((batch_size - BATCH_OVERHEAD) / size_factor)
-
-
-def _too_large(topic: str, partition: int | None, size: int, setting: str, limit: int) -> RecordTooLargeError:
-    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
-    remedy = "raise buffer_memory here"
-    if setting == "max_request_size":
-        remedy = "raise max_request_size here and max.message.bytes on the topic"
-    error = RecordTooLargeError(
-        f"record of {size:,} bytes exceeds {setting}={limit:,} ({where}); {remedy}, or send smaller records",
-        topic=topic,
-        partition=partition,
-    )
-    error.size = size
-    error.limit = limit
-    return error

@@ -12,6 +12,7 @@ from aioproducer.errors import (
     ErrorCode,
     KafkaError,
     MetadataTimeoutError,
+    RecordTooLargeError,
 )
 
 if TYPE_CHECKING:
@@ -93,3 +94,19 @@ def with_possibly_written(error: KafkaError, *, possibly_written: bool) -> Kafka
     copied = copy_of(error)
     copied.possibly_written = possibly_written
     return copied
+
+
+def too_large(topic: str, partition: int | None, size: int, setting: str, limit: int) -> RecordTooLargeError:
+    """Return the error of a record whose size is above that setting's limit."""
+    where = f"topic {topic!r}" if partition is None else f"topic {topic!r}, partition {partition}"
+    remedy = "raise buffer_memory here"
+    if setting == "max_request_size":
+        remedy = "raise max_request_size here and max.message.bytes on the topic"
+    error = RecordTooLargeError(
+        f"record of {size:,} bytes exceeds {setting}={limit:,} ({where}); {remedy}, or send smaller records",
+        topic=topic,
+        partition=partition,
+    )
+    error.size = size
+    error.limit = limit
+    return error

@@ -448,7 +448,7 @@ class WaitQueue:
             )
             failure.__cause__ = error
             self._end_accepted(pending)
-            pending.fail(self._appender.note_refusal(failure))
+            pending.fail(self._appender.notes.note_refusal(failure))
             self._woken.append(pending)
         else:
             pending.fail(error)
@@ -460,7 +460,7 @@ class WaitQueue:
             self._appender.give_back(pending.charge)
         is_parked = not pending.is_granted
         self._leave_queue(pending)
-        pending.fail(self._appender.note_refusal(error))
+        pending.fail(self._appender.notes.note_refusal(error))
         if pending.accepted:
             self._end_accepted(pending)
         if is_parked or pending.accepted:  # a task that was granted is awake already

@@ -109,7 +109,7 @@ def test_the_first_refusal_and_the_partitions_are_kept_for_a_transaction_alone()
         append(made)
         with pytest.raises(RecordTooLargeError):
             append(made, value=bytes(2000))
-        assert isinstance(made.appender.take_refusal(), RecordTooLargeError) == bool(count)
-        assert made.appender.take_refusal() is None
-        assert len(made.appender.take_touched()) == count
-        assert made.appender.take_touched() == set()
+        assert isinstance(made.appender.notes.take_refusal(), RecordTooLargeError) == bool(count)
+        assert made.appender.notes.take_refusal() is None
+        assert len(made.appender.notes.take_touched()) == count
+        assert made.appender.notes.take_touched() == set()
