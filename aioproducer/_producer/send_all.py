@@ -232,10 +232,11 @@ class SendAll:
             return self._sent
         first = min(failures)
         told = f"{len(failures)} of {len(self._sent)} records were not delivered; the first is record {first}"
-        error = SendAllError(
-            f"{told}: {failures[first]}", results=PartlySentRecords(self._sent, failures), failures=failures
-        )
-        raise error from failures[first]
+        why = failures[first]
+        # Words of the application's own exceptions, a serializer's say, may quote the record.
+        text = str(why) if isinstance(why, KafkaError) else type(why).__name__
+        error = SendAllError(f"{told}: {text}", results=PartlySentRecords(self._sent, failures), failures=failures)
+        raise error from why
 
     # ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -280,6 +281,8 @@ class SendAll:
                 batch, index = appended if appended.__class__ is tuple else await send_path.wait_and_append(appended)
         except Exception as error:
             self._failures[place] = error
+            if send_path.has_to_yield():  # nothing was appended, which would have seen to that
+                await self._runtime.backend.yield_now()
             return not _would_meet_the_next_too(error)
         batch, index = follow_split(batch, index)
         self._watch(batch, [place], [index])

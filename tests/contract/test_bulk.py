@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from aioproducer import (
@@ -128,6 +129,39 @@ async def test_a_refused_record_fails_alone(cluster: Cluster) -> None:
     assert [None if result is None else result.offset for result in error.results] == [0, None, None, None, 1]
     assert (error.__cause__, error.possibly_written) == (error.failures[1], False)
     assert await cluster.values(topic) == [b"first", b"last"]
+
+
+async def test_a_source_of_refused_records_lets_others_run(cluster: Cluster) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    def records() -> Iterator[ProducerRecord[bytes, bytes]]:
+        while turns < 20:
+            yield ProducerRecord("not a topic!", b"x")
+
+    servers = cluster.bootstrap_servers
+    async with Producer(bootstrap_servers=servers) as producer, anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        with anyio.fail_after(30), pytest.raises(SendAllError):
+            await producer.send_all(records())
+        tasks.cancel_scope.cancel()
+
+
+async def test_words_of_a_partitioner_are_not_in_the_error(cluster: Cluster) -> None:
+    def refuse(topic: object, key: object, value: object) -> int:
+        raise ValueError(f"cannot take {value!r}")
+
+    topic = new_topic_name()
+    async with Producer(bootstrap_servers=cluster.bootstrap_servers, partitioner=refuse) as producer:
+        with pytest.raises(SendAllError) as caught:
+            await producer.send_all([ProducerRecord(topic, b"secret value")])
+    assert "secret" not in str(caught.value)
+    assert "ValueError" in str(caught.value)
 
 
 async def test_a_record_that_the_broker_refuses_is_among_the_failures(embedded: EmbeddedCluster) -> None:

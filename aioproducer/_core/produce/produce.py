@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 logger = get_logger("aioproducer.sender")
 
 _NO_OFFSET: Final = -1
+_LAST_OFFSET: Final = 2**63 - 1
 _TOPIC_IDS_SINCE: Final = 13
 _ZSTD_SINCE: Final = 7
 
@@ -221,6 +222,11 @@ class Produce:
                     raise ProtocolError(
                         f"{node.address} answered a Produce request for partition {answer.index} of topic {name!r},"
                         " which was not in it"
+                    )
+                if answer.base_offset > _LAST_OFFSET - entry.batch.count:
+                    raise ProtocolError(
+                        f"{node.address} says that {entry.batch.count} records of topic {name!r} partition"
+                        f" {answer.index} begin at offset {answer.base_offset}: no log is that long"
                     )
                 answers.append((entry, answer))
         return answers, list(waiting.values())

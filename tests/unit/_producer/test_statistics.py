@@ -24,7 +24,13 @@ class FakeSender:
         return self.told
 
     def statistics(self) -> Any:
-        return SimpleNamespace(batch_splits=4, requests_in_flight=2, metadata_at=None)
+        return SimpleNamespace(
+            batch_splits=4,
+            requests_in_flight=2,
+            metadata_at=None,
+            reauthentications=5,
+            reauthentication_seconds_max=0.25,
+        )
 
 
 def runtime(sender: FakeSender) -> Any:
@@ -45,6 +51,7 @@ def test_counts_stand_under_their_names() -> None:
     made.figures.connections_made, made.figures.connections_closed = 3, 1
     told = statistics_of(made)
     assert (told["record-send-total"], told["connection-count"], told["batch-split-total"]) == (7, 2, 4)
+    assert (told["successful-reauthentication-total"], told["reauthentication-latency-max"]) == (5, 250)
     assert math.isnan(told["metadata-age"])
     assert told["buffer-available-bytes"] == told["buffer-total-bytes"] > 0
 

@@ -762,3 +762,12 @@ def test_a_refusal_takes_back_the_doubt_of_its_own_attempt_only() -> None:
     shell.wait_until(lambda: in_flight(shell, batch), within=0.5)
     shell.refuse(NOT_ENOUGH_REPLICAS)
     assert batch.possibly_written
+
+
+def test_an_offset_that_no_log_has_costs_the_connection() -> None:
+    shell = started()
+    batch = shell.send(records=3)
+    shell.refuse(0, base_offset=2**63 - 3)
+    effects = shell.poll()
+    assert any(isinstance(each, Disconnect) and "no log is that long" in str(each.error) for each in effects)
+    assert not batch.is_done
