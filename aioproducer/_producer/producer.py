@@ -134,6 +134,8 @@ class Producer(Generic[K, V]):
     if not TYPE_CHECKING:  # type checkers are to go on telling of names that are not there
 
         def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # __del__ asks too, perhaps when nothing can be imported any more
+                raise AttributeError(name, name=name, obj=self)
             from aioproducer._producer.elsewhere import explain  # for a name that is not there
 
             text = f"{type(self).__name__!r} object has no attribute {name!r}{explain(name)}"

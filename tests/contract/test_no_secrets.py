@@ -55,7 +55,12 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 
 def made(embedded: EmbeddedCluster, **settings: Any) -> Producer[Any, Any]:
-    settings = {"max_block_ms": 300, "linger_ms": 0, "delivery_timeout_ms": 1000, "request_timeout_ms": 500} | settings
+    settings = {
+        "max_block_ms": 1_000,
+        "linger_ms": 0,
+        "delivery_timeout_ms": 1000,
+        "request_timeout_ms": 500,
+    } | settings
     return Producer(bootstrap_servers=embedded.bootstrap_servers, **settings)
 
 

@@ -193,9 +193,6 @@ class Nodes:
             and node.node_id not in self._moved
         )
 
-    def _is_about_to_serve(self, node: Node, now: float) -> bool:
-        return self.has_to_renew(node, now) or (node.renewing_since is not None and not node.is_silent)
-
     def renew(self, node: Node, now: float) -> Reauthenticate:
         """Begin another session; `has_to_renew` must hold."""
         node.renewing_since = now
@@ -239,7 +236,9 @@ class Nodes:
         connecting = next((node for node in nodes if node.state is NodeState.CONNECTING), None)
         if connecting is not None:
             return connecting
-        renewing = next((node for node in nodes if self._is_about_to_serve(node, now)), None)
+        # One that is being logged in to first: it is waited for, rather than log in to another one as well.
+        renewing = next((node for node in nodes if node.renewing_since is not None and not node.is_silent), None)
+        renewing = renewing or next((node for node in nodes if self.has_to_renew(node, now)), None)
         if renewing is not None:
             return renewing
         connectable = [node for node in nodes if self.can_connect(node, now)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, assert_type
 from unittest.mock import Mock, create_autospec
 
@@ -124,3 +126,16 @@ def test_every_verb_says_what_it_does() -> None:
     verbs = [member for name, member in vars(Producer).items() if not name.startswith("_")]
     assert all(inspect.getdoc(verb) for verb in verbs)
     assert {"start", "close", "send", "from_config", "config"} <= vars(Producer).keys()
+
+
+def test_a_producer_whose_settings_were_refused_says_nothing_when_the_program_ends() -> None:
+    program = """
+from aioproducer import Producer
+kept = []
+try:
+    Producer(bootstrap_servers="no address")
+except Exception as error:
+    kept.append(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

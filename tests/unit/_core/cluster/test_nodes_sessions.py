@@ -161,3 +161,12 @@ def test_whoever_can_be_asked_by_any_broker_waits_for_the_renewal_rather_than_co
     assert nodes.least_loaded(due) is node
     nodes.renew(node, due)
     assert nodes.least_loaded(due) is node
+
+
+def test_while_one_is_logged_in_to_no_other_is_for_what_any_broker_can_answer() -> None:
+    nodes, node = make(10.0)
+    nodes.connect(nodes[2], 100.0)
+    nodes.on_connected(nodes[2], versions(), 100.5, 100.0, 10.0)
+    due = max(node.renew_at, nodes[2].renew_at)
+    nodes.renew(node, due)
+    assert all(nodes.least_loaded(due) is node for _ in range(30))
