@@ -233,9 +233,9 @@ class SendAll:
         first = min(failures)
         told = f"{len(failures)} of {len(self._sent)} records were not delivered; the first is record {first}"
         why = failures[first]
-        # Words of the application's own exceptions, a serializer's say, may quote the record.
-        text = str(why) if isinstance(why, KafkaError) else type(why).__name__
-        error = SendAllError(f"{told}: {text}", results=PartlySentRecords(self._sent, failures), failures=failures)
+        error = SendAllError(
+            f"{told}: {_in_words(why)}", results=PartlySentRecords(self._sent, failures), failures=failures
+        )
         raise error from why
 
     # ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -365,6 +365,18 @@ def _way_in(send_path: SendPath, prepare: Callable[..., PreparedRecord] | None) 
         return record if send_path.has_to_yield() else send_path.append_prepared(record)
 
     return append
+
+
+def _in_words(error: Exception) -> str:
+    """What an error says; of the application's own, a partitioner's say, the class alone: it may quote the record."""
+    if isinstance(error, KafkaError):
+        return str(error)
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = "" if place is None else str(place.tb_frame.f_globals.get("__name__"))
+    is_ours = type(error) in (TypeError, ValueError) and module.startswith("aioproducer.")
+    return str(error) if is_ours else type(error).__name__
 
 
 def _would_meet_the_next_too(error: Exception) -> bool:
