@@ -110,7 +110,8 @@ async def read_topic(
     Example:
         records = await read_topic("localhost:9092", "orders")
     """
-    servers = [bootstrap_servers] if isinstance(bootstrap_servers, str) else list(bootstrap_servers)
+    given_servers = bootstrap_servers.split(",") if isinstance(bootstrap_servers, str) else bootstrap_servers
+    servers = [each.strip() for each in given_servers]
     with anyio.fail_after(timeout):
         given: dict[str, Any] = {**(settings or {}), "bootstrap_servers": servers}
         steps = await prepared_steps(ProducerConfig(**given))

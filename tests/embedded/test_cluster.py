@@ -75,6 +75,8 @@ async def test_records_are_written_and_read_over_tcp() -> None:
         assert await connection.produce("orders", b"1") == 0
         assert [(record.offset, record.value) for record in cluster.records("orders")] == [(0, b"0"), (1, b"1")]
         assert await read_topic(cluster.bootstrap_servers, "orders") == cluster.records("orders")
+        in_one_text = ", ".join(cluster.bootstrap_servers * 2)
+        assert await read_topic(in_one_text, "orders") == cluster.records("orders")
 
 
 async def test_every_broker_tells_of_all() -> None:
