@@ -105,7 +105,9 @@ class DeclaredSettings(DeclaredSecurity):
         default=2_147_483_647,
     )
     retry_backoff_ms: int = setting(
-        _MS, "Pause before the first retry; doubles from one to the next, give or take a fifth.", default=100
+        _MS,
+        "Pause before the first retry; doubles from one to the next, give or take a fifth. 0 counts as 10.",
+        default=100,
     )
     retry_backoff_max_ms: int = setting(_MS, "Longest pause before a retry.", default=1_000)
     max_in_flight_requests_per_connection: int = setting(
@@ -168,7 +170,9 @@ class DeclaredSettings(DeclaredSecurity):
         java=None,
     )
     reconnect_backoff_ms: int = setting(
-        _MS, "Pause before a broker is connected to again; doubles. Given alone, it holds for every time.", default=50
+        _MS,
+        "Pause before a broker is connected to again; doubles. Given alone, it holds for every time. 0 counts as 10.",
+        default=50,
     )
     reconnect_backoff_max_ms: int = setting(_MS, "Longest pause before a reconnect.", default=1_000)
     socket_connection_setup_timeout_ms: int = setting(
@@ -178,7 +182,9 @@ class DeclaredSettings(DeclaredSecurity):
         _MS, "Longest time that making a connection may take.", default=30_000
     )
     connections_max_idle_ms: int = setting(
-        Integer(-INT64_MAX - 1, INT64_MAX), "A connection idle for so long is closed. Negative: never.", default=540_000
+        Integer(-INT64_MAX - 1, INT64_MAX),
+        "A connection idle for so long, at least 50 ms, is closed. Negative: never.",
+        default=540_000,
     )
     send_buffer_bytes: int = setting(
         Integer(-1), "SO_SNDBUF. -1: the system's, which adapts; Java's default is 131072.", default=-1

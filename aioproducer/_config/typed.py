@@ -65,7 +65,7 @@ class SettingsByName(TypedDict, total=False):
     retries: int
     """How often a batch is sent again. Leave it, and bound the time by delivery_timeout_ms."""
     retry_backoff_ms: int
-    """Pause before the first retry; doubles from one to the next, give or take a fifth."""
+    """Pause before the first retry; doubles from one to the next, give or take a fifth. 0 counts as 10."""
     retry_backoff_max_ms: int
     """Longest pause before a retry."""
     max_in_flight_requests_per_connection: int
@@ -103,7 +103,7 @@ class SettingsByName(TypedDict, total=False):
     """Let the broker create a topic that is not there, if it is set up so. Java has this for consumers only and
     always creates; with False a mistyped name fails instead of making a topic."""
     reconnect_backoff_ms: int
-    """Pause before a broker is connected to again; doubles. Given alone, it holds for every time."""
+    """Pause before a broker is connected to again; doubles. Given alone, it holds for every time. 0 counts as 10."""
     reconnect_backoff_max_ms: int
     """Longest pause before a reconnect."""
     socket_connection_setup_timeout_ms: int
@@ -111,7 +111,7 @@ class SettingsByName(TypedDict, total=False):
     socket_connection_setup_timeout_max_ms: int
     """Longest time that making a connection may take."""
     connections_max_idle_ms: int
-    """A connection idle for so long is closed. Negative: never."""
+    """A connection idle for so long, at least 50 ms, is closed. Negative: never."""
     send_buffer_bytes: int
     """SO_SNDBUF. -1: the system's, which adapts; Java's default is 131072."""
     receive_buffer_bytes: int

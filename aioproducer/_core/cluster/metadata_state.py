@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aioproducer._core import floors
 from aioproducer._core.cluster.metadata import (
     NO_EPOCH,
     NO_LEADER,
@@ -74,7 +75,7 @@ class MetadataState:
         self.last_success: float | None = None
         self._ids = TopicIds({}, {})
         self._changed: dict[str, None] = {}  # in order, as each run is to be like the other
-        self._max_age = config.metadata_max_age_ms / 1000
+        self._max_age = floors.metadata_age(config.metadata_max_age_ms)
         self._max_idle = config.metadata_max_idle_ms / 1000
         self._is_checking_cluster = config.metadata_cluster_check_enable
         self._last_used: dict[str, float] = {}  # topic → when it was last wanted or sent to
@@ -191,7 +192,7 @@ class MetadataState:
             ProtocolError: the partitions of a topic have numbers that cannot be, or it is the answer of another
                 cluster. Nothing is taken over, and the request counts as failed.
         """
-        if not response.brokers:
+        if not _brokers_in(response):
             self.fail(None, now)
             return self.cluster
         refusal = self._other_cluster(response) or _misnumbered(response)
@@ -373,7 +374,7 @@ class MetadataState:
         del self._denied[name]
         if is_older:
             self._made_anew.add(name)
-            fields = {"event": "topic_recreated", "topic": name, "topic_id": None, "before": None}
+            fields = {"event_name": "topic_recreated", "topic": name, "topic_id": None, "before": None}
             logger.info("topic %s was made anew: its leader epochs begin again", name, extra=fields)
         return is_older
 
@@ -420,10 +421,15 @@ def _merged_partition(old: PartitionMetadata, new: MetadataResponsePartition, tr
 
 
 def _brokers_of(response: MetadataResponse, before: Mapping[int, Broker]) -> Mapping[int, Broker]:
-    brokers = {b.node_id: Broker(b.node_id, b.host, b.port, b.rack) for b in response.brokers}
+    brokers = _brokers_in(response)
     return before if brokers == before else brokers
 
 
+def _brokers_in(response: MetadataResponse) -> dict[int, Broker]:
+    # No broker has a number below zero; those are the bootstrap servers' here (`nodes`).
+    return {b.node_id: Broker(b.node_id, b.host, b.port, b.rack) for b in response.brokers if b.node_id >= 0}
+
+
 def _with(brokers: Mapping[int, Broker], more: Iterable[Broker]) -> Mapping[int, Broker]:
-    added = {broker.node_id: broker for broker in more if brokers.get(broker.node_id) != broker}
+    added = {each.node_id: each for each in more if each.node_id >= 0 and brokers.get(each.node_id) != each}
     return {**brokers, **added} if added else brokers

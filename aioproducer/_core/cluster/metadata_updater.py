@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aioproducer._core import floors
 from aioproducer._core.requests.control_request import ControlRequest
 from aioproducer._logger import get_logger
 from aioproducer._wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
@@ -48,7 +49,7 @@ class MetadataUpdater(ControlRequest):
         self._need: MetadataNeed | None = None  # what the request in flight asks for
         self._allow_auto_create_topics = config.allow_auto_create_topics
         self._is_rebootstrapping = config.metadata_recovery_strategy == "rebootstrap"
-        self._rebootstrap_after = config.metadata_recovery_rebootstrap_trigger_ms / 1000
+        self._rebootstrap_after = floors.metadata_age(config.metadata_recovery_rebootstrap_trigger_ms)
 
     # ── asked ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,7 +131,7 @@ class MetadataUpdater(ControlRequest):
         """No known broker answers: they may all have moved, with nobody at the old addresses to refuse a connection."""
         if self._nodes.rebootstrap():
             why = "no known broker has answered for a while"
-            logger.warning("asking the bootstrap servers: %s", why, extra={"event": "rebootstrap", "reason": why})
+            logger.warning("asking the bootstrap servers: %s", why, extra={"event_name": "rebootstrap", "reason": why})
 
     def _rebootstrap(self, why: str, now: float) -> None:
         logger.warning(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._core import floors
 from aioproducer._core.cluster.node import InFlight, Node, NodeEvent, NodeState
 from aioproducer._core.effects import Connect, Disconnect, Reauthenticate
 from aioproducer._core.requests.backoff import exponential_backoff
@@ -75,12 +76,10 @@ class Nodes:
         availability = config.partitioner_availability_timeout_ms / 1000
         self._stall = min(STALL, availability) if availability > 0 else STALL
         self._first_due = min(self._stall, self._request_timeout)
-        self._backoff = config.reconnect_backoff_ms / 1000
-        self._backoff_max = config.reconnect_backoff_max_ms / 1000
+        self._backoff, self._backoff_max = floors.backoff(config.reconnect_backoff_ms, config.reconnect_backoff_max_ms)
         self._setup = config.socket_connection_setup_timeout_ms / 1000
         self._setup_max = config.socket_connection_setup_timeout_max_ms / 1000
-        idle = config.connections_max_idle_ms
-        self._max_idle = idle / 1000 if idle >= 0 else math.inf
+        self._max_idle = floors.idle(config.connections_max_idle_ms)
         self._nodes = {-1 - i: Node(-1 - i, host, port) for i, (host, port) in enumerate(bootstrap)}
         self._bootstrap = list(self._nodes.values())
         self._moved: dict[int, tuple[str, int]] = {}

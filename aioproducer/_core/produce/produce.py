@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from aioproducer._core import floors
 from aioproducer._core.accumulator.batch import BatchState
 from aioproducer._core.cluster.metadata import NO_TOPIC_IDS, Broker
 from aioproducer._core.effects import ProducePlan
@@ -97,8 +98,7 @@ class Produce:
         self._timeout_ms = config.request_timeout_ms
         self._delivery_timeout_ms = config.delivery_timeout_ms
         self._max_retries = config.retries
-        self._backoff = config.retry_backoff_ms / 1000
-        self._backoff_max = config.retry_backoff_max_ms / 1000
+        self._backoff, self._backoff_max = floors.backoff(config.retry_backoff_ms, config.retry_backoff_max_ms)
         self._is_zstd = config.compression_type == "zstd"
         # With one request in flight at a time, order holds without sequence numbers too, if a batch that is on its way
         # holds back the next of its partition, whichever broker that would go to.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from aioproducer._core import floors
+
 if TYPE_CHECKING:
     import random
 
@@ -40,8 +42,7 @@ class RetryTimer:
         self.count = 0
         self.last_error: KafkaError | None = None
         self._rng = rng
-        self._backoff = config.retry_backoff_ms / 1000
-        self._backoff_max = config.retry_backoff_max_ms / 1000
+        self._backoff, self._backoff_max = floors.backoff(config.retry_backoff_ms, config.retry_backoff_max_ms)
         self._not_before = -math.inf
 
     def is_due(self, now: float) -> bool:

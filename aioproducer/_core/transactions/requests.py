@@ -50,6 +50,10 @@ _GROUP_MEMBER_SINCE: Final = 3  # TxnOffsetCommit
 _SEVERAL_KEYS_SINCE: Final = 4  # FindCoordinator
 _CLIENTS_ADD_PARTITIONS_UNTIL: Final = 3
 
+_NOWHERE: Final = ResponseError(ErrorCode.COORDINATOR_NOT_AVAILABLE, "it named a broker with a negative number")
+"""What it means that FindCoordinator is answered without an error and without a broker. Numbers below zero are those of
+the bootstrap servers here: taken for one, its connection would be opened, and closed as nobody needs it, in turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class OffsetCommit:
@@ -82,8 +86,10 @@ class FindCoordinator(OwnedRequest):
     def response_errors(self, message: Message) -> list[ResponseError]:
         assert isinstance(message, FindCoordinatorResponse)
         if message.coordinators:
-            return [ResponseError(each.error_code, each.error_message) for each in message.coordinators]
-        return [ResponseError(message.error_code, message.error_message)]
+            answers = [(each.error_code, each.error_message, each.node_id) for each in message.coordinators]
+        else:
+            answers = [(message.error_code, message.error_message, message.node_id)]
+        return [_NOWHERE if not code and node_id < 0 else ResponseError(code, text) for code, text, node_id in answers]
 
     def broker(self, message: Message) -> Broker:
         """Return the broker that a response without an error names."""

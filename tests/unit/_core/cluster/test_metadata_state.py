@@ -543,3 +543,16 @@ def test_metadata_older_than_a_hint_does_not_undo_it() -> None:
     state.tell(topic_answer(epoch=5))
     state.apply_hint("t", 0, 2, 6, [])
     assert state.tell(topic_answer(leaders=(1,), epoch=5), now=1.0).leader("t", 0) == 2
+
+
+def test_brokers_with_negative_numbers_are_none_as_those_are_the_bootstrap_servers() -> None:
+    state = Known()
+    state.exchange(metadata_answer(topic_answer(leaders=(1,)), brokers=(1, -1)))
+    assert set(state.cluster.brokers) == {1}
+    before = state.cluster
+    state.exchange(metadata_answer(topic_answer(leaders=(-2,)), brokers=(-2,)), now=1.0)
+    assert state.cluster is before, "an answer without brokers is a failure"
+    assert state.retry_timer.count == 1
+    assert not state.apply_hint("t", 0, -3, 9, [Broker(-3, "h", 9)])
+    assert state.apply_hint("t", 0, 1, 9, [Broker(-3, "h", 9)])
+    assert set(state.cluster.brokers) == {1}

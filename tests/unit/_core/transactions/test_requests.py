@@ -37,7 +37,7 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
 )
-from aioproducer.errors import KafkaConnectionError, UnsupportedVersionError
+from aioproducer.errors import ErrorCode, KafkaConnectionError, UnsupportedVersionError
 from tests.unit._core.transaction_parts import CONFIG, PRODUCER, Owner, coordinator, timer
 from tests.unit._core.transaction_parts import adding as nothing_to_add
 
@@ -86,6 +86,23 @@ def test_both_forms_of_the_answer_to_a_lookup_are_understood() -> None:
     listed = FindCoordinatorResponse(coordinators=[entry])
     assert (lookup.broker(single).node_id, [each.code for each in lookup.response_errors(single)]) == (2, [0])
     assert (lookup.broker(listed).node_id, [each.code for each in lookup.response_errors(listed)]) == (3, [15])
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        (ErrorCode.NONE, ErrorCode.COORDINATOR_NOT_AVAILABLE),
+        (ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.GROUP_AUTHORIZATION_FAILED),
+    ],
+)
+def test_a_coordinator_with_a_negative_number_is_none(told: ErrorCode, meant: ErrorCode, is_listed: bool) -> None:
+    lookup = FindCoordinator(OWNER, coordinator())
+    answer = FindCoordinatorResponse(node_id=-1, host="h", port=9, error_code=told)
+    if is_listed:
+        entry = FoundCoordinator(key="x", node_id=-1, host="h", port=9, error_code=told)
+        answer = FindCoordinatorResponse(coordinators=[entry])
+    assert [each.code for each in lookup.response_errors(answer)] == [meant]
 
 
 def test_all_lookups_of_a_coordinator_share_their_retry_timer() -> None:
