@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 from aioproducer._config.declared import SETTINGS, DeclaredSettings, Setting
 from aioproducer._config.rules import Findings, apply_rules
@@ -41,7 +41,7 @@ class ProducerConfig(DeclaredSettings):
     _given: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)  # what `replace` begins with
     _source_notes: tuple[str, ...] = field(default=(), compare=False)
 
-    __signature__ = SettingsSignature(is_complete=True)
+    __signature__: ClassVar[SettingsSignature] = SettingsSignature(is_complete=True)
 
     def __init__(self, **settings: Unpack[ProducerSettings]) -> None:
         """Check the settings and add the defaults.

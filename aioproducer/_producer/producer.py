@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 import anyio
 
@@ -67,7 +67,7 @@ class Producer(Generic[K, V]):
             metadata = await producer.send("orders", b"value", key=b"k")
     """
 
-    __signature__ = SettingsSignature(is_complete=False)
+    __signature__: ClassVar[SettingsSignature] = SettingsSignature(is_complete=False)
 
     def __init__(
         self,
