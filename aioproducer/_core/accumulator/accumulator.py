@@ -127,9 +127,10 @@ class Accumulator:
         deadline: float,
     ) -> PendingAppend:
         """It is busy: accept a record (submit_nowait) that is entered afterwards; raises as `WaitQueue.enqueue`."""
-        pending = self._wait_queue.new_accepted(
-            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline
+        pending = self._wait_queue.new(
+            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline, accepted=True
         )
+        self._wait_queue.check_room(pending)
         self.call_later(partial(self._wait_queue.enter_accepted, pending))
         return pending
 

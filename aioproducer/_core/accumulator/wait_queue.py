@@ -82,36 +82,18 @@ class WaitQueue:
             BufferFullError: accepted, and there is no memory, or others wait for it.
             KafkaError: the producer's own reason why nothing is accepted any more.
         """
-        pending = self._new(
+        pending = self.new(
             topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline, accepted=accepted
         )
         self._enter(pending, now)
         return pending
 
-    def new_accepted(
-        self,
-        topic: str,
-        partition: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers | None,
-        timestamp_ms: int,
-        *,
-        now: float,
-        deadline: float,
-    ) -> PendingAppend:
-        """The first half of `enqueue` with `accepted`, which changes nothing here; `enter_accepted` is the second.
-
-        Raises: as `enqueue`.
-        """
-        pending = self._new(
-            topic, partition, key, value, headers, timestamp_ms, now=now, deadline=deadline, accepted=True
-        )
+    def check_room(self, pending: PendingAppend) -> None:
+        """Raise BufferFullError for an accepted record of `new`, as far as that is known before it is entered."""
         self._memory_queue.check_room(pending)
-        return pending
 
     def enter_accepted(self, pending: PendingAppend) -> None:
-        """Enter a record of `new_accepted`; what would have been raised then is its outcome now."""
+        """Enter an accepted record of `new`; what `enqueue` would have raised is its outcome now."""
         refusal = self._appender.closed_error or self._appender.blocked_error
         try:
             if refusal is not None:
@@ -122,7 +104,7 @@ class WaitQueue:
             self._woken.append(pending)
             self._appender.needs_wake = True
 
-    def _new(
+    def new(
         self,
         topic: str,
         partition: int | None,
@@ -135,6 +117,7 @@ class WaitQueue:
         deadline: float,
         accepted: bool,
     ) -> PendingAppend:
+        """The first half of `enqueue`, which changes nothing here and raises as it does, but for BufferFullError."""
         refusal = self._appender.closed_error or self._appender.blocked_error
         if refusal is not None:
             raise copy_of(refusal)
