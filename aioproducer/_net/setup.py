@@ -97,6 +97,10 @@ class AuthenticateStep(Protocol):
         ...
 
 
+KeepReady: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Runs in a task of the producer's, and ends when that is cancelled, if not before."""
+
+
 class SetupSteps(NamedTuple):
     """What connections need besides TCP and ApiVersions.
 
@@ -107,7 +111,7 @@ class SetupSteps(NamedTuple):
 
     secure: SecureStep | None = None
     authenticate: AuthenticateStep | None = None
-    keep_ready: Callable[[], Coroutine[Any, Any, None]] | None = None
+    keep_ready: KeepReady | None = None
 
 
 NO_STEPS = SetupSteps()

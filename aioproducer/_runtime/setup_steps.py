@@ -10,8 +10,10 @@ from aioproducer._net.setup import NO_STEPS, SetupSteps
 if TYPE_CHECKING:
     from aioproducer._config import ProducerConfig
     from aioproducer._net.sasl import KerberosCredentials
-    from aioproducer._net.setup import AuthenticateStep, SecureStep
+    from aioproducer._net.setup import AuthenticateStep, KeepReady, SecureStep
     from aioproducer.security._cache import TokenCache
+    from aioproducer.security._providers import TokenProvider
+    from aioproducer.security._token import Token
 
 
 async def prepared_steps(config: ProducerConfig) -> SetupSteps:
@@ -26,12 +28,8 @@ async def prepared_steps(config: ProducerConfig) -> SetupSteps:
     secure = await _tls(config) if protocol.endswith("SSL") else None
     if not protocol.startswith("SASL"):
         return SetupSteps(secure)
-    if config.sasl_mechanism == "OAUTHBEARER":
-        from aioproducer._net import sasl
-
-        cache = _token_cache(config)
-        return SetupSteps(secure, sasl.SaslStep("OAUTHBEARER", sasl.TokenCredentials(cache)), cache.run)
-    return SetupSteps(secure, _sasl(config))
+    authenticate, keep_ready = _sasl(config)
+    return SetupSteps(secure, authenticate, keep_ready)
 
 
 # What each needs is imported here: ssl and the providers of tokens are only for those who use them.
@@ -46,24 +44,29 @@ async def _tls(config: ProducerConfig) -> SecureStep:
     return step
 
 
-def _sasl(config: ProducerConfig) -> AuthenticateStep:
+def _sasl(config: ProducerConfig) -> tuple[AuthenticateStep, KeepReady | None]:
+    """Return the step, and what fetches its credentials ahead where they have to be fetched."""
     from aioproducer._net import sasl
 
     mechanism, username, password = config.sasl_mechanism, config.sasl_username, config.sasl_password
+    credentials: sasl.Credentials | sasl.KerberosCredentials
+    keep_ready: KeepReady | None = None
     match mechanism:
         case "PLAIN":
             assert username is not None, "checked with the settings"
-            return sasl.SaslStep(mechanism, sasl.plain_credentials(username, password))
+            credentials = sasl.plain_credentials(username, password)
         case "SCRAM-SHA-256" | "SCRAM-SHA-512":
             assert username is not None, "checked with the settings"
             is_token = config.sasl_scram_token_auth
-            return sasl.SaslStep(
-                mechanism, sasl.scram_credentials(mechanism, username, password, is_delegation_token=is_token)
-            )
+            credentials = sasl.scram_credentials(mechanism, username, password, is_delegation_token=is_token)
+        case "OAUTHBEARER":
+            cache = _token_cache(config)
+            credentials, keep_ready = sasl.TokenCredentials(cache), cache.run
         case "GSSAPI":
-            return sasl.SaslStep(mechanism, _kerberos(config))
+            credentials = _kerberos(config)
         case _:
             raise AssertionError(f"the settings let {mechanism} through, which is not built")
+    return sasl.SaslStep(mechanism, credentials), keep_ready
 
 
 def _kerberos(config: ProducerConfig) -> KerberosCredentials:
@@ -88,7 +91,7 @@ def _token_cache(config: ProducerConfig) -> TokenCache:
 
     provider = token_provider_of({name: getattr(config, name) for name in SETTINGS})
     return TokenCache(
-        provider,
+        partial(_contained, provider),
         settings=RefreshSettings(
             window_factor=config.sasl_login_refresh_window_factor,
             window_jitter=config.sasl_login_refresh_window_jitter,
@@ -97,3 +100,18 @@ def _token_cache(config: ProducerConfig) -> TokenCache:
         ),
         timeout=config.socket_connection_setup_timeout_ms / 1000,
     )
+
+
+async def _contained(provider: TokenProvider) -> Token:
+    """Ask a provider; a BaseException of its own, or a cancellation of somebody else's, is one more failure of it."""
+    from aioproducer._backend.ending import ends_this_task
+    from aioproducer.security._failures import unavailable
+
+    try:
+        return await provider()
+    except Exception:
+        raise
+    except BaseException as error:
+        if ends_this_task(error):
+            raise
+        raise unavailable(f"the token provider raised {type(error).__name__}") from error

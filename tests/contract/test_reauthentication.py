@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -152,3 +153,35 @@ async def test_tokens_are_fetched_ahead_of_their_end_though_nobody_logs_in(secur
         await until(lambda: fetched > before, seconds=20)
     await anyio.lowlevel.checkpoint()
     assert producer.statistics()["successful-reauthentication-total"] == 0
+
+
+@pytest.mark.parametrize("what", ["its own class", "a cancellation"])
+async def test_whatever_a_token_provider_raises_ahead_of_time_the_producer_goes_on(
+    secured: EmbeddedCluster, what: str
+) -> None:
+    class Odd(BaseException):
+        pass
+
+    is_odd, raised = False, 0
+
+    async def provider() -> Token:
+        nonlocal is_odd, raised
+        if is_odd:
+            is_odd, raised = False, raised + 1
+            raise Odd if what == "its own class" else asyncio.CancelledError
+        return token_of(secured, 3)
+
+    async with client(
+        secured,
+        "OAUTHBEARER",
+        sasl_oauth_token_provider=provider,
+        sasl_login_refresh_window_factor=0.5,
+        sasl_login_refresh_window_jitter=0.0,
+        sasl_login_refresh_min_period_seconds=0,
+        sasl_login_refresh_buffer_seconds=0,
+    ) as producer:
+        await producer.send("t", b"0")
+        is_odd = True  # nobody logs in now: the next to ask is who fetches ahead
+        await until(lambda: raised == 1, seconds=20)
+        await anyio.sleep(0.05)
+        assert (await producer.send("t", b"1")).offset >= 0
