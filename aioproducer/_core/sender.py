@@ -337,7 +337,8 @@ class Sender:
         if transactions is None:
             return False
         transactions.on_batches(self._produce.completed)
-        return transactions.state is not before
+        has_unadded = transactions.take_unadded(now)
+        return transactions.state is not before or has_unadded
 
     def _expire(self, now: float) -> None:
         for batch in self._accumulator.expire(now):
@@ -382,7 +383,7 @@ class Sender:
         node = self._nodes.get(node_id)
         if node is None or not self._accumulator.is_ready(node_id) or not self._dispatcher.is_usable(node, now):
             return False
-        batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send)
+        batches = self._accumulator.drain(node_id, now, self._max_request_size, self._produce.can_send_to(node))
         if not batches:
             return False
         begun = self._produce.begin_request(node, batches, now)

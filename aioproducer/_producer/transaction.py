@@ -147,6 +147,10 @@ class TransactionBlock:
             if core.outcome is None:  # else the body has ended it itself
                 await self._abort(transaction)
             return
+        if core.is_abort_asked:
+            if core.outcome is None:  # the body did not wait for it
+                await transaction.abort()
+            return
         try:
             await transaction.commit()
         except anyio.get_cancelled_exc_class():

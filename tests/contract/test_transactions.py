@@ -12,9 +12,11 @@ import pytest
 from aioproducer import Delivery, Producer, TopicPartition, Transaction
 from aioproducer._wire.messages import ApiKey
 from aioproducer.errors import (
+    AuthorizationError,
     CommitOutcomeUnknownError,
     ErrorCode,
     IllegalStateError,
+    KafkaError,
     KafkaTimeoutError,
     ProducerFencedError,
     TransactionAbortedError,
@@ -249,6 +251,68 @@ async def test_with_version_2_an_abort_needs_nothing_but_the_coordinator() -> No
                 await transaction.abort()
                 assert time.monotonic() - started < 1
                 assert isinstance(delivery.exception(), TransactionAbortedError)
+
+
+async def test_leaders_that_add_no_partitions_by_themselves_have_them_added() -> None:
+    async with EmbeddedCluster(
+        brokers=3, partitions=1, transaction_version=2, max_versions={ApiKey.PRODUCE: 11}
+    ) as cluster:
+        await cluster.create_topic("t", 6)
+        scene = Scene(Cluster("embedded", cluster), timeout_ms=150, noticed_after=0.3)
+        async with quick(cluster, max_block_ms=5_000) as producer:
+            for number in range(3):
+                async with producer.transaction() as transaction:
+                    for partition in range(6):
+                        await producer.send("t", b"%d-%d" % (number, partition), partition=partition)
+                    await transaction.send_offsets({TopicPartition("t", 0): number}, "g")
+            async with producer.transaction() as transaction:
+                await producer.send("t", b"aborted")
+                await transaction.abort()
+        assert len(await scene.committed("t", 18)) == 18
+        assert cluster.committed_offsets("g") == {TopicPartition("t", 0): 2}
+
+
+@pytest.mark.parametrize(("version", "api"), [(2, ApiKey.PRODUCE), (0, ApiKey.ADD_PARTITIONS_TO_TXN)])
+async def test_a_record_that_may_not_be_written_says_so_in_either_version(version: int, api: ApiKey) -> None:
+    async with EmbeddedCluster(brokers=3, partitions=1, transaction_version=version) as cluster:
+        await cluster.create_topic("t")
+        async with quick(cluster) as producer:
+            with pytest.raises(AuthorizationError) as caught:
+                async with producer.transaction():
+                    cluster.fail_next(ErrorCode.TOPIC_AUTHORIZATION_FAILED, api=api)
+                    await producer.send("t", b"denied")
+            assert (caught.value.name, caught.value.abortable) == ("TOPIC_AUTHORIZATION_FAILED", True)
+            assert not caught.value.possibly_written
+            async with producer.transaction():
+                await producer.send("t", b"next")
+
+
+@pytest.mark.parametrize("code", [ErrorCode.UNKNOWN_PRODUCER_ID, ErrorCode.TRANSACTION_ABORTABLE])
+async def test_a_commit_that_took_effect_is_not_told_to_be_undone(
+    inner: EmbeddedCluster, scene: Scene, code: ErrorCode
+) -> None:
+    """1. The coordinator commits, its answer is lost. 2. The repetition is refused, and the abort that follows, too."""
+    await inner.create_topic("t")
+    pause = {"retry_backoff_ms": 300, "retry_backoff_max_ms": 300}  # in which the second fault is set
+    async with quick(inner, max_block_ms=5_000, **pause) as producer:
+        transaction = await producer.begin_transaction()
+        await producer.send("t", b"v")
+        lost = inner.lose_response_once(api=ApiKey.END_TXN)
+        caught: list[KafkaError] = []
+
+        async def commit() -> None:
+            try:
+                await transaction.commit()
+            except KafkaError as error:
+                caught.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(commit)
+            await lost.wait_hit()
+            inner.fail_next(code, api=ApiKey.END_TXN)
+        (error,) = caught
+        assert error.possibly_written
+    assert await scene.committed("t", 1) == [b"v"]
 
 
 async def test_a_start_without_a_coordinator_ends_within_max_block(inner: EmbeddedCluster) -> None:

@@ -329,6 +329,15 @@ async def test_the_calls_that_end_a_transaction_can_be_repeated_but_not_crossed(
         async with producer.transaction() as ended_inside:
             await producer.send(topic, b"3")
             await ended_inside.commit()
+        async with producer.transaction() as aborted_inside:
+            await producer.send(topic, b"4")
+            await aborted_inside.abort()
+        async with producer.transaction() as cancelled_inside:
+            await producer.send(topic, b"5")
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await cancelled_inside.abort()  # goes on, and the end of the block waits for it
+        assert repr(cancelled_inside) == "<Transaction ABORTED>"
     assert await scene.committed(topic, 2) == [b"1", b"3"]
 
 

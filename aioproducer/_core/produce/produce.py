@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aioproducer._core import floors
@@ -21,7 +21,7 @@ from aioproducer._core.produce.errors import (
 from aioproducer._core.requests.backoff import SOON, exponential_backoff
 from aioproducer._core.requests.verdicts import PRODUCE_RULES, UNLISTED_PRODUCE_RULE, Rule, Verdict
 from aioproducer._logger import get_logger
-from aioproducer._wire.messages.produce import ProduceRequest
+from aioproducer._wire.messages.produce import ADDS_PARTITIONS_SINCE, ProduceRequest
 from aioproducer.errors import ErrorCode, KafkaError, ProtocolError, UnsupportedVersionError
 from aioproducer.errors._from_code import error_for
 
@@ -112,9 +112,22 @@ class Produce:
         """Whether the first batch of a queue may go now, as far as order is concerned."""
         if self._is_muting and (batch.topic, batch.partition) in self._muted:
             return False
-        if self._transactions is not None and not self._transactions.can_send(batch):
-            return False
         return self._sequences.can_send(batch)
+
+    def can_send_to(self, node: Node) -> Callable[[ProducerBatch], bool]:
+        """Return `can_send`, for what this node leads; as far as the transaction is concerned, too, if there is one."""
+        transactions = self._transactions
+        if transactions is None:
+            return self.can_send
+        versions = node.versions
+        assert versions is not None, "a node that is ready has versions"
+        version = versions.usable(ProduceRequest.api_key)
+        is_added_by_it = version is None or version >= ADDS_PARTITIONS_SINCE  # of None more is said where it is sent
+
+        def can_send(batch: ProducerBatch) -> bool:
+            return transactions.can_send(batch, is_added_by_it=is_added_by_it) and self.can_send(batch)
+
+        return can_send
 
     def begin_request(
         self, node: Node, batches: list[ProducerBatch], now: float

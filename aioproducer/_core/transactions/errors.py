@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from aioproducer._core.transactions.open_transaction import OpenTransaction
 
 
-def aborted(transaction: OpenTransaction) -> TransactionAbortedError:
-    """Return what is told to whoever waits for something of a transaction that is aborted."""
+def aborted(transaction: OpenTransaction, *, is_open: bool = False) -> TransactionAbortedError:
+    """Return what is told to whoever waits for something of a transaction that is aborted, or has yet to be."""
     cause = transaction.cause
     why = "abort() was called" if cause is None else str(cause)
-    error = TransactionAbortedError(f"the transaction is aborted, nothing of it takes effect: {why}")
+    error = TransactionAbortedError(f"the transaction is aborted, nothing of it takes effect: {why}", abortable=is_open)
     error.__cause__ = cause
     return error
 

@@ -94,8 +94,7 @@ class Fencing:
     ) -> ProducerFencedError:
         """Return the error that ends the producer; a commit whose answer was lost may have taken effect."""
         error = taken_over(self._id, alternative)
-        end = None if transaction is None else transaction.end
-        error.possibly_written = end is not None and end.is_commit and end.was_lost
+        error.possibly_written = transaction is not None and transaction.is_commit_in_doubt
         error.__cause__ = refusal
         return error
 

@@ -35,6 +35,8 @@ from aioproducer._core.transactions.state_machine import TransactionStateMachine
 from aioproducer._core.transactions.states import TransactionEvent, TransactionState
 from aioproducer._core.transactions.waiters import TransactionWaiters
 from aioproducer._core.transactions.wanted import WantedRequests
+from aioproducer._types import TopicPartition
+from aioproducer._wire.messages.produce import ADDS_PARTITIONS_SINCE
 from aioproducer.errors import IllegalStateError, KafkaError
 
 if TYPE_CHECKING:
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from aioproducer._wire.negotiation import BrokerVersions
     from aioproducer._wire.schema import Message
     from aioproducer.errors import BrokerError, UnsupportedVersionError
-
-_PRODUCE_V1_AT_MOST: Final = 11
 
 _S = TransactionState
 _OPEN: Final = frozenset({_S.IN_TRANSACTION, _S.ABORTABLE_ERROR})
@@ -161,6 +161,11 @@ class TransactionManager:
             IllegalStateError: it is committed, or its commit was sent.
             KafkaError: the producer cannot go on.
         """
+        ticket = self._abort(transaction, now)
+        transaction.is_abort_asked = True
+        return ticket
+
+    def _abort(self, transaction: OpenTransaction, now: float) -> TransactionTicket:
         if transaction.outcome is TransactionOutcome.COMMITTED:
             raise IllegalStateError("cannot abort the transaction: it is committed")
         if transaction.outcome is None:
@@ -201,12 +206,29 @@ class TransactionManager:
 
     # ── called by the sender and its parts ────────────────────────────────────────────────────────────────────────────
 
-    def can_send(self, batch: ProducerBatch) -> bool:
-        """Whether data may flow to the batch's partition: with version 1 once it is part of the transaction."""
+    def can_send(self, batch: ProducerBatch, *, is_added_by_it: bool) -> bool:
+        """Whether data may flow to the batch's partition.
+
+        Args:
+            batch: the first of its partition.
+            is_added_by_it: the version of Produce that its leader speaks makes the partition part of a transaction of
+                version 2. All others are added before (`take_unadded`).
+        """
         transaction = self.current
         if transaction is None:
             return False
-        return transaction.version == VERSION_2 or (batch.topic, batch.partition) in transaction.added
+        if transaction.version == VERSION_2 and is_added_by_it:
+            return True
+        tp = TopicPartition(batch.topic, batch.partition)
+        if tp in transaction.added:
+            return True
+        if transaction.version == VERSION_2:
+            self._progress.note_unadded(tp)
+        return False
+
+    def take_unadded(self, now: float) -> bool:
+        """Ask for what `can_send` found missing; return whether there was anything."""
+        return self._progress.take_unadded(now)
 
     def on_data(self, now: float) -> None:
         """Batches of the transaction are handed to the shell: with version 2 that begins it."""
@@ -221,8 +243,8 @@ class TransactionManager:
 
     @property
     def produce_at_most(self) -> int | None:
-        """The highest version of Produce: from 12 on it adds partitions to the transaction."""
-        return None if self.current is None or self.current.version == VERSION_2 else _PRODUCE_V1_AT_MOST
+        """The highest version of Produce: from `ADDS_PARTITIONS_SINCE` on it adds partitions to the transaction."""
+        return None if self.current is None or self.current.version == VERSION_2 else ADDS_PARTITIONS_SINCE - 1
 
     def meaning_of(self, error: BrokerError, now: float) -> BrokerError:
         """Return what a broker's refusal of our epoch means to whoever sends; any other error as it is."""
@@ -246,8 +268,7 @@ class TransactionManager:
 
     def on_fatal(self, error: KafkaError) -> None:
         """The producer cannot go on; a commit that nobody has answered may have taken effect."""
-        end = None if self.current is None else self.current.end
-        if end is not None and end.is_commit_in_doubt:
+        if self.current is not None and self.current.is_commit_in_doubt:
             error = with_possibly_written(error, possibly_written=True)
         self._responses.fail_fatal(error)
 
@@ -255,7 +276,7 @@ class TransactionManager:
         """The producer closes: an open transaction is aborted, one that is being ended is waited for."""
         self._waiters.refuse_ready(error)
         if self.current is not None and self.state in _OPEN:
-            self.abort(self.current, now)
+            self._abort(self.current, now)
 
     def is_settled(self, now: float) -> bool:
         """Whether a closing producer has nothing to wait for, or has waited for max_block_ms."""

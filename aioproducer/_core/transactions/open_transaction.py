@@ -38,6 +38,7 @@ class OpenTransaction:
         outcome: None while it is open or being ended.
         cause: the first failure.
         is_commit_asked: the call that ends it is commit().
+        is_abort_asked: abort() was called for it.
         started_at: when something of it was first to be sent; None while nothing was.
         is_begun: the coordinator knows of it for sure.
         is_new_epoch_needed: something failed, or may still be in flight (version 1).
@@ -45,6 +46,8 @@ class OpenTransaction:
         adding: how they become so (version 1).
         offsets: steps of send_offsets that are not done, and the ticket of the call at the last of its steps.
         end: EndTxn, once it is due.
+        was_commit_lost: a commit was sent whose answer was lost, and was refused when it was repeated: what came of the
+            first is not known before an abort goes through.
         ending_since: when all else was done.
     """
 
@@ -54,6 +57,7 @@ class OpenTransaction:
         "cause",
         "end",
         "ending_since",
+        "is_abort_asked",
         "is_begun",
         "is_commit_asked",
         "is_new_epoch_needed",
@@ -62,6 +66,7 @@ class OpenTransaction:
         "producer",
         "started_at",
         "version",
+        "was_commit_lost",
     )
 
     def __init__(self, version: int, producer: ProducerIdAndEpoch, adding: AddPartitions) -> None:
@@ -70,6 +75,7 @@ class OpenTransaction:
         self.outcome: TransactionOutcome | None = None
         self.cause: KafkaError | None = None
         self.is_commit_asked = False
+        self.is_abort_asked = False
         self.started_at: float | None = None
         self.is_begun = False
         self.is_new_epoch_needed = False
@@ -77,7 +83,18 @@ class OpenTransaction:
         self.adding = adding
         self.offsets: list[tuple[AddOffsets | CommitOffsets, TransactionTicket | None]] = []
         self.end: EndTransaction | None = None
+        self.was_commit_lost = False
         self.ending_since = math.inf
+
+    @property
+    def is_commit_in_doubt(self) -> bool:
+        """Whether a commit has gone out and nobody has said for sure what came of it."""
+        return self.was_commit_lost or (self.end is not None and self.end.is_commit_in_doubt)
+
+    def forget_end(self) -> None:
+        """The end that was asked for is refused; another one follows."""
+        self.was_commit_lost |= self.end is not None and self.end.is_commit and self.end.was_lost
+        self.end = None
 
 
 class TransactionTicket:

@@ -42,6 +42,7 @@ class TransactionProgress:
         self._accumulator = accumulator
         self._sequences = sequences
         self._dropped: list[ProducerBatch] = []
+        self._unadded: set[TopicPartition] = set()
         self._flush: FlushTicket | None = None
         self._timed: TransactionState | None = None  # the state whose time is counted in `ending_since`
 
@@ -66,7 +67,7 @@ class TransactionProgress:
         if refused is not None:
             self._machine.fail(refused)
         if touched:
-            self._add_partitions(transaction, touched, now)
+            self._add_touched(transaction, touched, now)
         if self._machine.state in {_S.ABORTABLE_ERROR, _S.ABORTING}:
             self._drop(transaction)
         if self._machine.state is _S.FLUSHING:
@@ -86,29 +87,59 @@ class TransactionProgress:
         if transaction.started_at is None:
             transaction.started_at = now
 
-    def _add_partitions(self, transaction: OpenTransaction, touched: set[TopicPartition], now: float) -> None:
+    def _add_touched(self, transaction: OpenTransaction, touched: set[TopicPartition], now: float) -> None:
         if transaction.version == VERSION_1:
-            adding = transaction.adding
-            adding.wanted |= touched - transaction.added - adding.asked
-            self.start(transaction, now)
+            self._add_partitions(transaction, touched, now)
+
+    def note_unadded(self, tp: TopicPartition) -> None:
+        """Data waits for a partition that its leader does not add by itself, and nobody has added."""
+        self._unadded.add(tp)
+
+    def take_unadded(self, now: float) -> bool:
+        """Have those added of which that was noted; return whether there were any that are not being added yet."""
+        unadded, self._unadded = self._unadded, set()
+        transaction = self._machine.current
+        if transaction is None or not unadded - transaction.adding.wanted - transaction.adding.asked:
+            return False
+        self._add_partitions(transaction, unadded, now)
+        return True
+
+    def _add_partitions(self, transaction: OpenTransaction, partitions: set[TopicPartition], now: float) -> None:
+        adding = transaction.adding
+        adding.wanted |= partitions - transaction.added - adding.asked
+        self.start(transaction, now)
 
     def _drop(self, transaction: OpenTransaction) -> None:
         """Fail what was not sent, and what need not be seen through; see "Abort" in docs/transactions.md."""
-        error = aborted(transaction)
+        error = aborted(transaction, is_open=self._machine.state is _S.ABORTABLE_ERROR)
         self._accumulator.fail_waiting(error)
+        self._drop_refused(transaction)
         is_everything = transaction.version == VERSION_2 and self._machine.state is _S.ABORTING
         is_queued = transaction.version == VERSION_2
 
         def is_dropped(batch: ProducerBatch) -> bool:
             return is_everything or (batch.is_queued and (is_queued or not batch.possibly_written))
 
-        for batch in self._accumulator.fail_where(error, is_dropped):
-            transaction.is_new_epoch_needed |= batch.has_sequence
-            self._sequences.on_failed(batch)
-            self._dropped.append(batch)
+        self._note_dropped(transaction, self._accumulator.fail_where(error, is_dropped))
         transaction.adding.wanted.clear()
         self._responses.give_up_offsets(transaction, None, error)
         self._accumulator.take_refusal()
+
+    def _drop_refused(self, transaction: OpenTransaction) -> None:
+        """Fail the records of partitions that may not be part of the transaction: they hear why themselves."""
+        for (topic, partition), error in transaction.adding.refused.items():
+
+            def is_of_it(batch: ProducerBatch, topic: str = topic, partition: int = partition) -> bool:
+                return batch.is_queued and (batch.topic, batch.partition) == (topic, partition)
+
+            self._note_dropped(transaction, self._accumulator.fail_where(error, is_of_it))
+        transaction.adding.refused = {}
+
+    def _note_dropped(self, transaction: OpenTransaction, batches: list[ProducerBatch]) -> None:
+        for batch in batches:
+            transaction.is_new_epoch_needed |= batch.has_sequence
+            self._sequences.on_failed(batch)
+            self._dropped.append(batch)
 
     def _flush_all(self, transaction: OpenTransaction, now: float) -> None:
         if self._flush is None or self._flush.done:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioproducer._core.cluster.metadata import Broker
 from aioproducer._core.requests.control_request import OwnedRequest, ResponseError
-from aioproducer._core.requests.verdicts import TRANSACTION_VERDICTS
+from aioproducer._core.requests.verdicts import TRANSACTION_VERDICTS, Verdict
 from aioproducer._types import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 from aioproducer._wire.api_keys import ApiKey
 from aioproducer._wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
@@ -30,10 +30,12 @@ from aioproducer._wire.messages.txn_offset_commit import (
     TxnOffsetCommitResponse,
 )
 from aioproducer.errors import BrokerError, ErrorCode, KafkaError, UnsupportedVersionError
+from aioproducer.errors._from_code import error_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from aioproducer._core.cluster.node import Node
     from aioproducer._core.requests.backoff import RetryTimer
     from aioproducer._core.requests.control_request import RequestOwner
     from aioproducer._core.requests.coordinators import Coordinator
@@ -121,11 +123,12 @@ class TransactionRequest(OwnedRequest):
 
 
 class AddPartitions(TransactionRequest):
-    """Make partitions part of the transaction (version 1).
+    """Make partitions part of the transaction: with version 1, and for leaders that do not do it themselves.
 
     Attributes:
         wanted: those that data waits for.
         asked: those of the request that has no answer yet; a repeated request has the same.
+        refused: by partition, why the last answer refuses it for good.
     """
 
     request = AddPartitionsToTxnRequest
@@ -143,6 +146,7 @@ class AddPartitions(TransactionRequest):
         super().__init__(owner, retry_timer, coordinator, transactional_id, producer)
         self.wanted: set[TopicPartition] = set()
         self.asked: set[TopicPartition] = set()
+        self.refused: dict[TopicPartition, BrokerError] = {}
 
     def build(self, version: int) -> AddPartitionsToTxnRequest:
         if not self.asked:
@@ -156,6 +160,16 @@ class AddPartitions(TransactionRequest):
                 for topic, partitions in _by_topic(self.asked).items()
             ],
         )
+
+    def on_response(self, message: Message, node: Node, now: float) -> None:
+        self.refused = {
+            TopicPartition(each.topic or "", each.partition or 0): error_for(
+                each.code, api=self.api, node=node.node_id, topic=each.topic, partition=each.partition
+            )
+            for each in self.response_errors(message)
+            if self.verdicts.get(each.code) is Verdict.ABORT
+        }
+        super().on_response(message, node, now)
 
     def response_errors(self, message: Message) -> list[ResponseError]:
         assert isinstance(message, AddPartitionsToTxnResponse)

@@ -101,7 +101,12 @@ class TransactionResponses:
 
     def on_error(self, request: ControlRequest, verdict: Verdict, error: BrokerError, now: float) -> None:
         """A broker answered with an error."""
-        error.possibly_written = isinstance(request, EndTransaction) and request.may_be_committed(error)
+        if isinstance(request, EndTransaction):
+            transaction = self._machine.current
+            was_lost = transaction is not None and transaction.was_commit_lost
+            error.possibly_written = was_lost or request.may_be_committed(error)
+        else:
+            error.possibly_written = False
         # A coordinator that still ends the transaction before is done with that in milliseconds.
         is_concurrent = error.code == ErrorCode.CONCURRENT_TRANSACTIONS
         if request.retry(verdict, error, now, is_soon=is_concurrent):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 logger = get_logger("aioproducer.transactions")
 
 _S = TransactionState
+_REFUSED: Final = frozenset({_S.ABORTING, _S.FENCED_OR_TIMED_OUT})
+"""Where a commit leads to that was refused."""
 _PASSING: Final = frozenset({_S.INITIALIZING, _S.ABORTING, _S.FENCED_OR_TIMED_OUT})
 
 
@@ -44,9 +46,10 @@ class TransactionStateMachine:
     @property
     def is_commit_in_doubt(self) -> bool:
         """Whether a commit was sent that may or may not have taken effect."""
-        end = None if self.current is None else self.current.end
-        is_refused = self.state is _S.FENCED_OR_TIMED_OUT
-        return self.state is _S.COMMITTING or (is_refused and end is not None and end.is_commit and end.was_lost)
+        if self.state is _S.COMMITTING:
+            return True
+        transaction = self.current
+        return self.state in _REFUSED and transaction is not None and transaction.is_commit_in_doubt
 
     def move(self, event: TransactionEvent) -> None:
         """Go where the event leads.
@@ -81,7 +84,7 @@ class TransactionStateMachine:
             logger.info("the transaction can only be aborted: %s", error, extra=fields)
         transaction.is_new_epoch_needed = True
         if self.state is not _S.ABORTING:
-            transaction.end = None
+            transaction.forget_end()
         self.move(TransactionEvent.FAIL)
 
     def fail_fatal(self, error: KafkaError) -> None:

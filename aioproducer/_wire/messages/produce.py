@@ -8,6 +8,7 @@ of names (KIP-516).
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from aioproducer._wire.api_keys import ApiKey
@@ -25,6 +26,9 @@ from aioproducer._wire.schema import (
     struct,
     uuid,
 )
+
+ADDS_PARTITIONS_SINCE: Final = 12
+"""The first version that adds its partitions to a transaction by itself, in clusters with transaction.version 2."""
 
 
 class PartitionProduceData(Struct):

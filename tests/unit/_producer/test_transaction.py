@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from aioproducer import IllegalStateError, OffsetAndMetadata, Producer, TopicPartition
-from aioproducer.errors import TransactionAbortedError
+from aioproducer.errors import ProducerClosedError, RecordTooLargeError, TransactionAbortedError
 from aioproducer.testing._assertions import records_of
 from tests.simulation_producer.network import MemoryCluster
 
@@ -142,6 +142,36 @@ def test_a_body_that_ends_its_transaction_itself_and_fails_is_left_quietly(
 
     played(test)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_a_body_that_aborts_its_transaction_is_left_quietly_and_one_that_only_saw_it_fail_is_not() -> None:
+    async def test(producer: Producer[bytes, bytes], cluster: MemoryCluster) -> None:
+        async with producer.transaction() as transaction:
+            await producer.send("orders", b"v")
+            await transaction.abort()
+        with pytest.raises(TransactionAbortedError):
+            async with producer.transaction() as transaction:
+                with pytest.raises(RecordTooLargeError):
+                    await producer.send("orders", bytes(2_000_000))
+        async with producer.transaction() as transaction:
+            with pytest.raises(RecordTooLargeError):
+                await producer.send("orders", bytes(2_000_000))
+            await transaction.abort()
+        assert committed(cluster) == []
+
+    played(test)
+
+
+def test_a_producer_that_is_closed_in_a_block_aborts_it_and_says_so() -> None:
+    async def test(producer: Producer[bytes, bytes], cluster: MemoryCluster) -> None:
+        with pytest.raises(ProducerClosedError):
+            async with producer.transaction():
+                await producer.send("orders", b"v")
+                await producer.close()
+        assert committed(cluster) == []
+        await producer.start()
+
+    played(test)
 
 
 def test_a_block_whose_abort_finds_nobody_is_left_within_close_timeout(caplog: pytest.LogCaptureFixture) -> None:
