@@ -35,6 +35,10 @@ class PlantedBug:
         self.make(sender, accumulator)
 
 
+MISFITS: Final = ("TypeError", "AttributeError", "NameError")
+"""What comes of a bug that is planted in a place which has changed: nothing is shown by that."""
+
+
 def first_caught(bug: PlantedBug, histories: int) -> Result | None:
     """Return the first history, counted from seed 0, in which the bug breaks a promise; None if it is in none."""
     return next((result for seed in range(histories) if (result := run(seed, bug=bug)).violation), None)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.bugs import BUGS, PlantedBug, first_caught
+from tests.simulation.bugs import BUGS, MISFITS, PlantedBug, first_caught
 from tests.simulation.history import run
 from tests.simulation.seeds import FIXED_SEEDS
 from tests.simulation.transaction_bugs import TRANSACTION_BUGS
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 def test_the_bug_is_caught(bug: PlantedBug) -> None:
     caught = first_caught(bug, HISTORIES)
     assert caught is not None, f"{bug.text}: not noticed in {HISTORIES} histories"
+    assert not caught.violation.startswith(MISFITS), f"it does not fit the core any more: {caught.violation}"
 
 
 @pytest.mark.parametrize(("seed", "name"), FIXED_SEEDS)

@@ -82,7 +82,7 @@ def _epoch_of_the_end_ignored(sender: Sender, accumulator: Accumulator) -> None:
 def _data_before_its_partition(sender: Sender, accumulator: Accumulator) -> None:
     core = inside(sender, "transactions")
 
-    def within_any(batch: ProducerBatch) -> bool:
+    def within_any(batch: ProducerBatch, **_: Any) -> bool:
         return core.current is not None
 
     core.can_send = within_any
