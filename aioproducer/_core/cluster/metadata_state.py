@@ -101,8 +101,9 @@ class MetadataState:
     def topic_ids(self) -> TopicIds:
         """Return the ids of the topics as they are now.
 
-        Topics are added to what was returned before; a full refresh begins new tables. So whoever waits for an answer
-        can read it, though the topic was made anew meanwhile.
+        Topics are added to what was returned before, and nothing else in it is changed: a request that was decided on
+        with an id is written with that one, though the topic was made anew meanwhile. Batches that were to be refused
+        together would else be taken by the new topic without those before them.
         """
         return self._ids
 
@@ -301,14 +302,19 @@ class MetadataState:
         return topics, errors
 
     def _note_ids(self, topics: Mapping[str, TopicMetadata], names: Iterable[str]) -> None:
-        ids = self._ids
         for name in names:
-            topic = topics.get(name)
-            if topic is not None and topic.topic_id is not None:
-                ids.by_name[name] = topic.topic_id
-                ids.names[topic.topic_id] = name
-            else:
-                ids.by_name.pop(name, None)
+            topic, known = topics.get(name), self._ids.by_name.get(name)
+            topic_id = None if topic is None else topic.topic_id
+            if topic_id == known:
+                continue
+            if known is not None:
+                by_name, by_id = dict(self._ids.by_name), dict(self._ids.names)
+                del by_name[name]
+                by_id.pop(known, None)
+                self._ids = TopicIds(by_name, by_id)
+            if topic_id is not None:
+                self._ids.by_name[name] = topic_id
+                self._ids.names[topic_id] = name
 
     def _on_topic_error(
         self, topic: str, code: int, version: int, topics: dict[str, TopicMetadata], busy: Collection[str]

@@ -492,19 +492,27 @@ def test_an_answer_costs_what_it_tells_about_whatever_else_is_known() -> None:
     assert len(counts) == 1
 
 
-def test_the_ids_of_a_topic_made_anew_are_both_known_until_the_next_full_answer() -> None:
-    state = Known()
-    old, new = UUID(int=1), UUID(int=2)
-    state.tell(topic_answer(topic_id=old))
+def test_a_request_keeps_the_ids_that_it_was_decided_on_with() -> None:
+    state = Known("t", "gone")
+    old, new, other = UUID(int=1), UUID(int=2), UUID(int=3)
+    state.tell(topic_answer(topic_id=old), topic_answer("gone", topic_id=other))
     under_way = state.topic_ids()
     state.request_update("t")
-    state.tell(topic_answer(topic_id=new), now=1.0)
-    assert state.topic_ids().by_name == {"t": new}
-    assert under_way.names == {old: "t", new: "t"}
-    state.request_update()
-    state.tell(topic_answer(topic_id=new), now=2.0)
-    assert state.topic_ids().names == {new: "t"}
-    assert old in under_way.names
+    state.tell(topic_answer(topic_id=new), topic_answer("gone", error=3), now=1.0)
+    assert state.topic_ids().by_name["t"] == new
+    assert old not in state.topic_ids().names
+    assert under_way.by_name == {"t": old, "gone": other}
+    assert under_way.names == {old: "t", other: "gone"}
+
+
+def test_ids_of_topics_that_are_new_are_added_without_a_copy() -> None:
+    state = Known()
+    state.tell(topic_answer())
+    before = state.topic_ids()
+    state.want(["u"], 1.0)
+    state.tell(topic_answer("u"), now=1.0)
+    assert state.topic_ids() is before
+    assert set(before.by_name) == {"t", "u"}
 
 
 # ── leader hints ─────────────────────────────────────────────────────────────────────────────────────────────────────
